@@ -205,12 +205,12 @@ def test_a_late_answer_is_given_up(monkeypatch):
     slow = replace(MODEL, score=lambda batch: (time.sleep(0.5), MODEL.score(batch))[1])
     answer = client(slow).post("/predict", json={"texts": ["a"]})
     assert answer.status_code == 504
-    assert answer.json()["detail"].startswith("There was no answer within")
+    assert answer.json()["detail"].startswith("No answer within")
 
 
 def test_a_model_that_fails_says_nothing_of_the_text(capsys):
     answer = client(failing(ValueError(f"cannot read {SECRET}"))).post("/predict", json={"texts": [SECRET]})
-    assert (answer.status_code, answer.json()) == (500, {"detail": "The model fails at these texts."})
+    assert (answer.status_code, answer.json()) == (500, {"detail": "The model failed on these texts."})
     printed = capsys.readouterr()
     line = json.loads(printed.err)
     assert line["error"].startswith("ValueError at ")

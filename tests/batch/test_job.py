@@ -22,8 +22,8 @@ from tf_model.batch.job import (
     input_suffix,
     open_first,
     shard_name,
+    write_shards,
 )
-from tf_model.batch.job import cut as cut_files
 from tf_model.errors import DataError, OutputError, UsageError
 from tf_model.io import tables
 
@@ -40,7 +40,7 @@ def cut(source: Path, column=None, shard_rows=SHARD_ROWS):
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         files = input_files(source)
-        made = cut_files(files, open_first(files, column), shard_rows, folder)
+        made = write_shards(files, open_first(files, column), shard_rows, folder)
         frames = []
         for index, size in enumerate(made.sizes):
             file = folder / shard_name(index, input_suffix(files[0].suffix.lower()))
@@ -123,8 +123,8 @@ def test_a_folder_is_read_in_the_order_of_its_names_without_hidden_files(tmp_pat
         ({}, "expected files that all end in .csv or all in .parquet, found none"),
         ({"a.csv": b"text\nx\n", "b.txt": b"x"}, "found '.csv', '.txt'"),
         ({"a.csv": b""}, "is empty"),
-        ({"a.csv": b"text\n"}, "expected at least one row below the header that can be read, found none"),
-        ({"a.csv": b"text\na,b\n"}, "expected at least one row below the header that can be read, found none"),
+        ({"a.csv": b"text\n"}, "expected at least one readable row below the header, found none"),
+        ({"a.csv": b"text\na,b\n"}, "expected at least one readable row below the header, found none"),
         ({"a.csv": "text\nx\n".encode("utf-16-le")}, "line 1: expected text, found a NUL character"),
         (
             {"a.csv": b"text\nx\n", "b.csv": b"text,n\nx,1\n"},
@@ -183,11 +183,11 @@ def test_a_job_goes_on_with_what_is_not_done(source):
     job = job_of(source)
     assert job.resume() is None
     shards = begin(job)
-    assert (shards.sizes, shards.bad, shards.text_column, job.left(shards)) == ((2, 2, 1), 1, "text", [0, 1, 2])
+    assert (shards.sizes, shards.bad, shards.text_column, job.missing(shards)) == ((2, 2, 1), 1, "text", [0, 1, 2])
     score(job, 1)
     again = job_of(source)
     assert again.resume() == shards
-    assert again.left(shards) == [0, 2]
+    assert again.missing(shards) == [0, 2]
     with pytest.raises(OutputError, match="2 of 3 shards are missing; run the same command again"):
         again.finalize(shards)
     score(again, 0, 2)
@@ -196,7 +196,7 @@ def test_a_job_goes_on_with_what_is_not_done(source):
     assert names(job.folder) == ["_bad", "_manifest.json", *(f"shard-{index:06}.csv" for index in range(3))]
     assert json.loads((job.folder / "_bad" / "rows.jsonl").read_text())["line"] == 7
     assert job_of(source).resume() == shards
-    assert job_of(source).left(shards) == []
+    assert job_of(source).missing(shards) == []
 
 
 @pytest.mark.parametrize("lose", [Path.unlink, lambda shard: shard.write_text("")])
@@ -206,13 +206,13 @@ def test_a_shard_that_was_removed_or_emptied_is_written_again(source, lose):
     score(job, 0, 1, 2)
     lose(job.output(1))
     assert job.resume() == shards
-    assert job.left(shards) == [1]
+    assert job.missing(shards) == [1]
     score(job, 1)
     job.finalize(shards)
     lose(job.output(1))
     assert job.resume() is None, "the copy of the input has gone"
     begin(job)
-    assert job.left(shards) == [0, 1, 2]
+    assert job.missing(shards) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("settings", [{"model": "def"}, {"options": {"threshold": 0.5}}])
@@ -225,7 +225,7 @@ def test_the_output_of_another_job_is_kept_unless_asked(source, settings):
         other.resume()
     assert other.resume(overwrite=True) is None
     assert job.output(0).is_file(), "nothing is touched yet"
-    assert other.left(begin(other)) == [0, 1, 2]
+    assert other.missing(begin(other)) == [0, 1, 2]
     assert names(job.folder) == ["_input", "_manifest.json"]
 
 
@@ -272,10 +272,10 @@ def test_what_no_job_made_is_never_touched(source):
     job.folder.mkdir()
     mine = job.folder / "mine.txt"
     mine.write_text("mine")
-    with pytest.raises(OutputError, match=r"holds 'mine\.txt', which no job made; choose another folder"):
+    with pytest.raises(OutputError, match=r"holds other files, 'mine\.txt'; choose another folder"):
         job.resume(overwrite=True)
     mine.unlink()
-    score(job, *job.left(begin(job)))
+    score(job, *job.missing(begin(job)))
     mine.write_text("mine")
     (job.folder / ".shard-000000.csv.abc.part").mkdir()  # of a worker that was killed
     other = job_of(source, model="def")
@@ -290,9 +290,9 @@ def test_what_no_job_made_is_never_touched(source):
 
 def test_shards_without_a_manifest_are_never_touched(source):
     job = job_of(source)
-    score(job, *job.left(begin(job)))
+    score(job, *job.missing(begin(job)))
     (job.folder / "_manifest.json").unlink()
-    with pytest.raises(OutputError, match=r"holds 'shard-000000\.csv', .* which no job made"):
+    with pytest.raises(OutputError, match=r"holds other files, 'shard-000000\.csv', "):
         job.resume(overwrite=True)
 
 

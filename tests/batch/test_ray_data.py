@@ -193,7 +193,7 @@ def test_workers_share_the_gpus_that_can_be_used(held, workers, is_here, seen, s
     ray = SimpleNamespace(cluster_resources=lambda: {"CPU": 8.0} | ({"GPU": float(held)} if held else {}))
     tf = SimpleNamespace(config=SimpleNamespace(list_physical_devices=lambda kind: ["a GPU"] * seen))
     monkeypatch.setattr(ray_data, "import_tensorflow", lambda: tf)
-    assert ray_data._share_of_gpu(ray, workers, is_here) == share
+    assert ray_data._gpu_share(ray, workers, is_here) == share
 
 
 def test_without_ray_it_says_what_to_install(monkeypatch):
@@ -208,18 +208,18 @@ def test_what_cannot_be_done_is_refused_before_ray_is_started(folder, monkeypatc
     job = (folder / "model", folder / "in", folder / "out")
     with pytest.raises(UsageError, match="writes a folder of shards"):
         ray_data.predict_files(*job[:2], folder / "out.csv")
-    with pytest.raises(UsageError, match="lie in one another"):
+    with pytest.raises(UsageError, match="overlap; give an output folder"):
         ray_data.predict_files(*job[:2], folder)
     with pytest.raises(UsageError, match="has no column 'tweet'"):
         ray_data.predict_files(*job, column="tweet")
     with pytest.raises(DataError, match="does not exist"):
         ray_data.predict_files(job[0], folder / "nothing", job[2])
-    with pytest.raises(UsageError, match="lie in one another"):
+    with pytest.raises(UsageError, match="overlap; give an output folder"):
         ray_data.predict_files(*job[:2], folder / "in" / "answers")
     assert not (folder / "out").exists()
     (folder / "out").mkdir()
     (folder / "out" / "mine.txt").write_text("mine")
-    with pytest.raises(OutputError, match=r"holds 'mine\.txt', which no job made"):
+    with pytest.raises(OutputError, match=r"holds other files, 'mine\.txt'"):
         ray_data.predict_files(*job, overwrite=True)
     assert (folder / "out" / "mine.txt").read_text() == "mine"
 

@@ -165,7 +165,7 @@ def test_a_server_that_stays_busy(server):
 def test_a_server_that_is_too_slow_is_asked_once(server, monkeypatch):
     monkeypatch.setattr(remote, "TIMEOUT", 0.3)
     message = failure(server, [1.5] * 9)
-    assert "did not answer within 0.3 s; look at its load" in message
+    assert "did not answer within 0.3 s; check its load" in message
     assert len([path for _, path, _ in server.requests if path.endswith(":predict")]) == 1
 
 
@@ -177,7 +177,9 @@ def test_a_server_that_breaks_every_connection(server, fault):
 @pytest.mark.parametrize("status", [302, 400, 500])
 def test_a_server_that_refuses_is_asked_once(server, status):
     message = failure(server, [status] * 9)
-    assert message.endswith(f"refused (status {status}); its log says why"), "the server's words may quote a text"
+    assert message.endswith(f"refused the request (status {status}); see its log"), (
+        "the server's words may quote a text"
+    )
     assert len([path for _, path, _ in server.requests if path.endswith(":predict")]) == 1
 
 
@@ -215,8 +217,8 @@ def test_a_server_without_our_models(server):
         (b"", "expected a JSON object"),
         (b'{"outputs": {"label": ["iPad"]', "expected a JSON object"),
         (b"[1, 2]", "expected a JSON object"),
-        (b'{"predictions": ["iPad"]}', "expected outputs by name"),
-        (b'{"outputs": ["iPad"]}', "expected outputs by name"),
+        (b'{"predictions": ["iPad"]}', "expected named outputs"),
+        (b'{"outputs": ["iPad"]}', "expected named outputs"),
         (b'{"outputs": {"product": ["iPad"]}}', "expected 1 numbers from 0 to 1 as 'product_confidence', got None"),
     ],
 )
@@ -274,7 +276,7 @@ def test_an_answer_without_its_guesses_is_refused(server, monkeypatch):
         MODELS, "answer", lambda texts: {name: complete(texts)[name] for name in complete(texts) if "guess" not in name}
     )
     server.models = ("answer",)
-    with pytest.raises(ModelError, match="not what a model of the usual tasks does"):
+    with pytest.raises(ModelError, match="unlike a model of the usual tasks"):
         connect(server)
 
 

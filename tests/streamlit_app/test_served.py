@@ -83,4 +83,4 @@ def test_a_server_that_fails_later_says_so_on_the_page(server):
     server.faults += [500]
     said = words_of(ask("the new ipad is great"))
     assert "This text could not be answered." in said
-    assert "refused (status 500)" in said
+    assert "refused the request (status 500)" in said

@@ -23,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
         listener = stack.enter_context(_listen(arguments.host, arguments.port))
         import uvicorn
 
-        from tf_model.api.app import LOCAL, TIMEOUT, make_app
+        from tf_model.api.app import LOCAL_HOSTS, TIMEOUT, make_app
         from tf_model.inference.predictor import Predictor
         from tf_model.inference.targets import TargetPredictor, find_targets
         from tf_model.monitor import reference
@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
             if model:
                 model.predict(["My iPad is great!"])
         keys = {key.strip() for key in os.environ.get(KEYS, "").split(",")} - {""}
-        hosts = [*LOCAL, *(arguments.allow_host or ())]
+        hosts = [*LOCAL_HOSTS, *(arguments.allow_host or ())]
         app = make_app(predictor, targets, hosts=hosts, keys=keys, recorder=recorder, registry=registry)
         gc.collect()
         gc.freeze()  # the models stay in memory: no collection need look at them again

@@ -35,7 +35,7 @@ from tf_model.model_dir import SIGNATURE, probability_column
 from tf_model.monitor.prometheus import PREFIX, SECONDS_BUCKETS
 from tf_model.monitor.recorder import Recorder
 
-LOCAL = ("localhost", "127.0.0.1", "[::1]")  # names of this machine
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")  # names of this machine
 MOST_TEXTS = 128  # per request
 MOST_MENTIONS = 10 * MOST_TEXTS  # in the texts of a request: each is scored like a text
 MOST_BYTES = 2**18  # of a body: enough for the longest text, however it is escaped
@@ -45,19 +45,19 @@ MOST_FAULTS, MOST_NAME = 3, 40  # faults of a request that are reported, and cha
 TIMEOUT = 10.0  # seconds from the first byte of a request to the last of its answer
 RETRY_SECONDS = 1
 SOURCE = "api"  # of recorded calls
-OPEN = ("/health/live", "/health/ready")  # paths that need no key
+PUBLIC_PATHS = ("/health/live", "/health/ready")  # paths that need no key
 EXAMPLE = "My iPad is great but my Android phone is a joke"
 PROBLEMS = {
-    400: "The host is not one that is served, or the body cannot be read.",
+    400: "This host name is not served, or the body cannot be read.",
     401: "A key is needed: `Authorization: Bearer KEY`.",
     413: f"The body has more than {MOST_BYTES:,} bytes.",
-    429: "Too much is waiting; `Retry-After` says when to ask again.",
-    500: "The model fails at these texts.",
-    504: f"There was no answer within {TIMEOUT:g} seconds.",
+    429: "The server is busy; `Retry-After` says when to try again.",
+    500: "The model failed on these texts.",
+    504: f"No answer within {TIMEOUT:g} seconds.",
 }
 
 Text = Annotated[str, Field(max_length=MAX_CHARACTERS, examples=[EXAMPLE])]
-SomeTexts = Annotated[list[Text], Field(min_length=1, max_length=MOST_TEXTS, examples=[[EXAMPLE, "ok"]])]
+TextList = Annotated[list[Text], Field(min_length=1, max_length=MOST_TEXTS, examples=[[EXAMPLE, "ok"]])]
 
 
 class Problem(BaseModel):
@@ -66,20 +66,20 @@ class Problem(BaseModel):
     detail: str
 
 
-NO_TARGETS = "this server has no model of targets; run `make targets`, or give one"
-UNABLE = {404: {"model": Problem, "description": "The model cannot do that."}}
+NO_TARGETS = "this server has no model of targets; run `make targets`, or give one with --targets"
+NOT_SUPPORTED = {404: {"model": Problem, "description": "This model cannot do that."}}
 
 
 class Texts(BaseModel, extra="forbid"):  # else products or a threshold would be ignored silently
     """Texts to answer for."""
 
-    texts: SomeTexts
+    texts: TextList
 
 
 class TextInputs(BaseModel):
     """The inputs of a model on TensorFlow Serving, by name."""
 
-    text: SomeTexts
+    text: TextList
 
 
 class ServingRequest(BaseModel):
@@ -92,7 +92,7 @@ class OneText(BaseModel, extra="forbid"):
     """A text to explain the answer for, or with a mention's place the emotion directed at it."""
 
     text: Text
-    start: Annotated[int | None, Field(examples=[3], description="of a mention, as `/targets` has it")] = None
+    start: Annotated[int | None, Field(examples=[3], description="start of a mention, as in `/targets`")] = None
     end: Annotated[int | None, Field(examples=[7])] = None
 
     @property
@@ -105,7 +105,7 @@ def make_app(
     predictor: Predictor,
     targets: TargetPredictor | None = None,
     *,
-    hosts: Sequence[str] = LOCAL,
+    hosts: Sequence[str] = LOCAL_HOSTS,
     keys: Collection[str] = (),
     recorder: Recorder | None = None,
     registry: prometheus_client.CollectorRegistry,
@@ -142,69 +142,69 @@ def make_app(
         predictions = measure(texts)
         columns = {name: predictions[name].tolist() for name in outputs if name in predictions}
         for task, labels in predictor.labels.items():
-            of_classes = [probability_column(task, label) for label in labels]
-            columns[f"{task}_probabilities"] = predictions[of_classes].to_numpy().tolist()
+            probability_columns = [probability_column(task, label) for label in labels]
+            columns[f"{task}_probabilities"] = predictions[probability_columns].to_numpy().tolist()
         return list(zip(*(columns[name] for name in outputs), strict=True))
 
     def find_targets(texts: Sequence[str]) -> list[list[dict[str, Any]]]:
-        found: list[list[dict[str, Any]]] = [[] for _ in texts]
+        targets_by_text: list[list[dict[str, Any]]] = [[] for _ in texts]
         for index, *row in rows_of(targets.predict(texts)):
             values = dict(zip(targets.columns(), row, strict=True))
             if values["mention"] is not None:
-                found[index].append(values)
-        return found
+                targets_by_text[index].append(values)
+        return targets_by_text
 
     def count_mentions(texts: Sequence[str]) -> list[int]:
         return [len(targets.products.first_mentions(text)) for text in texts]
 
-    def explain(asked: Sequence[OneText]) -> list[dict[str, Any]]:
-        [body] = asked
+    def explain(bodies: Sequence[OneText]) -> list[dict[str, Any]]:
+        [body] = bodies
         if body.place == (None, None):
             row, explanation = predict([body.text])[0], predictor.explain(body.text)
         else:
             rows = [row for row in find_targets([body.text])[0] if (row["start"], row["end"]) == body.place]
             if not rows:
-                where = {"loc": ("body", "start"), "msg": "/targets finds no mention there", "type": "value_error"}
-                raise RequestValidationError([where])
+                problem = {"loc": ("body", "start"), "msg": "/targets finds no mention there", "type": "value_error"}
+                raise RequestValidationError([problem])
             row, explanation = rows[0], targets.explain(body.text, rows[0])
         return [{"prediction": row, "explanation": asdict(explanation)}]
 
     scoring = ThreadPoolExecutor(1, "scoring")
-    predicted = Batcher(predict, scoring, MOST_WAITING)
-    served = Batcher(serve, scoring, MOST_WAITING)
-    found = Batcher(find_targets, scoring, MOST_WAITING)
-    counted = Batcher(count_mentions, ThreadPoolExecutor(1, "counting"), MOST_WAITING, 1)
-    explained = Batcher(explain, ThreadPoolExecutor(1, "explaining"), MOST_EXPLANATIONS, 1)
+    prediction_batcher = Batcher(predict, scoring, MOST_WAITING)
+    serving_batcher = Batcher(serve, scoring, MOST_WAITING)
+    target_batcher = Batcher(find_targets, scoring, MOST_WAITING)
+    count_batcher = Batcher(count_mentions, ThreadPoolExecutor(1, "counting"), MOST_WAITING, 1)
+    explanation_batcher = Batcher(explain, ThreadPoolExecutor(1, "explaining"), MOST_EXPLANATIONS, 1)
 
-    prediction = _row("Prediction", predictor.columns())
-    target = _row("Target", targets.columns() if targets else {})
+    prediction = _row_model("Prediction", predictor.columns())
+    target = _row_model("Target", targets.columns() if targets else {})
     predictions = create_model("Predictions", predictions=list[prediction])
-    all_targets = create_model("Targets", targets=(list[list[target]], Field(description="those of each text")))
+    all_targets = create_model("Targets", targets=(list[list[target]], Field(description="the targets of each text")))
     explanation = create_model("Explained", prediction=prediction | target, explanation=Explanation)
 
-    @app.post("/predict", response_model=predictions, summary="What each text as a whole says")
+    @app.post("/predict", response_model=predictions, summary="The answer for each whole text")
     async def _predict(body: Texts, request: Request) -> Response:
         request.state.texts = len(body.texts)
-        return JSONResponse({"predictions": await predicted(body.texts)})
+        return JSONResponse({"predictions": await prediction_batcher(body.texts)})
 
     @app.post(
         "/targets",
         response_model=all_targets,
-        responses=UNABLE,
+        responses=NOT_SUPPORTED,
         summary="The emotion directed at each product",
-        description=f"The texts name at most {MOST_MENTIONS:,} products, each counted once a text.",
+        description=f"The texts may name at most {MOST_MENTIONS:,} products, each counted once per text.",
     )
     async def _targets(body: Texts, request: Request) -> Response:
         request.state.texts = len(body.texts)
         if targets is None:
             raise HTTPException(404, NO_TARGETS)
-        may_be_more = len(body.texts) * len(targets.products.aliases) > MOST_MENTIONS  # else there is no need to count
-        if may_be_more and (mentions := sum(await counted(body.texts))) > MOST_MENTIONS:
-            told = f"the texts name {mentions:,} products, expected at most {MOST_MENTIONS:,}; send fewer texts"
-            raise RequestValidationError([{"loc": ("body", "texts"), "msg": told, "type": "value_error"}])
-        return JSONResponse({"targets": await found(body.texts)})
+        may_exceed = len(body.texts) * len(targets.products.aliases) > MOST_MENTIONS  # else there is no need to count
+        if may_exceed and (mentions := sum(await count_batcher(body.texts))) > MOST_MENTIONS:
+            message = f"the texts name {mentions:,} products, expected at most {MOST_MENTIONS:,}; send fewer texts"
+            raise RequestValidationError([{"loc": ("body", "texts"), "msg": message, "type": "value_error"}])
+        return JSONResponse({"targets": await target_batcher(body.texts)})
 
-    @app.post("/explain", response_model=explanation, responses=UNABLE, summary="Which words counted")
+    @app.post("/explain", response_model=explanation, responses=NOT_SUPPORTED, summary="Which words counted")
     async def _explain(body: OneText, request: Request) -> Response:
         request.state.texts = 1
         model = predictor if body.place == (None, None) else targets and targets.model
@@ -213,7 +213,7 @@ def make_app(
         if not model.can_explain:
             raise HTTPException(404, f"{model.name} cannot explain its answers")
         try:
-            [answer] = await explained([body])
+            [answer] = await explanation_batcher([body])
         except ModelError as error:  # the model was replaced or damaged before it was loaded to explain
             raise HTTPException(404, f"{model.name} cannot explain its answers any more; restart the server") from error
         return JSONResponse(answer)
@@ -221,13 +221,13 @@ def make_app(
     # The paths of TensorFlow Serving, so that a client of one works with the other.
     address = f"/v1/models/{predictor.name}"
 
-    @app.post(f"{address}:predict", summary="What /predict says, with all probabilities, as TensorFlow Serving")
+    @app.post(f"{address}:predict", summary="Like /predict with all probabilities, in TensorFlow Serving's format")
     async def _serve(body: ServingRequest, request: Request) -> Response:
         request.state.texts = len(body.inputs.text)
-        columns = zip(*await served(body.inputs.text), strict=True)
+        columns = zip(*await serving_batcher(body.inputs.text), strict=True)
         return JSONResponse({"outputs": dict(zip(outputs, columns, strict=True))})
 
-    @app.get(f"{address}/metadata", summary="Which inputs and outputs the model has, as TensorFlow Serving")
+    @app.get(f"{address}/metadata", summary="The model's inputs and outputs, in TensorFlow Serving's format")
     async def _metadata() -> dict[str, Any]:
         signature = {"inputs": {"text": {}}, "outputs": {name: {} for name in outputs}}
         spec = {"name": predictor.name, "version": predictor.version}
@@ -237,17 +237,17 @@ def make_app(
     async def _live() -> dict[str, str]:
         return {"status": "ok"}
 
-    @app.get("/health/ready", responses={503: {"model": Problem, "description": "Too much is waiting."}})
+    @app.get("/health/ready", responses={503: {"model": Problem, "description": "The server is busy."}})
     async def _ready() -> dict[str, str]:
-        """Whether a text would be taken."""
-        if any(batcher.is_full for batcher in (predicted, served, found)):
-            raise HTTPException(503, "too much is waiting")
+        """Whether a text would be accepted."""
+        if any(batcher.is_full for batcher in (prediction_batcher, serving_batcher, target_batcher)):
+            raise HTTPException(503, "the server is busy")
         return {"status": "ok"}
 
     @app.get("/model", summary="Which models answer")
     async def _model() -> dict[str, Any]:
-        about_targets = targets and _about(targets.model) | {"products": list(targets.products.aliases)}
-        return {"predict": _about(predictor), "targets": about_targets}
+        about_targets = targets and _model_facts(targets.model) | {"products": list(targets.products.aliases)}
+        return {"predict": _model_facts(predictor), "targets": about_targets}
 
     @app.get("/metrics", response_class=Response, summary="Metrics for Prometheus")
     def _metrics() -> Response:  # not async: FastAPI runs it in a thread, as it may read the log
@@ -277,9 +277,9 @@ class Guard:
     """Wraps all requests: checks the key and the time limit, and logs one line without any content."""
 
     def __init__(
-        self, app: ASGIApp, keys: Collection[str], registry: prometheus_client.CollectorRegistry, known: Collection[str]
+        self, app: ASGIApp, keys: Collection[str], registry: prometheus_client.CollectorRegistry, paths: Collection[str]
     ) -> None:
-        self._app, self._known = app, known
+        self._app, self._paths = app, paths
         self._keys = [sha256(key.encode()).digest() for key in keys]
         self._seconds = prometheus_client.Histogram(
             f"{PREFIX}_http_request_duration_seconds",
@@ -293,53 +293,53 @@ class Guard:
         """Answer one request."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        began, line = time.perf_counter(), {}
+        began, response = time.perf_counter(), {}
 
         async def watch(message: Message) -> None:
             if message["type"] == "http.response.start":
-                line["status"] = message["status"]
+                response["status"] = message["status"]
             await send(message)
 
         try:
-            if not self._may_ask(scope):
+            if not self._is_authorized(scope):
                 await _problem(401, {"WWW-Authenticate": "Bearer"})(scope, receive, watch)
             else:
                 async with asyncio.timeout(TIMEOUT):
                     await self._app(scope, receive, watch)
         except TimeoutError:
-            if "status" not in line:
+            if "status" not in response:
                 await _problem(504)(scope, receive, watch)
         except Exception as error:  # FastAPI has answered; the error's message may quote a text
             place = traceback.extract_tb(error.__traceback__)[-1]
-            line["error"] = f"{type(error).__name__} at {place.filename}:{place.lineno}"
+            response["error"] = f"{type(error).__name__} at {place.filename}:{place.lineno}"
         seconds = time.perf_counter() - began
-        path = scope["path"] if scope["path"] in self._known else "other"
-        self._seconds.labels(path, line.get("status", 0)).observe(seconds)
-        about = {
+        path = scope["path"] if scope["path"] in self._paths else "other"
+        self._seconds.labels(path, response.get("status", 0)).observe(seconds)
+        log_line = {
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "path": path,
             "seconds": round(seconds, 4),
         }
-        cli.say(json.dumps(about | {"texts": scope.get("state", {}).get("texts", 0)} | line))
+        cli.say(json.dumps(log_line | {"texts": scope.get("state", {}).get("texts", 0)} | response))
 
-    def _may_ask(self, scope: Scope) -> bool:
-        if not self._keys or scope["path"] in OPEN:
+    def _is_authorized(self, scope: Scope) -> bool:
+        if not self._keys or scope["path"] in PUBLIC_PATHS:
             return True
         scheme, _, key = dict(scope["headers"]).get(b"authorization", b"").partition(b" ")
-        given = sha256(key.strip()).digest()
-        return scheme.lower() == b"bearer" and any(secrets.compare_digest(given, each) for each in self._keys)
+        digest = sha256(key.strip()).digest()
+        return scheme.lower() == b"bearer" and any(secrets.compare_digest(digest, each) for each in self._keys)
 
 
 def _problem(status: int, headers: Mapping[str, str] = {}) -> Response:
     return JSONResponse({"detail": PROBLEMS[status]}, status, headers)
 
 
-def _row(name: str, columns: Mapping[str, str]) -> type[BaseModel]:
+def _row_model(name: str, columns: Mapping[str, str]) -> type[BaseModel]:
     """The description of a row with these columns and dtypes; any value may be missing."""
     types = {"str": str, "float32": float, "Int64": int}
     return create_model(name, **{column: types[dtype] | None for column, dtype in columns.items()})
 
 
-def _about(model: Predictor) -> dict[str, Any]:
+def _model_facts(model: Predictor) -> dict[str, Any]:
     about = {"name": model.name, "version": model.version, "dataset": model.metrics.get("dataset")}
     return about | {"labels": model.labels, "threshold": model.threshold}

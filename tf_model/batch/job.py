@@ -63,9 +63,9 @@ def input_files(source: Path | str) -> list[Path]:
     with explain_read_errors(source):
         if not source.exists():
             raise DataError(f"{source} does not exist; give a .csv or .parquet file, or a folder of them")
-        below = sorted(path.relative_to(source) for path in source.rglob("*") if path.is_file())
-        shown = [source / path for path in below if not any(part[0] in "._" for part in path.parts)]
-        files = shown if source.is_dir() else [source]
+        paths = sorted(path.relative_to(source) for path in source.rglob("*") if path.is_file())
+        visible = [source / path for path in paths if not any(part[0] in "._" for part in path.parts)]
+        files = visible if source.is_dir() else [source]
     suffixes = sorted({file.suffix.lower() for file in files})
     if len(suffixes) != 1 or suffixes[0] not in SUFFIXES:
         expected = "expected files that all end in .csv or all in .parquet"
@@ -79,10 +79,10 @@ def open_first(files: Sequence[Path], column: str | None) -> tables.Table:
         return table
 
 
-def cut(files: Sequence[Path], first: tables.Table, shard_rows: int, folder: Path) -> Shards:
+def write_shards(files: Sequence[Path], first_table: tables.Table, shard_rows: int, folder: Path) -> Shards:
     """Copy the rows of the files into shards in ``folder``, and the rows that cannot be read into :data:`BAD_ROWS`.
 
-    ``first`` comes from :func:`open_first`. The bad rows are JSON lines with file, line, reason and record.
+    ``first_table`` comes from :func:`open_first`. The bad rows are JSON lines with file, line, reason and record.
     Raises :class:`DataError` if a file cannot be read, its columns differ from those of the first, or there is no row.
     """
     sizes: list[int] = []
@@ -96,18 +96,20 @@ def cut(files: Sequence[Path], first: tables.Table, shard_rows: int, folder: Pat
             stream.write(json.dumps({"file": str(file), **asdict(row)}, ensure_ascii=False) + "\n")
 
         for file in files:
-            with tables.open_table(file, first.text_column, on_bad_row=set_aside) as table:
-                if table.columns != first.columns:
-                    expected = f"expected the columns of {files[0].name}, {listed(first.columns)}"
-                    raise DataError(f"{file}: {expected}, found {listed(table.columns)}; give files of one shape")
+            with tables.open_table(file, first_table.text_column, on_bad_row=set_aside) as table:
+                if table.columns != first_table.columns:
+                    expected = f"expected the columns of {files[0].name}, {listed(first_table.columns)}"
+                    raise DataError(
+                        f"{file}: {expected}, found {listed(table.columns)}; give files with the same columns"
+                    )
                 for chunk in table.chunks(shard_rows):
                     if len(chunk):
                         with tables.table_writer(folder / shard_name(len(sizes), suffix)) as writer:
                             writer.write(chunk)
                         sizes.append(len(chunk))
     if not sizes:
-        raise DataError(f"{first.name}: expected at least one row below the header that can be read, found none")
-    return Shards(first.text_column, first.reason, tuple(sizes), bad)
+        raise DataError(f"{first_table.name}: expected at least one readable row below the header, found none")
+    return Shards(first_table.text_column, first_table.reason, tuple(sizes), bad)
 
 
 class Job:
@@ -134,7 +136,7 @@ class Job:
         if manifest is None:
             # The leftovers of a run that was killed before it wrote its manifest begin with one of these.
             if others := [name for name in names if name[0] not in "._"]:
-                raise OutputError(f"{self.folder} holds {listed(others)}, which no job made; choose another folder")
+                raise OutputError(f"{self.folder} holds other files, {listed(others)}; choose another folder")
         elif manifest["job"] != self._identity:
             if not overwrite:
                 other = "another job (another model, setting or input)"
@@ -143,14 +145,14 @@ class Job:
                 )
         elif not (overwrite and manifest["complete"]):
             shards = Shards(**manifest["shards"] | {"sizes": tuple(manifest["shards"]["sizes"])})
-            if not self.left(shards) or (self.folder / INPUT).is_dir():
+            if not self.missing(shards) or (self.folder / INPUT).is_dir():
                 return shards
         return None
 
-    def begin(self, first: tables.Table, shard_rows: int) -> Shards:
+    def begin(self, first_table: tables.Table, shard_rows: int) -> Shards:
         """Cut the input, remove the output of an earlier job, and write the manifest; see :func:`cut`."""
         with whole_folder(self.folder / INPUT, overwrite=True) as part:
-            shards = cut(self.files, first, shard_rows, part)
+            shards = write_shards(self.files, first_table, shard_rows, part)
             for old in self.folder.glob("shard-[0-9]*"):
                 old.unlink()
             for old in (self.folder / BAD, *self.folder.glob(".shard-*")):
@@ -162,7 +164,7 @@ class Job:
         self._write_manifest(shards, complete=False)
         return shards
 
-    def left(self, shards: Shards) -> list[int]:
+    def missing(self, shards: Shards) -> list[int]:
         """The indices of the shards whose output is missing or empty."""
         files = map(self.output, range(len(shards.sizes)))
         return [index for index, file in enumerate(files) if not file.is_file() or not file.stat().st_size]
@@ -177,20 +179,20 @@ class Job:
 
     def finalize(self, shards: Shards) -> None:
         """Mark the job as complete and remove the copy of the input; :class:`OutputError` if a shard is missing."""
-        left, count = len(self.left(shards)), len(shards.sizes)
-        if left:
-            raise OutputError(f"{self.folder}: {left} of {count} shards are missing; run the same command again")
+        missing, count = len(self.missing(shards)), len(shards.sizes)
+        if missing:
+            raise OutputError(f"{self.folder}: {missing} of {count} shards are missing; run the same command again")
         self._write_manifest(shards, complete=True)
         shutil.rmtree(self.folder / INPUT, ignore_errors=True)
 
     def _read_manifest(self) -> dict[str, Any] | None:
-        file = self.folder / MANIFEST
-        if not file.is_file():
+        path = self.folder / MANIFEST
+        if not path.is_file():
             return None
-        with explain_read_errors(file):
-            manifest = json.loads(file.read_text(encoding="utf-8"))
+        with explain_read_errors(path):
+            manifest = json.loads(path.read_text(encoding="utf-8"))
             if not isinstance(manifest, dict) or not {"job", "shards", "complete"} <= manifest.keys():
-                raise ValueError("it is no manifest of such a job")
+                raise ValueError("it is not the manifest of a batch job")
         return manifest
 
     def _write_manifest(self, shards: Shards, complete: bool) -> None:

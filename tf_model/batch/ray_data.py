@@ -70,8 +70,8 @@ def predict_files(
         raise UsageError(f"{output}: this engine writes a folder of shards; give a name without {output.suffix}")
     files = input_files(source)
     if output.is_relative_to(Path(source).resolve()) or any(file.is_relative_to(output) for file in files):
-        raise UsageError(f"{source} and {output} lie in one another; give an output folder that is not read as well")
-    first = open_first(files, column)
+        raise UsageError(f"{source} and {output} overlap; give an output folder outside the input")
+    first_table = open_first(files, column)
     options = {"probabilities": probabilities, "threshold": threshold}
     settings = {
         "model": identity(model_folder),
@@ -83,25 +83,25 @@ def predict_files(
         settings |= {"products": products.aliases, "answer": answer_folder and identity(answer_folder)}
     job = Job(output, files, settings | options)
     shards = job.resume(overwrite)
-    if shards and not job.left(shards):
+    if shards and not job.missing(shards):
         on_start(shards, shards.rows)
         job.finalize(shards)
         return shards
-    with connected(ray, address) as is_here:
-        share = _share_of_gpu(ray, workers or 1, is_here)
+    with connected(ray, address) as is_local:
+        gpu_share = _gpu_share(ray, workers or 1, is_local)
         if shards is None:
-            shards = job.begin(first, shard_rows)
-        left = job.left(shards)
-        on_start(shards, shards.rows - sum(shards.sizes[index] for index in left))
-        worker = (partial(load_model, model_folder, products, answer_folder, runtime), job, shards.text_column, options)
+            shards = job.begin(first_table, shard_rows)
+        missing = job.missing(shards)
+        on_start(shards, shards.rows - sum(shards.sizes[index] for index in missing))
+        args = (partial(load_model, model_folder, products, answer_folder, runtime), job, shards.text_column, options)
         try:
-            for rows in _run(ray, left, worker, workers, share):
+            for rows in _run(ray, missing, args, workers, gpu_share):
                 on_progress(rows)
         except ray.exceptions.RayError as error:
-            kept = f"{len(shards.sizes) - len(job.left(shards))} of {len(shards.sizes)} shards are kept"
+            kept = f"{len(shards.sizes) - len(job.missing(shards))} of {len(shards.sizes)} shards are kept"
             raise TweetTargetError(
                 f"the workers were lost ({first_line(error)[:200]}); {kept}: run the same command again, with fewer "
-                "--workers where memory was short"
+                "--workers if memory ran out"
             ) from error
     job.finalize(shards)
     return shards
@@ -130,12 +130,12 @@ def connected(ray: Any, address: str | None) -> Iterator[bool]:
         yield False
         return
     address = address or os.environ.get(ADDRESS)
-    is_here = address in (None, "local")
-    where: dict[str, Any]
-    if is_here:
+    is_local = address in (None, "local")
+    init_options: dict[str, Any]
+    if is_local:
         # So that the workers find this package, whatever their working directory.
         python_path = os.pathsep.join(filter(None, [str(paths.ROOT), os.environ.get("PYTHONPATH")]))
-        where = {
+        init_options = {
             "address": "local",
             "num_cpus": cores(),
             "include_dashboard": False,
@@ -144,7 +144,7 @@ def connected(ray: Any, address: str | None) -> Iterator[bool]:
         }
         os.environ.setdefault("RAY_worker_niceness", "0")  # the command without Ray does not lower its priority either
     else:
-        where = {"address": address, "runtime_env": {"py_modules": [str(paths.ROOT / "tf_model")]}}
+        init_options = {"address": address, "runtime_env": {"py_modules": [str(paths.ROOT / "tf_model")]}}
     # Ray reports its use to its makers, and its C++ writes to standard error, unless told not to.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
@@ -152,50 +152,52 @@ def connected(ray: Any, address: str | None) -> Iterator[bool]:
         host, _, port = (address or "").removeprefix("ray://").rpartition(":")
         if host and port.isdecimal():  # Ray itself would retry for many minutes
             socket.create_connection((host.strip("[]"), int(port)), CONNECT_TIMEOUT).close()
-        ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(**init_options, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, OverflowError, RuntimeError, ValueError) as error:
         raise UsageError(
-            f"no Ray cluster answers at {address!r} ({first_line(error)[:200]}); check --address, {ADDRESS} and, where "
-            "it asks for a token, RAY_AUTH_MODE, or leave them out to use this machine"
+            f"no Ray cluster answers at {address!r} ({first_line(error)[:200]}); check --address, {ADDRESS} and, if "
+            "it needs a token, RAY_AUTH_MODE, or leave them out to use this machine"
         ) from error
     try:
-        yield is_here
+        yield is_local
     finally:
         ray.shutdown()
 
 
-def _share_of_gpu(ray: Any, workers: int, is_here: bool) -> float:
+def _gpu_share(ray: Any, workers: int, is_local: bool) -> float:
     """The share of a GPU for each worker, at most 1; Ray would wait for ever for more GPUs than there are."""
-    held = ray.cluster_resources().get("GPU", 0)
+    gpus = ray.cluster_resources().get("GPU", 0)
     # Ray counts the GPUs that the driver shows; TensorFlow also needs CUDA's libraries.
-    usable = held and not (is_here and not import_tensorflow().config.list_physical_devices("GPU"))
-    return min(1.0, math.floor(1e4 * held / workers) / 1e4) if usable else 0.0
+    usable = gpus and not (is_local and not import_tensorflow().config.list_physical_devices("GPU"))
+    return min(1.0, math.floor(1e4 * gpus / workers) / 1e4) if usable else 0.0
 
 
-def _run(ray: Any, left: Sequence[int], worker: tuple[Any, ...], workers: int | None, gpus: float) -> Iterator[int]:
+def _run(
+    ray: Any, missing: Sequence[int], args: tuple[Any, ...], workers: int | None, gpu_share: float
+) -> Iterator[int]:
     """Process the shards, and yield the number of rows of each finished shard."""
     resources = ray.cluster_resources()
     if workers is None:
-        workers = max(int(resources.get("GPU", 0) / gpus if gpus else resources.get("CPU", 1)), 1)
+        workers = max(int(resources.get("GPU", 0) / gpu_share if gpu_share else resources.get("CPU", 1)), 1)
     # Ray Data writes a lot to standard error; we show the progress ourselves.
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
     for name in ("ray.data", "ray"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     # One block per shard, as Ray hands out and retries whole blocks.
-    shards = ray.data.from_items([{"shard": index} for index in left], override_num_blocks=len(left))
+    shards = ray.data.from_items([{"shard": index} for index in missing], override_num_blocks=len(missing))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # max_task_retries will be a named parameter in Ray 2.64
-        done = shards.map_batches(
+        results = shards.map_batches(
             Worker,
-            fn_constructor_args=worker,
+            fn_constructor_args=args,
             batch_size=1,
-            compute=ray.data.ActorPoolStrategy(size=min(workers, len(left))),
+            compute=ray.data.ActorPoolStrategy(size=min(workers, len(missing))),
             num_cpus=CPUS,
-            num_gpus=gpus,
+            num_gpus=gpu_share,
             max_task_retries=RETRIES,
         )
-    for record in done.iter_rows():
+    for record in results.iter_rows():
         if record["error"]:
             raise pickle.loads(record["error"])
         yield int(record["rows"])

@@ -68,17 +68,17 @@ def write_layout(models: Sequence[Path | str], folder: Path | str) -> Path:
     folder, sources = Path(folder), [Path(model).absolute() for model in models]
     names = [source.name for source in sources]
     if len(set(names)) != len(names):
-        raise UsageError(f"two of the models are called alike: {', '.join(names)}; rename the folder of one")
+        raise UsageError(f"two models have the same name: {', '.join(names)}; rename one of their folders")
     for source in sources:
         read_labels(source)  # raises if the model is incomplete
         training = training_of(source)
         versions = [int(each.name) for each in (folder / source.name).glob("*") if each.name.isdecimal()]
         newest = max(versions, default=0)
-        there = folder / source.name / str(newest)
-        if not is_of_training(there.name, training) or training_of(there) != training:
-            saved = int((source / GRAPH).stat().st_mtime)
-            number = served_version(training, max(saved, served_since(newest) + 1))
-            _write_version(source, there.with_name(str(number)))
+        newest_folder = folder / source.name / str(newest)
+        if not is_of_training(newest_folder.name, training) or training_of(newest_folder) != training:
+            saved_at = int((source / GRAPH).stat().st_mtime)
+            number = served_version(training, max(saved_at, served_since(newest) + 1))
+            _write_version(source, newest_folder.with_name(str(number)))
     for name, text in settings(names).items():
         if name == MODELS or not (folder / name).exists():
             with whole_file(folder / name, overwrite=True) as part:

@@ -23,7 +23,7 @@ from tf_model.inference.predictor import DEFAULT_MODELS, Outputs, Predictor, out
 from tf_model.model_dir import SIGNATURE, read_labels
 
 TIMEOUT = 60.0  # seconds without a byte of the reply; a batch of 64 long texts on a busy core takes about two
-MOST_SENT = 2**18  # bytes of a request of several texts; this project's API does not take more
+MOST_REQUEST_BYTES = 2**18  # bytes of a request of several texts; this project's API does not take more
 CONNECT_TIMEOUT = 5.0
 RETRIES = 4
 BACKOFF = 0.25  # seconds before the second retry, doubled before each further one
@@ -56,8 +56,8 @@ class RemotePredictor(Predictor):
         match = _ADDRESS.fullmatch(server)
         if not match:
             raise UsageError(f"expected the REST address of a server, such as http://localhost:8501, got {server!r}")
-        base, named, version = match.groups("")
-        *others, last = [named] if named else DEFAULT_MODELS
+        base, model_name, version = match.groups("")
+        *others, last = [model_name] if model_name else DEFAULT_MODELS
         for name in (*others, last):
             client = _Client(f"{base}/v1/models/{name}{version}", retries)
             try:
@@ -88,24 +88,24 @@ def _labels(outputs: Sequence[str], folder: Path | None, url: str) -> dict[str, 
         }
     if not labels or not outputs_of(labels).keys() <= set(outputs):
         raise ModelError(
-            f"{url} returns {listed(outputs)}, and not what {folder or 'a model of the usual tasks'} does; give the "
+            f"{url} returns {listed(outputs)}, unlike {folder or 'a model of the usual tasks'}; give the "
             "folder of the same model with --model DIR"
         )
     return labels
 
 
-def _outputs(reply: Mapping[str, Any], rows: int, labels: Mapping[str, Sequence[str]], url: str) -> Outputs:
+def _parse_outputs(reply: Mapping[str, Any], rows: int, labels: Mapping[str, Sequence[str]], url: str) -> Outputs:
     """The outputs of a reply as arrays; :class:`ModelError` if their shapes or classes do not match ``labels``."""
     outputs = {}
     for name, dtype in outputs_of(labels).items():
         task = name.removesuffix("_probabilities")
         shape = (rows,) if task == name else (rows, len(labels[task]))
-        outputs[name] = _array(reply.get(name), dtype)
+        outputs[name] = _parse_array(reply.get(name), dtype)
         if outputs[name] is None or outputs[name].shape != shape:
             expected = f"{' x '.join(map(str, shape))} {'texts' if dtype == 'str' else 'numbers from 0 to 1'}"
             raise ModelError(
                 f"{url}: expected {expected} as {name!r}, got {str(reply.get(name))[:80]}; give the folder of the same "
-                "model with --model DIR, or serve it anew"
+                "model with --model DIR, or serve it again"
             )
     for task, classes in labels.items():
         if [classes[best] for best in outputs[f"{task}_probabilities"].argmax(axis=1)] != outputs[task].tolist():
@@ -113,7 +113,7 @@ def _outputs(reply: Mapping[str, Any], rows: int, labels: Mapping[str, Sequence[
     return outputs
 
 
-def _array(values: Any, dtype: str) -> np.ndarray | None:
+def _parse_array(values: Any, dtype: str) -> np.ndarray | None:
     """Texts as object, or numbers from 0 to 1 as float32; None if ``values`` holds anything else."""
     try:
         array = np.asarray(values)
@@ -134,9 +134,9 @@ class _Client:
     def __init__(self, url: str, retries: int) -> None:
         import urllib3
 
-        self.url, self._tries = url, retries + 1
-        wait = urllib3.Timeout(connect=CONNECT_TIMEOUT, read=TIMEOUT)
-        self._pool = urllib3.PoolManager(maxsize=8, timeout=wait, retries=False)
+        self.url, self._attempts = url, retries + 1
+        timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT, read=TIMEOUT)
+        self._pool = urllib3.PoolManager(maxsize=8, timeout=timeout, retries=False)
 
     def signature(self) -> tuple[str, list[str]]:
         """The version that answers, and the names of the outputs."""
@@ -156,27 +156,27 @@ class _Client:
         """The outputs for N texts, in several requests if they are too long for one."""
         inputs = {"text": [text.decode("utf-8") for text in texts]}
         body = json.dumps({"signature_name": SIGNATURE, "inputs": inputs}).encode()
-        if len(body) > MOST_SENT and len(texts) > 1:
+        if len(body) > MOST_REQUEST_BYTES and len(texts) > 1:
             half = len(texts) // 2
             parts = [self.score(each, labels) for each in (texts[:half], texts[half:])]
             return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         outputs = self._call("POST", ":predict", body).get("outputs")
         if not isinstance(outputs, dict):
-            raise ModelError(f"{self.url}: expected outputs by name, and the reply has none; serve the model anew")
-        return _outputs(outputs, len(texts), labels, self.url)
+            raise ModelError(f"{self.url}: expected named outputs, got none; serve the model again")
+        return _parse_outputs(outputs, len(texts), labels, self.url)
 
-    def _call(self, method: str, what: str, body: bytes | None = None) -> dict[str, Any]:
+    def _call(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
         from urllib3.exceptions import HTTPError, ReadTimeoutError
 
         headers = {"Content-Type": "application/json"} if body else {}
-        for attempt in range(self._tries):
+        for attempt in range(self._attempts):
             if attempt > 1:
                 time.sleep(BACKOFF * 2 ** (attempt - 2))
             try:
-                response = self._pool.request(method, self.url + what, body=body, headers=headers, redirect=False)
+                response = self._pool.request(method, self.url + path, body=body, headers=headers, redirect=False)
             except ReadTimeoutError as error:
                 late = f"did not answer within {TIMEOUT:g} s"
-                raise ModelError(f"the model server at {self.url} {late}; look at its load") from error
+                raise ModelError(f"the model server at {self.url} {late}; check its load") from error
             except HTTPError as error:
                 failure = f"no model server answers at {self.url} ({first_line(error.__cause__ or error)[:200]}"
                 advice = "check --server, and that the server is running"
@@ -191,11 +191,13 @@ class _Client:
                 break
             failure, advice = f"the model server at {self.url} is busy or starting ({reason}", "try later"
         else:
-            raise ModelError(f"{failure}; tried {self._tries} times); {advice}")
+            raise ModelError(f"{failure}; tried {self._attempts} times); {advice}")
         if response.status == 404:
-            raise _NoSuchModel(f"the server has no model at {self.url} ({reason}); check its name, or wait for it")
+            raise _NoSuchModel(
+                f"the server has no model at {self.url} ({reason}); check its name, or wait until it is loaded"
+            )
         if response.status != 200:
-            raise ModelError(f"the model server at {self.url} refused ({reason}); its log says why")
+            raise ModelError(f"the model server at {self.url} refused the request ({reason}); see its log")
         if not isinstance(reply, dict):
-            raise ModelError(f"{self.url}: expected a JSON object, got another reply; give its REST port, usually 8501")
+            raise ModelError(f"{self.url}: expected a JSON object, got another reply; use its REST port, usually 8501")
         return reply
