@@ -18,12 +18,12 @@ Open the app in the browser, on this machine only.
 Streamlit's options, such as:
   --server.port PORT        the port to listen on (default: 8501)
   --server.address ADDRESS  0.0.0.0 serves other machines too; there is no sign-in
-  --server.allowedHosts NAME   host name by which they reach the app, repeatable; `*` for any
+  --server.allowedHosts NAME   host name under which they reach the app, repeatable; `*` for any
   `streamlit run --help` lists them all
 
 the app's options, after --:
   --models DIR              where the saved models are (default: saved_models)
-  --server URL              ask an API or a TensorFlow Serving, such as http://127.0.0.1:8000; load no model
+  --server URL              use the model of an API or TensorFlow Serving, such as http://127.0.0.1:8000; load none
   --model DIR               with --server: a copy of its model, for your own labels and its "Not sure"
 
 environment:

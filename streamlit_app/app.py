@@ -42,11 +42,11 @@ def main() -> None:
     # Streamlit serves the first page only at /, so /ask redirects there.
     page = st.navigation([*pages, st.Page(_open_first, title="Ask", url_path="ask", visibility="hidden")])
     st.set_page_config(page_title=f"{page.title} · Tweet Target")
-    live = st.container()
+    live_region = st.container()
     try:
         page.run()
     finally:
-        with live:
+        with live_region:
             notices.show_announced()
         with st.sidebar:  # last: it loads the model, and some pages need none
             _show_model()
@@ -60,9 +60,9 @@ def _show_model() -> None:
     st.subheader("Model", anchor=False)
     names = loading.model_names()
     if len(names) > 1:
-        st.session_state[loading.CHOICE] = loading.chosen(names)  # the list may have changed
+        st.session_state[loading.CHOICE] = loading.chosen_name(names)  # the list may have changed
         st.selectbox("Model in use", names, key=loading.CHOICE)
-    state = loading.current()
+    state = loading.current_model()
     if state.predictor is not None:
         st.badge(":material/check_circle: Ready", color="green")
         _describe(state)
@@ -75,9 +75,13 @@ def _show_model() -> None:
 def _describe(state: ModelState) -> None:
     if state.predictor.is_sample:
         st.badge("Trained on the sample corpus", icon=":material/science:", color="orange")
-    what = "the emotion toward each product" if state.is_of_targets else " and ".join(state.predictor.labels)
-    st.caption(f"**{plain_markdown(state.name)}** predicts {what}.")
-    st.caption(plain_markdown(f"{state.which}, served at {state.served}" if state.served else state.which))
+    outputs = "the emotion toward each product" if state.is_of_targets else " and ".join(state.predictor.labels)
+    st.caption(f"**{plain_markdown(state.name)}** predicts {outputs}.")
+    st.caption(
+        plain_markdown(
+            f"{state.version_label}, served at {state.server_url}" if state.server_url else state.version_label
+        )
+    )
 
 
 main()

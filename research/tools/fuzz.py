@@ -175,7 +175,7 @@ def _try_file(samples: dict[str, bytes], folder: Path, number: int) -> str:
 
 def _upload(source: Path) -> str:
     """What the app's page says about an uploaded file; the upload and its folder are dropped afterwards."""
-    problem = files.keep("", source.name, source.read_bytes()).problem
+    problem = files.store_upload("", source.name, source.read_bytes()).problem
     return "refused" if len(problem.splitlines()) == 1 else "in several lines" if problem else "taken"
 
 

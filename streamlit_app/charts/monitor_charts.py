@@ -34,7 +34,7 @@ def lines(
     title: str,
     form: str,
     scale: float = 1.0,
-    empty: str = "Nothing measured in this time",
+    empty: str = "Nothing was measured in this period",
 ) -> go.Figure:
     """At most three lines over time, with a gap where nothing was measured; ``empty`` is shown if there is no value.
 
@@ -78,15 +78,20 @@ def bars(windows: Sequence[Window], counts: Mapping[str, Sequence[int]], title: 
 
 
 def accuracy(
-    windows: Sequence[Window], corrected: Sequence[Accuracy], estimated: Mapping[str, Sequence[Accuracy]], title: str
+    windows: Sequence[Window],
+    user_accuracy: Sequence[Accuracy],
+    estimates: Mapping[str, Sequence[Accuracy]],
+    title: str,
 ) -> go.Figure:
     """For each window, the accuracy judged by users, with 95% intervals, and each task's estimate from confidences."""
-    values = {task: [figure.accuracy for figure in figures] for task, figures in estimated.items()}
-    judged = [(time, each) for time, each in zip(_times(windows), corrected, strict=True) if each.accuracy is not None]
-    empty = "" if judged else "Too few predictions and judgements"
+    values = {task: [figure.accuracy for figure in figures] for task, figures in estimates.items()}
+    measured = [
+        (time, each) for time, each in zip(_times(windows), user_accuracy, strict=True) if each.accuracy is not None
+    ]
+    empty = "" if measured else "Too few predictions and judgements"
     figure = lines(windows, values, title, ".0%", empty=empty)
-    if judged:
-        times, figures = zip(*judged, strict=True)
+    if measured:
+        times, figures = zip(*measured, strict=True)
         values = [each.accuracy for each in figures]
         figure.add_scatter(
             x=times,

@@ -38,7 +38,7 @@ _COLOURS = {  # for emotions, see colour_of
     NO_PRODUCT: GREY,
     NO_LABEL: DARK_GREY,
 }
-_OF_OTHERS = cycle((ORANGE, GREEN, SKY, PURPLE, YELLOW, DARK_GREY))  # for labels without a fixed colour
+_OTHER_COLOURS = cycle((ORANGE, GREEN, SKY, PURPLE, YELLOW, DARK_GREY))  # for labels without a fixed colour
 
 BAR_HEIGHT = 30  # pixels for one bar with its gap
 
@@ -53,7 +53,7 @@ def colour_of(label: str) -> str:
     word = label.casefold()
     if word.startswith("neg") or word == "-1":
         return NEGATIVE
-    return POSITIVE if word.startswith("pos") or word == "1" else next(_OF_OTHERS)
+    return POSITIVE if word.startswith("pos") or word == "1" else next(_OTHER_COLOURS)
 
 
 def percent(share: float) -> str:

@@ -67,17 +67,17 @@ def highlighted(words: Sequence[str], weights: Sequence[float]) -> list[Piece]:
     return pieces
 
 
-def mentions(text: str, found: Iterable[tuple[int, int, str]]) -> list[Piece]:
-    """``text`` in pieces; each mention in ``found``, (start, end, label), has the colour and the name of its label.
+def mentions(text: str, spans: Iterable[tuple[int, int, str]]) -> list[Piece]:
+    """``text`` in pieces; each mention in ``spans``, (start, end, label), has the colour and the name of its label.
 
     Mentions must be in order and must not overlap.
     """
-    pieces, done = [], 0
-    for start, end, label in found:
-        pieces.append((text[done:start], "", "", "", ""))
+    pieces, last_end = [], 0
+    for start, end, label in spans:
+        pieces.append((text[last_end:start], "", "", "", ""))
         pieces.append((text[start:end], "word mention", f"{theme.colour_of(label)}59", label, ""))
-        done = end
-    return [*pieces, (text[done:], "", "", "", "")]
+        last_end = end
+    return [*pieces, (text[last_end:], "", "", "", "")]
 
 
 def show(pieces: Sequence[Piece], key: str) -> None:

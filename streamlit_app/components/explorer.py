@@ -21,47 +21,47 @@ from tf_model.modeling.joint_label import NOT_SURE
 MOST_WORDS = 15
 COLUMNS = {"Products": "product", "Emotions": "emotion"}
 ONCE = "Count each text once"
-WHOLE = ("Repeats", "Rows")  # tabs that also show texts unfit for the model
-ROW = 76  # pixels: three lines of text; from about 64 on, cells wrap
+UNFILTERED_TABS = ("Repeats", "Rows")  # tabs that also show texts unfit for the model
+ROW_HEIGHT = 76  # pixels: three lines of text; from about 64 on, cells wrap
 
 
 @dataclass(frozen=True)
 class Explorer:
-    """An explorer of the texts in ``every``, as :func:`tf_model.eda.describe` returns them; a run adds ``status``."""
+    """An explorer of ``all_tweets``, as :func:`tf_model.eda.describe` returns them; a run adds ``status``."""
 
     key: str  # prefix of its widgets' keys; each explorer has its own filters
-    every: pd.DataFrame
+    all_tweets: pd.DataFrame
     table: pd.DataFrame  # the columns to download; all tables have the same index
     workbook: pd.DataFrame  # the same with real dates
-    shown: pd.DataFrame  # the same as a page can show it
-    columns: Mapping[str, Any]  # of ``shown``: those to show first, and how
+    display_table: pd.DataFrame  # the same as a page can show it
+    columns: Mapping[str, Any]  # of ``display_table``: those to show first, and how
     file: str  # name of a download, without suffix
     no_emotion: str | None  # the label for no emotion
     filters: Mapping[str, Any] = field(default_factory=dict)  # of the last visit
-    keep: Callable[[dict[str, Any]], None] = lambda _: None  # is called with the current filters
+    save_filters: Callable[[dict[str, Any]], None] = lambda _: None  # is called with the current filters
 
     def show(self) -> None:
         """Draw the explorer."""
-        let_in = self._let_in()
-        passing = self._filter()
-        is_asked_for = let_in or st.session_state.get(self._key("statuses"))
-        counted = passing if is_asked_for else passing[passing["status"] == FIT]
-        self._show_totals(counted)
+        includes_unfit = self._includes_unfit()
+        filtered = self._filter()
+        counts_all = includes_unfit or st.session_state.get(self._key("statuses"))
+        counted_tweets = filtered if counts_all else filtered[filtered["status"] == FIT]
+        self._show_totals(counted_tweets)
         with st.container(horizontal=True, vertical_alignment="center"):
-            self._offer_downloads(passing.index, self._key("all"))
-            st.caption(f"{len(passing):,} of {len(self.every):,} rows pass the filters.")
-        tabs, tab_key, kept = self._tabs(), self._key("tab"), self._key("tab_kept")
-        if kept in st.session_state:  # tabs have no persist_state
-            st.session_state.setdefault(tab_key, st.session_state[kept])
+            self._offer_downloads(filtered.index, self._key("all"))
+            st.caption(f"{len(filtered):,} of {len(self.all_tweets):,} rows pass the filters.")
+        tabs, tab_key, last_tab_key = self._tabs(), self._key("tab"), self._key("tab_kept")
+        if last_tab_key in st.session_state:  # tabs have no persist_state
+            st.session_state.setdefault(tab_key, st.session_state[last_tab_key])
         for (name, draw), tab in zip(tabs.items(), st.tabs(list(tabs), on_change="rerun", key=tab_key), strict=True):
             if tab.open:  # nothing is computed for the other tabs
-                st.session_state[kept] = name
+                st.session_state[last_tab_key] = name
                 with tab:
-                    texts = passing if name in WHOLE else counted
-                    if texts.empty:
+                    tab_tweets = filtered if name in UNFILTERED_TABS else counted_tweets
+                    if tab_tweets.empty:
                         st.info("No text passes these filters. Loosen one of them.", icon=":material/filter_alt_off:")
                     else:
-                        draw(texts)
+                        draw(tab_tweets)
 
     def _tabs(self) -> dict[str, Callable[[pd.DataFrame], None]]:
         """The tabs in order, each with the method that draws it."""
@@ -72,64 +72,64 @@ class Explorer:
 
     # ---------------------------------------------------------------- filters and totals
 
-    def _let_in(self) -> bool:
+    def _includes_unfit(self) -> bool:
         """Whether the charts count texts that are unfit for the model; all texts of a dataset are fit."""
-        if "status" not in self.every:
+        if "status" not in self.all_tweets:
             return True
-        others = self.every["status"][self.every["status"] != FIT]
-        if others.empty:
+        unfit = self.all_tweets["status"][self.all_tweets["status"] != FIT]
+        if unfit.empty:
             return True
         with st.container(border=True):
             st.subheader("Fit for the model?", anchor=False)
-            reasons = others.str.split("; ").explode().value_counts()
-            are, their = plural(len(others), "is", "are"), plural(len(others), "its answer means", "their answers mean")
-            words = f"{len(others):,} of {len(self.every):,} rows {are} not; {their} little:"
-            st.markdown("\n".join([words, *(f"- {reason}: **{count:,}**" for reason, count in reasons.items())]))
-            let_in = st.checkbox("Count them in the charts", key=self._key("let_in"), persist_state="session")
+            reasons = unfit.str.split("; ").explode().value_counts()
+            are, their = plural(len(unfit), "is", "are"), plural(len(unfit), "its answer means", "their answers mean")
+            heading = f"{len(unfit):,} of {len(self.all_tweets):,} rows {are} not; {their} little:"
+            st.markdown("\n".join([heading, *(f"- {reason}: **{count:,}**" for reason, count in reasons.items())]))
+            includes_unfit = st.checkbox("Count them in the charts", key=self._key("let_in"), persist_state="session")
             st.caption("The tab Rows and the downloads always contain them; the column status gives the reason.")
-        return let_in
+        return includes_unfit
 
     def _filter(self, prefix: str = "") -> pd.DataFrame:
         """The texts that pass the page's filters or, with a ``prefix``, a separate set of filters."""
-        every, chosen = self.every, {}
+        all_tweets, choices = self.all_tweets, {}
 
         def choose(name: str, widget: Callable[..., Any], label: str, **options: Any) -> None:
             key = self._key(prefix + name)
             if name in self.filters and not prefix:
                 st.session_state.setdefault(key, self.filters[name])
-            chosen[name] = widget(label, key=key, persist_state="session", **options)
+            choices[name] = widget(label, key=key, persist_state="session", **options)
 
         def choose_labels(name: str, place: Any, labels: Iterable[str]) -> None:
             choose(name, place.multiselect, name.capitalize(), options=labels, placeholder=f"All {name}")
 
-        is_run = "status" in every
+        is_run = "status" in all_tweets
         with st.container(border=True):
             # Two selections side by side have no room for columns.
             one, two = (st, st) if prefix else st.columns([3, 2])
-            choose_labels("products", one, eda.label_order(every, "product"))
+            choose_labels("products", one, eda.label_order(all_tweets, "product"))
             if not prefix:
-                choose_labels("emotions", two, eda.label_order(every, "emotion"))
+                choose_labels("emotions", two, eda.label_order(all_tweets, "emotion"))
             one, two, three = (st, st, st) if prefix else st.columns([3, 2, 2], vertical_alignment="bottom")
             choose("contains", one.text_input, "Text contains", placeholder="Any text")
             if not is_run:
                 words = "Texts that differ only in case, punctuation or retweet marks count as one"
                 choose("once", two.toggle, ONCE, help=words)
             elif not prefix:
-                choose_labels("statuses", two, sorted(every["status"].unique()))
-            if "source" in every:
-                choose_labels("sources", three, sorted(every["source"].dropna().unique()))
-            if "date" in every and every["date"].notna().any():  # else there are no days to choose from
-                days = {"min_value": every["date"].min(), "max_value": every["date"].max()}
+                choose_labels("statuses", two, sorted(all_tweets["status"].unique()))
+            if "source" in all_tweets:
+                choose_labels("sources", three, sorted(all_tweets["source"].dropna().unique()))
+            if "date" in all_tweets and all_tweets["date"].notna().any():  # else there are no days to choose from
+                days = {"min_value": all_tweets["date"].min(), "max_value": all_tweets["date"].max()}
                 choose("dates", st.date_input, "First and last day", value=(), **days)
-        if chosen != self.filters and not prefix:
-            self.keep(chosen)
-        return eda.filter_tweets(every, **chosen | {"contains": chosen["contains"].strip()})
+        if choices != self.filters and not prefix:
+            self.save_filters(choices)
+        return eda.filter_tweets(all_tweets, **choices | {"contains": choices["contains"].strip()})
 
-    def _show_totals(self, tweets: pd.DataFrame, below: Mapping[str, str] = {}) -> None:
-        """The number of texts counted and the share of each label, with the text ``below`` each share."""
+    def _show_totals(self, tweets: pd.DataFrame, notes: Mapping[str, str] = {}) -> None:
+        """The number of texts counted and the share of each label, with the note below each, if any."""
         emotions = tweets["emotion"]
         if "status" in tweets:
-            labels = [label for label in eda.label_order(self.every, "emotion") if eda.is_label(label)]
+            labels = [label for label in eda.label_order(self.all_tweets, "emotion") if eda.is_label(label)]
             counts = {label: (emotions == label).sum() for label in labels if label != self.no_emotion}
             if "is_abstained" in tweets:
                 counts[NOT_SURE] = tweets["is_abstained"].sum()
@@ -142,15 +142,17 @@ class Explorer:
         first, *others = st.columns(1 + len(counts))
         first.metric("Texts counted", f"{len(tweets):,}", border=True)
         for column, (name, count) in zip(others, counts.items(), strict=True):
-            share, more = f"{count / len(tweets):.1%}" if len(tweets) else "-", below.get(name)
-            column.metric(name, share, more, delta_color="off", delta_arrow="off", border=True)
+            share, note = f"{count / len(tweets):.1%}" if len(tweets) else "-", notes.get(name)
+            column.metric(name, share, note, delta_color="off", delta_arrow="off", border=True)
 
     # ---------------------------------------------------------------- the tabs
 
     def _labels(self, tweets: pd.DataFrame) -> None:
         counts = {column: eda.label_counts(tweets, column) for column in ("product", "emotion")}
-        has = [column for column in counts if self.every[column].map(eda.is_label).any()]  # a model of one task has one
-        for place, column in zip(st.columns(len(has)), has, strict=True):
+        columns = [
+            column for column in counts if self.all_tweets[column].map(eda.is_label).any()
+        ]  # a model of one task has one
+        for place, column in zip(st.columns(len(columns)), columns, strict=True):
             bars = counts[column].rename(columns={column: "name"})
             with place:
                 self._show_bars(
@@ -161,11 +163,13 @@ class Explorer:
                     alt=f"Number of texts by {column}",
                     colour=None,
                 )
-        if len(has) < len(counts):
+        if len(columns) < len(counts):
             return
         bars = eda.emotion_by_product(tweets)
         bars["name"] = bars["product"] + " · " + bars["emotion"]
-        by_product = [f"{name}: {in_words(part, 'emotion', 'share', '.0%')}" for name, part in bars.groupby("product")]
+        by_product = [
+            f"{name}: {spoken_values(part, 'emotion', 'share', '.0%')}" for name, part in bars.groupby("product")
+        ]
         self._drill_down(
             explorer_charts.emotion_by_product(bars, "Emotion by product"),
             bars,
@@ -193,18 +197,18 @@ class Explorer:
                 )
         with right:
             st.subheader("Most distinctive", anchor=False)
-            self._telling_words(tweets, pairs)
+            self._distinctive_words(tweets, pairs)
 
-    def _telling_words(self, tweets: pd.DataFrame, pairs: bool) -> None:
+    def _distinctive_words(self, tweets: pd.DataFrame, pairs: bool) -> None:
         column = COLUMNS[pick("Compare", COLUMNS, self._key("compare"))]
-        telling = eda.distinctive_words(tweets, by=column, pairs=pairs)
-        if telling.empty:
+        distinctive = eda.distinctive_words(tweets, by=column, pairs=pairs)
+        if distinctive.empty:
             st.info(f"Nothing to compare: the filters leave fewer than two {column}s, or too few words.")
             return
         label = st.selectbox(
-            "Words of", telling["label"].unique(), key=self._key(f"label_{column}"), persist_state="session"
+            "Words of", distinctive["label"].unique(), key=self._key(f"label_{column}"), persist_state="session"
         )
-        bars = telling[(telling["label"] == label) & (telling["z"] > 0)].head(MOST_WORDS)
+        bars = distinctive[(distinctive["label"] == label) & (distinctive["z"] > 0)].head(MOST_WORDS)
         self._show_bars(
             bars.rename(columns={"words": "name"}),
             lambda bar: eda.with_words(tweets[tweets[column] == label], bar["name"]),
@@ -252,7 +256,7 @@ class Explorer:
     ) -> None:
         """Horizontal bars of the column ``value`` with their drill-down."""
         figure = theme.horizontal_bars(bars["name"], bars[value], title=title, form=form, colour=colour)
-        words = in_words(bars, "name", value, form)
+        words = spoken_values(bars, "name", value, form)
         self._drill_down(figure, bars, tweets_of, key=key, alt=f"{alt}: {words}.", caption=caption)
 
     @st.fragment
@@ -290,11 +294,11 @@ class Explorer:
         index = tweets_of(bars.iloc[names.index(name)]).index
         # A dataframe shows texts as they are: it interprets no markup.
         st.dataframe(
-            self.shown.loc[index, list(self.columns)],
+            self.display_table.loc[index, list(self.columns)],
             lazy=True,
             hide_index=True,
-            row_height=ROW,
-            height=ROW * min(max(len(index), 1), 5) + 40,
+            row_height=ROW_HEIGHT,
+            height=ROW_HEIGHT * min(max(len(index), 1), 5) + 40,
             column_config=self.columns,
             alt=f"Texts of the bar {name}",
             key=f"{key}_texts",
@@ -315,6 +319,6 @@ class Explorer:
             )
 
 
-def in_words(bars: pd.DataFrame, name: str, value: str, form: str) -> str:
+def spoken_values(bars: pd.DataFrame, name: str, value: str, form: str) -> str:
     """The names and values in a chart, for screen readers."""
     return ", ".join(f"{label} {number:{form}}" for label, number in zip(bars[name], bars[value], strict=True))

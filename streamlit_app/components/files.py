@@ -24,7 +24,7 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # without it Excel reads UTF-8 as Windows-125
 FORMULA_SIGNS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 _INVISIBLE = "\t\r\n \0\ufeff"
 # In locales with semicolons as list separators, such as German, Excel starts a new cell after each.
-_WITHIN = re.compile(rf"([;\n][{_INVISIBLE}\"]*)(?=[=＝])")
+_FORMULA_WITHIN = re.compile(rf"([;\n][{_INVISIBLE}\"]*)(?=[=＝])")
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 
 
@@ -48,42 +48,42 @@ class Upload:
     _folder: tempfile.TemporaryDirectory | None = field(default=None, repr=False)
 
 
-def keep(file_id: str, name: str, content: memoryview | bytes) -> Upload:
+def store_upload(file_id: str, name: str, content: memoryview | bytes) -> Upload:
     """Write an upload into a temporary folder, deleted with the returned object, and read its first rows."""
     folder = tempfile.TemporaryDirectory(prefix="tweet-target-", ignore_cleanup_errors=True)
     path = Path(folder.name) / f"upload{Path(name).suffix[:10]}"  # only the suffix of a browser's name is safe
-    kept = {"id": file_id, "name": name, "path": path}
+    common = {"id": file_id, "name": name, "path": path}
     try:
         path.write_bytes(content)
         with tables.open_table(path, limits=LIMITS, sheet_option="moving it to the front") as table:
             sample = next(table.chunks(SAMPLE_ROWS))
             refuse_without_texts(table, sample)
             return Upload(
-                **kept,
+                **common,
                 _folder=folder,
                 columns=tuple(table.columns),
                 text_column=table.text_column,
                 reason=table.reason,
                 rows=table.total_rows,
                 notes=tuple(table.notes),
-                first_rows=showable(sample.head(FIRST_ROWS)),
+                first_rows=displayable(sample.head(FIRST_ROWS)),
             )
     except tables.TooLargeError as error:
-        problem = f"{explained(error, path, name)} here; for files of any size: {COMMAND_LINE}"
+        problem = f"{user_message(error, path, name)} here; for files of any size: {COMMAND_LINE}"
     except TweetTargetError as error:
-        problem = explained(error, path, name)
+        problem = user_message(error, path, name)
     except Exception as error:  # on a damaged file, a library may raise anything
         problem = f"{name} cannot be read ({first_line(error)[:200]}); save it again, or as .csv"
     folder.cleanup()  # now: the exception may be in a reference cycle that keeps the folder alive
-    return Upload(**kept, problem=problem)
+    return Upload(**common, problem=problem)
 
 
-def explained(error: Exception, path: Path, name: str) -> str:
+def user_message(error: Exception, path: Path, name: str) -> str:
     """The message of an error, with the user's name for the file."""
     return str(error).replace(str(path), name)
 
 
-def showable(frame: pd.DataFrame) -> pd.DataFrame:
+def displayable(frame: pd.DataFrame) -> pd.DataFrame:
     """``frame`` as a page can show it: unique column names, and one type of value in each column."""
     columns: dict[str, pd.Series] = {}
     for position, original in enumerate(map(str, frame.columns)):
@@ -106,29 +106,29 @@ def as_csv(frame: pd.DataFrame) -> bytes:
     frame = frame.copy()
     for position, dtype in enumerate(frame.dtypes):
         if dtype.kind not in "biufcmM":
-            frame.isetitem(position, frame.iloc[:, position].astype(object).map(harmless))
-    frame.columns = [harmless(str(name)) for name in frame.columns]
-    return BYTE_ORDER_MARK + _written(frame, ".csv")
+            frame.isetitem(position, frame.iloc[:, position].astype(object).map(escape_formulas))
+    frame.columns = [escape_formulas(str(name)) for name in frame.columns]
+    return BYTE_ORDER_MARK + _file_content(frame, ".csv")
 
 
 def as_xlsx(frame: pd.DataFrame) -> bytes:
     """``frame`` as a workbook; text that looks like a formula is stored unchanged in a text cell."""
-    return _written(frame, ".xlsx")
+    return _file_content(frame, ".xlsx")
 
 
-def harmless(value: Any) -> Any:
+def escape_formulas(value: Any) -> Any:
     """``value`` with an apostrophe before anything that a spreadsheet would take for a formula; numbers stay."""
     if isinstance(value, bytes):
         value = tables.as_text(value)
     if not isinstance(value, str):
         return value
-    value = _WITHIN.sub(r"\1'", value)
+    value = _FORMULA_WITHIN.sub(r"\1'", value)
     if value.lstrip(_INVISIBLE).startswith(FORMULA_SIGNS) and not _NUMBER.fullmatch(value):
         return f"'{value}"
     return value
 
 
-def _written(frame: pd.DataFrame, suffix: str) -> bytes:
+def _file_content(frame: pd.DataFrame, suffix: str) -> bytes:
     with tempfile.TemporaryDirectory(prefix="tweet-target-") as folder:
         path = Path(folder) / f"answers{suffix}"
         with tables.table_writer(path) as writer:

@@ -21,7 +21,7 @@ LABELS = "labels"  # kept with the run: the rows of the queue, and each annotato
 _lock = threading.Lock()  # two annotators may answer at the same moment
 
 
-def ask_emotion(run: Run, line: Any, say: Callable[[str | None], None], key: str) -> None:
+def ask_emotion(run: Run, line: Any, on_answer: Callable[[str | None], None], key: str) -> None:
     """Show a row and a button for each emotion, and for None, "Cannot tell"; ``key`` is the prefix of their keys."""
     toward = f"at {line['product']}" if run.per_product else "at a product"
     st.markdown(plain_markdown(f"Which emotion does this text direct {toward}?"))
@@ -29,7 +29,7 @@ def ask_emotion(run: Run, line: Any, say: Callable[[str | None], None], key: str
     with st.container(horizontal=True):
         for number, emotion in enumerate([*run.emotions, None], start=1):
             words = plain_markdown(emotion or "Cannot tell")
-            st.button(words, on_click=say, args=(emotion,), shortcut=str(number), key=f"{key}_{number}")
+            st.button(words, on_click=on_answer, args=(emotion,), shortcut=str(number), key=f"{key}_{number}")
 
 
 @st.fragment
@@ -39,17 +39,19 @@ def show_queue(run: Run, rows: pd.DataFrame, table: pd.DataFrame, key: str) -> N
     ``table`` has the same index and the positions of the mentions; ``key`` is the prefix of the widgets' keys.
     """
     name = st.text_input("Your name", key=ANNOTATOR, persist_state="session", max_chars=40).strip()
-    kept = run.kept(LABELS) or {"queue": [], "labels": {}}
-    queue = [row for row in kept["queue"] if row in rows.index]
-    labels = {each: {row: said[row] for row in said if int(row) in rows.index} for each, said in kept["labels"].items()}
+    stored = run.stored(LABELS) or {"queue": [], "labels": {}}
+    queue = [row for row in stored["queue"] if row in rows.index]
+    labels = {
+        who: {row: by_row[row] for row in by_row if int(row) in rows.index} for who, by_row in stored["labels"].items()
+    }
     if name:
         _label(run, rows, queue, labels.get(name, {}), f"{key}_at", name)
     else:
         st.info("Type your name. Your labels are kept with this file, under your name.")
     for line in agreement(labels).itertuples():
         kappa = "" if pd.isna(line.kappa) else f", Cohen's kappa {line.kappa:.2f}"
-        who = f"{line.one} and {line.other} agree on {line.share:.0%}"
-        st.markdown(plain_markdown(f"{who} of {line.rows:,} {plural(line.rows, 'row', 'rows')}{kappa}."))
+        agreed = f"{line.one} and {line.other} agree on {line.share:.0%}"
+        st.markdown(plain_markdown(f"{agreed} of {line.rows:,} {plural(line.rows, 'row', 'rows')}{kappa}."))
     emotions = majority(labels)
     if emotions.empty:
         return
@@ -64,60 +66,64 @@ def show_queue(run: Run, rows: pd.DataFrame, table: pd.DataFrame, key: str) -> N
     st.caption("Trains on these labels too. Rows without a majority, or that nobody could label, are left out.")
 
 
-def _label(run: Run, rows: pd.DataFrame, queue: list[int], own: dict[str, Any], at: str, name: str) -> None:
-    """One row of the queue; the session key ``at`` holds its number. ``own``: the labels given by ``name``, by row."""
-    state, left = st.session_state, [row for row in queue if str(row) not in own]
+def _label(run: Run, rows: pd.DataFrame, queue: list[int], labels: dict[str, Any], key: str, name: str) -> None:
+    """One row of the queue; the session key ``key`` holds its number. ``labels``: those given by ``name``, by row."""
+    state, unlabelled = st.session_state, [row for row in queue if str(row) not in labels]
 
     def begin() -> None:
         with _lock:
-            kept = run.kept(LABELS) or {"queue": [], "labels": {}}  # another annotator may have added rows
-            said = kept["labels"].get(name, {})
-            next_rows = [row for row in kept["queue"] if row in rows.index and str(row) not in said]
+            stored = run.stored(LABELS) or {"queue": [], "labels": {}}  # another annotator may have added rows
+            own_now = stored["labels"].get(name, {})
+            next_rows = [row for row in stored["queue"] if row in rows.index and str(row) not in own_now]
             if not next_rows:
-                known = run.opened().rows["text"].loc[kept["queue"]]
-                next_rows = label_queue(rows, run.emotions, labelled=known).tolist()
-                run.keep(LABELS, kept | {"queue": [*kept["queue"], *next_rows]})
+                queued_texts = run.answers().rows["text"].loc[stored["queue"]]
+                next_rows = label_queue(rows, run.emotions, labelled=queued_texts).tolist()
+                run.store(LABELS, stored | {"queue": [*stored["queue"], *next_rows]})
         if next_rows:
-            state[at] = next_rows[0]
+            state[key] = next_rows[0]
         else:
             st.toast("No other text passes the filters.")
 
-    def say(emotion: str | None) -> None:
-        _keep(run, name, row, emotion)
-        following = [each for each in (*queue[place + 1 :], *queue[:place]) if each in left]
-        state[at] = following[0] if following else None
+    def answer(emotion: str | None) -> None:
+        _store_label(run, name, row, emotion)
+        following = [each for each in (*queue[position + 1 :], *queue[:position]) if each in unlabelled]
+        state[key] = following[0] if following else None
 
     def undo() -> None:
-        state[at] = int(list(own)[-1])
-        _keep(run, name, state[at])
+        state[key] = int(list(labels)[-1])
+        _store_label(run, name, state[key])
 
-    def step(by: int) -> None:
-        state[at] = queue[place + by]
+    def step(offset: int) -> None:
+        state[key] = queue[position + offset]
 
-    row = state.get(at)
+    row = state.get(key)
     if row not in queue:
-        words = f"Label {len(left)} {plural(len(left), 'row', 'rows')}" if left else f"Choose {SIZE} texts to label"
-        st.button(words, on_click=begin, icon=":material/checklist:", key=f"{at}_begin")
+        words = (
+            f"Label {len(unlabelled)} {plural(len(unlabelled), 'row', 'rows')}"
+            if unlabelled
+            else f"Choose {SIZE} texts to label"
+        )
+        st.button(words, on_click=begin, icon=":material/checklist:", key=f"{key}_begin")
         st.caption("The texts that pass the filters and that the model is least sure of, near-duplicates once.")
         return
-    place = queue.index(row)
+    position = queue.index(row)
     with st.container(border=True):
-        ask_emotion(run, rows.loc[row], say, f"{at}_say")
+        ask_emotion(run, rows.loc[row], answer, f"{key}_say")
         with st.container(horizontal=True):
-            st.button("Back", on_click=step, args=(-1,), shortcut="Left", disabled=not place, key=f"{at}_back")
-            is_last = place + 1 == len(queue)
-            st.button("Next", on_click=step, args=(1,), shortcut="Right", disabled=is_last, key=f"{at}_next")
-            st.button("Undo", on_click=undo, shortcut="Backspace", disabled=not own, key=f"{at}_undo")
-            st.button("Stop", on_click=state.pop, args=(at,), shortcut="Esc", key=f"{at}_stop")
-        said = f" You said: {own[str(row)] or 'Cannot tell'}." if str(row) in own else ""
-        st.caption(plain_markdown(f"Row {place + 1} of {len(queue)}, {len(left)} left.{said}"))
+            st.button("Back", on_click=step, args=(-1,), shortcut="Left", disabled=not position, key=f"{key}_back")
+            is_last = position + 1 == len(queue)
+            st.button("Next", on_click=step, args=(1,), shortcut="Right", disabled=is_last, key=f"{key}_next")
+            st.button("Undo", on_click=undo, shortcut="Backspace", disabled=not labels, key=f"{key}_undo")
+            st.button("Stop", on_click=state.pop, args=(key,), shortcut="Esc", key=f"{key}_stop")
+        said = f" You said: {labels[str(row)] or 'Cannot tell'}." if str(row) in labels else ""
+        st.caption(plain_markdown(f"Row {position + 1} of {len(queue)}, {len(unlabelled)} left.{said}"))
 
 
-def _keep(run: Run, name: str, row: int, *emotion: str | None) -> None:
+def _store_label(run: Run, name: str, row: int, *emotion: str | None) -> None:
     """Store a label under a name, as the newest; without ``emotion``, remove the row's label."""
     with _lock:
-        kept = run.kept(LABELS)
-        own = kept["labels"].setdefault(name, {})
-        own.pop(str(row), None)
-        own |= {str(row): each for each in emotion}
-        run.keep(LABELS, kept)
+        stored = run.stored(LABELS)
+        labels = stored["labels"].setdefault(name, {})
+        labels.pop(str(row), None)
+        labels |= {str(row): each for each in emotion}
+        run.store(LABELS, stored)

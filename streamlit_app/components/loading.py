@@ -37,7 +37,7 @@ class ModelState:
     version: str = ""  # changes with the model: time (ns) and inode of its graph, or the server's version
     predictor: Predictor | None = None  # None if it cannot be used
     problem: str = ""  # why it cannot be used, in one line; empty if there is no model
-    served: str = ""  # the address of the model server; empty for a model loaded here
+    server_url: str = ""  # the address of the model server; empty for a model loaded here
 
     @property
     def is_of_targets(self) -> bool:
@@ -45,9 +45,9 @@ class ModelState:
         return self.predictor is not None and tasks.TARGET.name in self.predictor.labels
 
     @property
-    def which(self) -> str:
+    def version_label(self) -> str:
         """When the model was saved, ``Saved 25 November 2026, 20:04``, or its version on a server."""
-        if self.served:
+        if self.server_url:
             return f"Version {self.version}"
         return f"Saved {datetime.fromtimestamp(int(self.version.partition('-')[0], 16) / 1e9):%d %B %Y, %H:%M}"
 
@@ -83,55 +83,55 @@ def model_names() -> list[str]:
     return [each.name for each in folders if (each / GRAPH).is_file() or each.name in DEFAULT_MODELS]
 
 
-def chosen(names: Sequence[str]) -> str:
+def chosen_name(names: Sequence[str]) -> str:
     """The model chosen in this session, else the one in the address (``?model=``), else the first."""
     name = st.session_state.get(CHOICE) or st.query_params.get("model")
     return name if name in names else names[0]
 
 
-def current() -> ModelState:
+def current_model() -> ModelState:
     """The model of this session; loading it takes about 4 seconds, once."""
     if address := _option("--server"):
-        return _served(address)
+        return _server_state(address)
     names = model_names()
-    return _named(chosen(names)) if names else ModelState("", models_folder())
+    return _local_state(chosen_name(names)) if names else ModelState("", models_folder())
 
 
-def of_targets(state: ModelState) -> ModelState | None:
+def target_model(state: ModelState) -> ModelState | None:
     """The model of targets: ``state`` itself, else the model ``target`` if it exists."""
-    return state if state.is_of_targets else _beside(state, tasks.TARGET.name)
+    return state if state.is_of_targets else _other_model(state, tasks.TARGET.name)
 
 
-def of_texts(state: ModelState) -> ModelState | None:
+def text_model(state: ModelState) -> ModelState | None:
     """The model of whole texts: ``state`` itself or, if that is a model of targets, ``answer`` if it can be used."""
     if not state.is_of_targets:
         return state
-    beside = _beside(state, tasks.ANSWER)
-    return beside if beside and beside.predictor else None
+    other = _other_model(state, tasks.ANSWER)
+    return other if other and other.predictor else None
 
 
-def _beside(state: ModelState, name: str) -> ModelState | None:
-    return _named(name) if not state.served and (models_folder() / name / GRAPH).is_file() else None
+def _other_model(state: ModelState, name: str) -> ModelState | None:
+    return _local_state(name) if not state.server_url and (models_folder() / name / GRAPH).is_file() else None
 
 
-def _named(name: str) -> ModelState:
+def _local_state(name: str) -> ModelState:
     folder = models_folder() / name
     try:
         version = _version(folder)
-        with one_kind_of_error(f"{name} cannot be loaded"):
+        with as_model_error(f"{name} cannot be loaded"):
             predictor = _load(str(folder), version)
     except TweetTargetError as error:
         return ModelState(name, folder, problem=str(error))
     return ModelState(name, folder, version, predictor)
 
 
-def _served(address: str) -> ModelState:
+def _server_state(address: str) -> ModelState:
     try:
         predictor = _connect(address, _option("--model"))
     except TweetTargetError as error:
-        return ModelState("", models_folder(), problem=str(error), served=address)
+        return ModelState("", models_folder(), problem=str(error), server_url=address)
     folder = models_folder() / predictor.name
-    return ModelState(predictor.name, folder, predictor.version, predictor, served=predictor.url)
+    return ModelState(predictor.name, folder, predictor.version, predictor, server_url=predictor.url)
 
 
 @st.cache_resource(ttl=SERVER_SECONDS, show_spinner="Looking for the model server…")
@@ -145,7 +145,7 @@ def _version(folder: Path) -> str:
     try:
         status = (folder / GRAPH).stat()
     except FileNotFoundError:
-        raise ModelError(f"{folder} holds no whole model: {GRAPH} is missing; export it again") from None
+        raise ModelError(f"{folder} is not a complete model: {GRAPH} is missing; export it again") from None
     return f"{status.st_mtime_ns:x}-{status.st_ino:x}"
 
 
@@ -164,7 +164,7 @@ def _load(folder: str, version: str) -> Predictor:
 
 
 @contextmanager
-def one_kind_of_error(words: str) -> Iterator[None]:
+def as_model_error(words: str) -> Iterator[None]:
     """Turn any exception of TensorFlow into an error that a page can show."""
     try:
         yield
@@ -178,5 +178,5 @@ def one_kind_of_error(words: str) -> Iterator[None]:
 def explain(state: ModelState, text: str) -> Explanation:
     """How much each word of ``text`` supports the answer; cached, since it takes as long as dozens of predictions."""
     # One at a time, or other users' answers would wait for several.
-    with _EXPLAINING, one_kind_of_error(f"{state.name} failed on this text"):
+    with _EXPLAINING, as_model_error(f"{state.name} failed on this text"):
         return state.predictor.explain(text)

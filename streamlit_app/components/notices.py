@@ -34,8 +34,8 @@ def announce(words: str) -> None:
 
 def show_announced() -> None:
     """Fill the live region with the announcements. Every page draws it: changes are read only in an existing region."""
-    region = component("live", html=_LIVE_HTML, css=_LIVE_CSS, js=_LIVE_JS, isolate_styles=False)
-    region(data=st.session_state.pop(SPOKEN, ""), key="live")
+    live_region = component("live", html=_LIVE_HTML, css=_LIVE_CSS, js=_LIVE_JS, isolate_styles=False)
+    live_region(data=st.session_state.pop(SPOKEN, ""), key="live")
 
 
 def plain_markdown(text: str) -> str:
@@ -54,12 +54,12 @@ def usable_model() -> ModelState | None:
 
     None if no model can be used; the page then says why, and what to do.
     """
-    state = loading.current()
+    state = loading.current_model()
     if state.predictor is not None:
         _say_if_replaced(state)
         _say_limits(state)
         return state
-    if state.served:
+    if state.server_url:
         say_problem("The model server cannot be used.", state.problem)
         return None
     if state.problem:
@@ -76,10 +76,10 @@ def usable_model() -> ModelState | None:
 
 
 def _say_if_replaced(state: ModelState) -> None:
-    now = (state.name, state.version)
-    before = st.session_state.get("seen_model", now)
-    st.session_state["seen_model"] = now
-    if before[0] == now[0] and before[1] != now[1]:
+    model = (state.name, state.version)
+    last_model = st.session_state.get("seen_model", model)
+    st.session_state["seen_model"] = model
+    if last_model[0] == model[0] and last_model[1] != model[1]:
         st.toast("The model was replaced: answers now come from the new one.", icon=":material/published_with_changes:")
 
 
@@ -92,6 +92,6 @@ def _say_limits(state: ModelState) -> None:
         )
     elif state.predictor.metrics.get("dataset") == ASSIGNMENT:
         products = state.predictor.labels.get(tasks.PRODUCT.name)
-        known = f"{len(products)} Apple and Google products" if products else "emotions toward Apple and Google"
-        other = " The answer for a whole text about another brand still names one of them." if products else ""
-        st.caption(f"The model knows {known}, from English tweets of one festival in March 2011.{other}")
+        scope = f"{len(products)} Apple and Google products" if products else "emotions toward Apple and Google"
+        warning = " The answer for a whole text about another brand still names one of them." if products else ""
+        st.caption(f"The model knows {scope}, from English tweets of one festival in March 2011.{warning}")

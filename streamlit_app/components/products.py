@@ -15,7 +15,7 @@ from tf_model.data.products import PATTERN, SUFFIXES, Products, parse_products, 
 from tf_model.errors import DataError, TweetTargetError, quoted
 from tf_model.inference.targets import TargetPredictor
 
-LIST, PROBLEM = "products", "products_problem"  # in the session: its own list, and the problem with a refused list
+OWN_LIST, PROBLEM = "products", "products_problem"  # in the session: its own list, and the problem with a refused list
 TYPED, FILE = "products_typed", "products_file"
 MOST_SHOWN = 12  # names
 
@@ -39,25 +39,25 @@ def choose(targets: ModelState | None, texts: ModelState | None) -> TargetPredic
         )
         kinds = [suffix.removeprefix(".") for suffix in SUFFIXES]
         st.file_uploader("Or a products file", type=kinds, key=FILE, on_change=_take_file)
-        if LIST in st.session_state:
+        if OWN_LIST in st.session_state:
             st.button("Use the model's own list", icon=":material/undo:", on_click=_forget)
     if PROBLEM in st.session_state:
         notices.say_problem("This list of products cannot be used; the previous one stays.", st.session_state[PROBLEM])
     try:
-        products = st.session_state.get(LIST) or _of_model(targets)
+        products = st.session_state.get(OWN_LIST) or _model_products(targets)
     except TweetTargetError as error:
         notices.say_problem("The model's list of products cannot be read. Type your own above.", str(error))
         return None
     names = list(products.aliases)
-    more = f" and {len(names) - MOST_SHOWN:,} more" if len(names) > MOST_SHOWN else ""
-    whose = "Your list" if LIST in st.session_state else "The model's list"
-    st.caption(f"{whose}: {plain_markdown(', '.join(names[:MOST_SHOWN]))}{more}")
+    rest = f" and {len(names) - MOST_SHOWN:,} more" if len(names) > MOST_SHOWN else ""
+    origin = "Your list" if OWN_LIST in st.session_state else "The model's list"
+    st.caption(f"{origin}: {plain_markdown(', '.join(names[:MOST_SHOWN]))}{rest}")
     can_guess = texts is not None and texts.predictor.has_answer
     return TargetPredictor(targets.predictor, products, texts.predictor if can_guess else None)
 
 
 @st.cache_resource(max_entries=2, show_spinner=False, hash_funcs=loading.BY_VERSION)
-def _of_model(state: ModelState) -> Products:
+def _model_products(state: ModelState) -> Products:
     return read_products(state.folder / model_dir.PRODUCTS)
 
 
@@ -65,15 +65,17 @@ def _take_typed() -> None:
     lines = [line for line in st.session_state[TYPED].splitlines() if line.strip()]
     if not lines:
         _forget()
-    elif several := next((line for line in lines if "," in line and PATTERN not in line), None):
-        st.session_state[PROBLEM] = f"{quoted(several)} has a comma; write one product per line, and ; between aliases."
+    elif line_with_comma := next((line for line in lines if "," in line and PATTERN not in line), None):
+        st.session_state[PROBLEM] = (
+            f"{quoted(line_with_comma)} has a comma; write one product per line, and ; between aliases."
+        )
     else:
         table = io.StringIO()
         csv.writer(table).writerows([("name", "aliases"), *(line.partition(":")[::2] for line in lines)])
         _take(table.getvalue().encode(), ".csv", "your list")
 
 
-def of_answers(state: ModelState) -> Products | None:
+def products_of_answers(state: ModelState) -> Products | None:
     """The products of which a text must name one to be fit for a model of whole texts; None if unknown."""
     # Users' own labels need not be names that people write.
     is_known = state.predictor.has_answer and state.predictor.labels[tasks.PRODUCT.name] == tasks.PRODUCTS
@@ -88,12 +90,12 @@ def _take_file() -> None:
 def _take(content: bytes, suffix: str, name: str) -> None:
     st.session_state.pop(PROBLEM, None)
     try:
-        st.session_state[LIST] = parse_products(content, suffix, name)
+        st.session_state[OWN_LIST] = parse_products(content, suffix, name)
     except DataError as error:
         st.session_state[PROBLEM] = str(error)
 
 
 def _forget() -> None:
-    for key in (LIST, PROBLEM):
+    for key in (OWN_LIST, PROBLEM):
         st.session_state.pop(key, None)
     st.session_state[TYPED] = ""

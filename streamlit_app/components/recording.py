@@ -29,19 +29,19 @@ def recorder(state: ModelState) -> Recorder | None:
 
 
 # No recorder is closed while the app runs: a running job may still write to that of an earlier model.
-@st.cache_resource(show_spinner=False, on_release=lambda made: made.close())
+@st.cache_resource(show_spinner=False, on_release=lambda new_recorder: new_recorder.close())
 def _recorder(path: str, model: str, version: str, _labels: Mapping[str, Sequence[str]] = {}) -> Recorder:
-    made = Recorder(path, model=model, version=version)
+    new_recorder = Recorder(path, model=model, version=version)
     exporter = serve_metrics()
     # Answers of a model of targets are not recorded, so /metrics describes the model of texts beside it.
     if exporter is not None and tasks.TARGET.name not in _labels:
         try:
-            known = reference.load(loading.models_folder() / model, version)
+            model_reference = reference.load(loading.models_folder() / model, version)
         except TweetTargetError as error:
             cli.say(f"warning: drift is not judged: {error}")
-            known = None
-        exporter.attach(made, known, _labels)
-    return made
+            model_reference = None
+        exporter.attach(new_recorder, model_reference, _labels)
+    return new_recorder
 
 
 def serve_metrics() -> Exporter | None:
@@ -76,11 +76,11 @@ def record_error(log: Recorder | None, error: BaseException, source: str) -> Non
         log.record_error(type(error).__name__, first_line(error), source)
 
 
-def correct(log: Recorder, text: str, prediction: Mapping[str, Any], *, is_right: bool | None, **named: Any) -> str:
+def correct(log: Recorder, text: str, prediction: Mapping[str, Any], *, is_right: bool | None, **details: Any) -> str:
     """Replace the feedback on an answer; with ``is_right=None``, only withdraw it.
 
     Returns the outcome, see :meth:`Recorder.correct`.
     """
     if is_right is not None:  # after a reload the page asks again, so there may be earlier feedback
-        log.correct(text, {}, is_correct=None, start=named.get("start"))
-    return log.correct(text, prediction, is_correct=is_right, timeout=WRITING_SECONDS, **named)
+        log.correct(text, {}, is_correct=None, start=details.get("start"))
+    return log.correct(text, prediction, is_correct=is_right, timeout=WRITING_SECONDS, **details)

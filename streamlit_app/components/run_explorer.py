@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from streamlit_app.charts import explorer_charts, theme
-from streamlit_app.components.explorer import ROW, Explorer, in_words
+from streamlit_app.components.explorer import ROW_HEIGHT, Explorer, spoken_values
 from streamlit_app.components.labelling import ask_emotion, show_queue
 from streamlit_app.components.notices import plain_markdown
 from streamlit_app.components.runs import Run
@@ -25,7 +25,7 @@ from tf_model.modeling.joint_label import answer_text
 
 SIDES = ("A", "B")
 MOST_CHANGES = 3  # described in words
-DRAWN = 50  # rows to check by hand
+ROWS_TO_CHECK = 50  # rows to check by hand
 THEMES = "themes"  # key of the themes kept with the run
 
 
@@ -48,20 +48,20 @@ class RunExplorer(Explorer):
         return tabs | super()._tabs() | {"Rows": self._rows}
 
     def _label_queue(self, tweets: pd.DataFrame) -> None:
-        show_queue(self.run, self._rows_of(tweets), self.table, self._key("queue"))
+        show_queue(self.run, self._analysed_rows(tweets), self.table, self._key("queue"))
 
     def _rows(self, tweets: pd.DataFrame) -> None:
-        shown = self.shown.loc[tweets.index]
+        displayed = self.display_table.loc[tweets.index]
         st.dataframe(
-            shown,
+            displayed,
             lazy=True,
             hide_index=True,
-            column_order=list(dict.fromkeys([*self.columns, *shown.columns])),
+            column_order=list(dict.fromkeys([*self.columns, *displayed.columns])),
             column_config=self.columns,
-            alt=f"{len(shown):,} of {len(self.shown):,} rows with their answers",
+            alt=f"{len(displayed):,} of {len(self.display_table):,} rows with their answers",
             key=self._key("rows"),
         )
-        st.caption("Click the head of a column to sort by it.")
+        st.caption("Click a column header to sort by it.")
 
     def _offer_downloads(self, index: pd.Index, key: str) -> None:
         super()._offer_downloads(index, key)
@@ -69,19 +69,23 @@ class RunExplorer(Explorer):
             name, icon = f"{self.file}.html", ":material/summarize:"
             offer_file("Download report", lambda: self.report(index), name, f"{key}_report", icon=icon)
 
-    def _rows_of(self, tweets: pd.DataFrame) -> pd.DataFrame:
+    def _analysed_rows(self, tweets: pd.DataFrame) -> pd.DataFrame:
         return self.rows[self.rows.index.isin(tweets.index)]
 
     @property
     def _non_neutral(self) -> list[str]:
         return [emotion for emotion in self.run.emotions if emotion != self.no_emotion]
 
-    def _choose(self, tab: str, first: Mapping[str, str], *options: Iterable[str]) -> list[str]:
-        """Let the user choose a product and an emotion from ``options``; the default is ``first``."""
+    def _choose(self, tab: str, default: Mapping[str, str], *options: Iterable[str]) -> list[str]:
+        """Let the user choose a product and an emotion from ``options``; the default is ``default``."""
         chosen = []
         for name, names, place in zip(("product", "emotion"), map(list, options), st.columns(2), strict=True):
-            at = {"index": names.index(first[name]), "key": self._key(f"{tab}_{name}"), "persist_state": "session"}
-            chosen.append(place.selectbox(name.capitalize(), names, **at))
+            settings = {
+                "index": names.index(default[name]),
+                "key": self._key(f"{tab}_{name}"),
+                "persist_state": "session",
+            }
+            chosen.append(place.selectbox(name.capitalize(), names, **settings))
         return chosen
 
     # ---------------------------------------------------------------- honest shares
@@ -89,13 +93,13 @@ class RunExplorer(Explorer):
     def _shares(self, rows: pd.DataFrame) -> pd.DataFrame:
         return _emotion_shares(rows, self.run.emotions, self.correction, self.run.checked)
 
-    def _show_totals(self, tweets: pd.DataFrame, below: Mapping[str, str] = {}) -> None:
+    def _show_totals(self, tweets: pd.DataFrame, notes: Mapping[str, str] = {}) -> None:
         if self.correction is None:
             return super()._show_totals(tweets)
-        shares = self._shares(self._rows_of(tweets)).dropna(subset="share")
+        shares = self._shares(self._analysed_rows(tweets)).dropna(subset="share")
         of_all = shares[shares["product"] == ALL].itertuples()
-        below = {line.emotion: f"{line.share:.0%} ({line.low:.0%} to {line.high:.0%})" for line in of_all}
-        super()._show_totals(tweets, below)
+        notes = {line.emotion: f"{line.share:.0%} ({line.low:.0%} to {line.high:.0%})" for line in of_all}
+        super()._show_totals(tweets, notes)
         st.caption("Below each share: the share corrected for the model's known errors, with its 95% interval.")
 
     def _labels(self, tweets: pd.DataFrame) -> None:
@@ -103,13 +107,13 @@ class RunExplorer(Explorer):
         if self.correction is None:
             return
         st.subheader("Corrected shares", anchor=False)
-        rows = self._rows_of(tweets)
+        rows = self._analysed_rows(tweets)
         shares = self._shares(rows)
         _show_table(shares.rename(columns={"share": "corrected share"}), "Counted and corrected share of each emotion")
         st.caption(
             "Counted: the model's answers. Corrected share: adjusted for the model's known errors, with its 95% "
-            f"interval; unknown for fewer than {LEAST_TEXTS} texts. If these texts are written unlike those on which "
-            "the model was validated, it may be further off: check rows by hand. "
+            f"interval; unknown for fewer than {LEAST_TEXTS} texts. If these texts differ from those on which "
+            "the model was validated, the error may be larger: check rows by hand. "
             f"{len(checked_sample(rows, self.run.checked)):,} of these texts, drawn at random, were checked by hand."
         )
         self._check(rows)
@@ -117,43 +121,43 @@ class RunExplorer(Explorer):
     @st.fragment
     def _check(self, rows: pd.DataFrame) -> None:
         """Ask about rows drawn at random, one at a time; the answers are kept with the run."""
-        state, until = st.session_state, self._key("check_until")
+        state, end_key = st.session_state, self._key("check_until")
         checked = self.run.checked
-        left = checking_order(rows).difference(checked.index, sort=False)
+        unchecked = checking_order(rows).difference(checked.index, sort=False)
 
         def begin() -> None:
-            state[until] = len(checked) + min(DRAWN, len(left))
+            state[end_key] = len(checked) + min(ROWS_TO_CHECK, len(unchecked))
 
-        def say(emotion: str | None) -> None:
+        def answer(emotion: str | None) -> None:
             # Another window of the same run may have stored an answer meanwhile.
-            others = self.run.checked.drop(left[0], errors="ignore")
-            self.run.checked = pd.concat([others, pd.Series([emotion], left[:1], object)])
+            others = self.run.checked.drop(unchecked[0], errors="ignore")
+            self.run.checked = pd.concat([others, pd.Series([emotion], unchecked[:1], object)])
 
         def undo() -> None:
             self.run.checked = self.run.checked[:-1]
 
-        if until not in state:
-            if len(left):
-                words = f"Draw {min(DRAWN, len(left))} rows to check by hand"
+        if end_key not in state:
+            if len(unchecked):
+                words = f"Draw {min(ROWS_TO_CHECK, len(unchecked))} rows to check by hand"
                 st.button(words, on_click=begin, icon=":material/checklist:", key=self._key("draw"))
             return
-        if left.empty or len(checked) >= state[until]:
-            del state[until]
+        if unchecked.empty or len(checked) >= state[end_key]:
+            del state[end_key]
             st.rerun()  # the shares have changed
         with st.container(border=True):
-            ask_emotion(self.run, rows.loc[left[0]], say, self._key("say"))
+            ask_emotion(self.run, rows.loc[unchecked[0]], answer, self._key("say"))
             with st.container(horizontal=True):
                 is_first = checked.empty
                 st.button("Undo", on_click=undo, shortcut="Backspace", disabled=is_first, key=self._key("undo_check"))
                 if st.button("Stop", shortcut="Esc", key=self._key("stop_check")):
-                    del state[until]
+                    del state[end_key]
                     st.rerun()
-            st.caption(f"{state[until] - len(checked)} left. The model's answer is hidden so as not to sway you.")
+            st.caption(f"{state[end_key] - len(checked)} left. The model's answer is hidden so as not to sway you.")
 
     # ---------------------------------------------------------------- over time
 
     def _over_time(self, tweets: pd.DataFrame) -> None:
-        rows = self._rows_of(tweets)
+        rows = self._analysed_rows(tweets)
         rows = rows[rows["date"].notna()]
         for note in self.dates.notes:
             st.caption(plain_markdown(f"Column {self.dates.column}: {note}."))
@@ -169,20 +173,22 @@ class RunExplorer(Explorer):
             st.markdown(plain_markdown(_change_in_words(change, period)))
         if changes.empty:
             st.info("No share changed by more than chance.", icon=":material/trending_flat:")
-        first = changes.iloc[0] if len(changes) else series.iloc[0]
-        product, emotion = self._choose("time", first, *(series[name].unique() for name in ("product", "emotion")))
-        line, marks = (each[(each["product"] == product) & (each["emotion"] == emotion)] for each in (series, changes))
-        line = line.assign(name=[_time(start, period) for start in line["start"]])
-        filled = line[line["texts"] > 0]
-        own = rows[(rows["emotion"] == emotion) & ((product == ALL) | (rows["product"] == product))]
-        starts = own["date"].dt.to_period(PERIODS[period]).dt.start_time
+        default = changes.iloc[0] if len(changes) else series.iloc[0]
+        product, emotion = self._choose("time", default, *(series[name].unique() for name in ("product", "emotion")))
+        points, marks = (
+            each[(each["product"] == product) & (each["emotion"] == emotion)] for each in (series, changes)
+        )
+        points = points.assign(name=[_time(start, period) for start in points["start"]])
+        with_texts = points[points["texts"] > 0]
+        selected = rows[(rows["emotion"] == emotion) & ((product == ALL) | (rows["product"] == product))]
+        starts = selected["date"].dt.to_period(PERIODS[period]).dt.start_time
         title = f"{emotion}: share of the texts by {period}"
         self._drill_down(
-            explorer_charts.share_over_time(line, marks["when"], emotion, title),
-            filled,
-            lambda bar: own[starts == bar["start"]],
+            explorer_charts.share_over_time(points, marks["when"], emotion, title),
+            with_texts,
+            lambda bar: selected[starts == bar["start"]],
             key=f"time_{product}_{emotion}",
-            alt=f"{title}: {in_words(filled, 'name', 'share', '.0%')}.",
+            alt=f"{title}: {spoken_values(with_texts, 'name', 'share', '.0%')}.",
             caption=f"The band is the 95% interval; a gap is a {period} without texts; a dashed line marks a change.",
         )
 
@@ -194,17 +200,17 @@ class RunExplorer(Explorer):
             with place:
                 st.subheader(name, anchor=False)
                 sides.append(self._filter(f"{name}_"))
-        rows = self._rows_of(tweets)
+        rows = self._analysed_rows(tweets)
         one, other = (rows.index.isin(side.index) for side in sides)
         try:
             table = compare(rows, one, other, self.run.emotions)
         except UsageError as error:
             st.info(str(error), icon=":material/compare_arrows:")
             return
-        found = table[table["p_value"] < SIGNIFICANCE]
-        for line in found.itertuples():
+        significant = table[table["p_value"] < SIGNIFICANCE]
+        for line in significant.itertuples():
             st.markdown(plain_markdown(_difference_in_words(line)))
-        if found.empty:
+        if significant.empty:
             st.info("No share differs by more than chance.", icon=":material/drag_handle:")
         for side, words in zip(SIDES, distinctive_words(rows, one, other), strict=True):
             if words:
@@ -220,29 +226,29 @@ class RunExplorer(Explorer):
     # ---------------------------------------------------------------- themes
 
     def _themes(self, tweets: pd.DataFrame) -> None:
-        rows = self._rows_of(tweets)
+        rows = self._analysed_rows(tweets)
         sizes = rows[rows["emotion"].isin(self._non_neutral)].groupby(["product", "emotion"], observed=True).size()
         if sizes.empty:
             st.info("None of these texts has an emotion toward a product.")
             return
-        first = dict(zip(sizes.index.names, sizes.idxmax(), strict=True))
-        product, emotion = self._choose("themes", first, rows["product"].value_counts().index, self._non_neutral)
+        default = dict(zip(sizes.index.names, sizes.idxmax(), strict=True))
+        product, emotion = self._choose("themes", default, rows["product"].value_counts().index, self._non_neutral)
         products, key = self.rows["product"].dropna().unique().tolist(), answer_text(emotion, product)
-        kept = self.run.kept(THEMES)
-        if key not in kept:
+        stored = self.run.stored(THEMES)
+        if key not in stored:
             is_own = (self.rows["product"] == product) & (self.rows["emotion"] == emotion)
-            is_fit = self.every["status"][self.rows.index] == FIT
+            is_fit = self.all_tweets["status"][self.rows.index] == FIT
             with st.spinner("Looking for themes…"):
-                found = find_themes(self.rows[is_own & is_fit], products)
-            kept[key] = {"themes": {str(row): theme for row, theme in found[found >= 0].items()}, "names": {}}
-            self.run.keep(THEMES, kept)
-        themes = pd.Series(kept[key]["themes"], dtype="int64").rename(int)
+                theme_ids = find_themes(self.rows[is_own & is_fit], products)
+            stored[key] = {"themes": {str(row): theme for row, theme in theme_ids[theme_ids >= 0].items()}, "names": {}}
+            self.run.store(THEMES, stored)
+        themes = pd.Series(stored[key]["themes"], dtype="int64").rename(int)
         table = _describe_themes(rows[["text", "date"]], themes[themes.index.isin(rows.index)], products)
         if table.empty:
             st.info(f"Themes need {LEAST_TEXTS} different texts, fit for the model, with this emotion and product.")
             return
-        own = kept[key]["names"]
-        names = pd.Series([own.get(f"{each.theme}") or ", ".join(each.words) for each in table.itertuples()])
+        own_names = stored[key]["names"]
+        names = pd.Series([own_names.get(f"{each.theme}") or ", ".join(each.words) for each in table.itertuples()])
         names = names.where(~names.duplicated(), names + " (" + table["theme"].astype(str) + ")")
         table = table.assign(name=names, tweets=table["texts"].map(len))
         self._show_bars(
@@ -258,7 +264,7 @@ class RunExplorer(Explorer):
         st.dataframe(
             table[["name", "trend"]].join(quotes.rename(columns="text {}".format)),
             hide_index=True,
-            row_height=ROW,
+            row_height=ROW_HEIGHT,
             column_config={
                 "name": st.column_config.TextColumn("theme", width=150),
                 "trend": st.column_config.BarChartColumn("texts over time", width=110),
@@ -267,23 +273,23 @@ class RunExplorer(Explorer):
             alt="Each theme with its number of texts over time, and three of its texts",
         )
         with st.expander("Rename or merge"):
-            self._change_themes(kept, key, table)
+            self._change_themes(stored, key, table)
 
-    def _change_themes(self, kept: dict[str, Any], key: str, table: pd.DataFrame) -> None:
+    def _change_themes(self, stored: dict[str, Any], key: str, table: pd.DataFrame) -> None:
         with st.form(self._key(f"change_{key}"), border=False, clear_on_submit=True):
             chosen = st.multiselect("Themes (several are merged)", table["name"])
             name = st.text_input("New name", max_chars=80).strip()
             if st.form_submit_button("Rename or merge") and chosen:
                 into, *others = table.loc[table["name"].isin([*chosen, name]), "theme"].tolist()
-                themes = kept[key]["themes"]
-                kept[key]["themes"] = {row: into if each in others else each for row, each in themes.items()}
+                themes = stored[key]["themes"]
+                stored[key]["themes"] = {row: into if each in others else each for row, each in themes.items()}
                 if name:
-                    kept[key]["names"][str(into)] = name
-                self.run.keep(THEMES, kept)
+                    stored[key]["names"][str(into)] = name
+                self.run.store(THEMES, stored)
                 st.rerun()
         if st.button("Find themes again", icon=":material/undo:", key=self._key(f"anew_{key}")):
-            del kept[key]
-            self.run.keep(THEMES, kept)
+            del stored[key]
+            self.run.store(THEMES, stored)
             st.rerun()
 
 
@@ -306,7 +312,7 @@ def _time(start: pd.Timestamp, period: str) -> str:
 
 
 def _toward(product: str) -> str:
-    return "over all products" if product == ALL else f"toward {product}"
+    return "across all products" if product == ALL else f"toward {product}"
 
 
 def _change_in_words(change: Any, period: str) -> str:

@@ -92,34 +92,34 @@ class Run:
         """The uploaded file."""
         return self.folder / self.file
 
-    def kept(self, name: str) -> dict[str, Any]:
+    def stored(self, name: str) -> dict[str, Any]:
         """The values that :meth:`keep` stored under a name."""
         path = self.folder / f"{name}.json"
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
-    def keep(self, name: str, values: Mapping[str, Any]) -> None:
+    def store(self, name: str, values: Mapping[str, Any]) -> None:
         """Store a user's choices or answers for as long as the run is kept."""
         write_json(self.folder / f"{name}.json", values)
 
     @property
     def filters(self) -> dict[str, Any]:
         """The filters of the page at its last visit."""
-        kept = self.kept(_FILTERS)
-        return kept | {"dates": tuple(map(date.fromisoformat, kept["dates"]))} if "dates" in kept else kept
+        stored = self.stored(_FILTERS)
+        return stored | {"dates": tuple(map(date.fromisoformat, stored["dates"]))} if "dates" in stored else stored
 
     @filters.setter
     def filters(self, values: dict[str, Any]) -> None:
         dates = {"dates": [day.isoformat() for day in values["dates"]]} if "dates" in values else {}
-        self.keep(_FILTERS, values | dates)
+        self.store(_FILTERS, values | dates)
 
     @property
     def checked(self) -> pd.Series:
         """The emotions people chose in checks, by answer index, oldest first; None for "Cannot tell"."""
-        return pd.Series(self.kept(_CHECKED), dtype=object).rename(int)
+        return pd.Series(self.stored(_CHECKED), dtype=object).rename(int)
 
     @checked.setter
     def checked(self, values: pd.Series) -> None:
-        self.keep(_CHECKED, {str(row): emotion for row, emotion in values.items()})
+        self.store(_CHECKED, {str(row): emotion for row, emotion in values.items()})
 
     def save(self) -> None:
         """Write the run into its folder."""
@@ -128,9 +128,9 @@ class Run:
             {name: value for name, value in vars(self).items() if name not in ("folder", "kept_until")},
         )
 
-    def opened(self) -> Answers:
+    def answers(self) -> Answers:
         """The answers of a finished run, cached."""
-        return _opened(self.folder)
+        return _read_answers(self.folder)
 
     def delete(self) -> None:
         """Stop the run if it is running, and delete its folder, if it still exists."""
@@ -138,19 +138,19 @@ class Run:
             job.is_deleted = True
             job.cancel()
         shutil.rmtree(self.folder, ignore_errors=True)
-        _opened.cache_clear()
+        _read_answers.cache_clear()
 
 
 # ---------------------------------------------------------------- which runs there are
 
 
 def start(
-    state: ModelState, upload: Upload, column: str, finder: TargetPredictor | None, listed: Products | None
+    state: ModelState, upload: Upload, column: str, finder: TargetPredictor | None, products: Products | None
 ) -> Run:
     """Start to answer a file; OutputError if it cannot be stored.
 
     With ``finder``, the answers have a row for each product that a text names, and are not recorded. Texts are checked
-    for the products ``listed`` to tell which are fit for the model.
+    for ``products`` to tell which are fit for the model.
     """
     labels = state.predictor.labels
     classes = sum(map(len, labels.values()))
@@ -164,12 +164,12 @@ def start(
         rows=upload.rows,
         model=state.name,
         version=state.version,
-        which=state.which,
+        which=state.version_label,
         no_emotion=state.predictor.no_emotion,
         predicted=list((finder or state.predictor).columns(probabilities=True))[:-classes],  # without probabilities
         emotions=[] if list(labels) == [tasks.PRODUCT.name] else list(emotions_of(labels)),
         per_product=finder is not None,
-        products=listed and {name: list(aliases) for name, aliases in listed.aliases.items()},
+        products=products and {name: list(aliases) for name, aliases in products.aliases.items()},
         began=time.time(),
     )
     with explain_write_errors(run.folder):
@@ -177,7 +177,7 @@ def start(
         run.folder.mkdir(mode=0o700)
         run.save()
         shutil.copyfile(upload.path, run.path)
-    Job(run, state, finder, listed)
+    Job(run, state, finder, products)
     return run
 
 
@@ -185,21 +185,21 @@ def find(name: str) -> Run | None:
     """The run with an address; None if it does not exist."""
     if not _ID.fullmatch(name):
         return None
-    folder, under_way = _root() / name, name in _jobs  # before reading: a job saves its status, then leaves _jobs
+    folder, is_running = _root() / name, name in _jobs  # before reading: a job saves its status, then leaves _jobs
     try:
-        facts = json.loads((folder / _RUN).read_text(encoding="utf-8"))
-        run = Run(folder, folder.stat().st_mtime + KEPT_SECONDS, **facts)
+        fields = json.loads((folder / _RUN).read_text(encoding="utf-8"))
+        run = Run(folder, folder.stat().st_mtime + KEPT_SECONDS, **fields)
     except (OSError, ValueError, TypeError):  # deleted, or written by another version of the app
         return None
-    if run.status == RUNNING and not under_way:
+    if run.status == RUNNING and not is_running:
         run.status = INTERRUPTED
     return run
 
 
-def mine() -> list[Run]:
+def own_runs() -> list[Run]:
     """The runs of this browser, the newest first."""
-    found = [run for folder in _root().glob("*") if (run := find(folder.name)) and run.owner == owner()]
-    return sorted(found, key=lambda run: run.began, reverse=True)
+    runs = [run for folder in _root().glob("*") if (run := find(folder.name)) and run.owner == owner()]
+    return sorted(runs, key=lambda run: run.began, reverse=True)
 
 
 def clear_up() -> None:
@@ -212,8 +212,8 @@ def clear_up() -> None:
 
 def owner() -> str:
     """The id of this browser, stored in a cookie."""
-    known = st.context.cookies.get(OWNER) or st.session_state.get(OWNER)
-    return known or st.session_state.setdefault(OWNER, secrets.token_urlsafe(16))
+    stored_id = st.context.cookies.get(OWNER) or st.session_state.get(OWNER)
+    return stored_id or st.session_state.setdefault(OWNER, secrets.token_urlsafe(16))
 
 
 def remember_owner() -> None:
@@ -243,15 +243,15 @@ class Answers:
 
 
 @lru_cache(maxsize=2)
-def _opened(folder: Path) -> Answers:
+def _read_answers(folder: Path) -> Answers:
     run, predictions = find(folder.name), pd.read_parquet(folder / _ANSWERS)
     with tables.open_table(run.path, run.column) as file:
-        own = pd.concat(file.chunks(), ignore_index=True).iloc[predictions[_ROW]].reset_index(drop=True)
+        own_columns = pd.concat(file.chunks(), ignore_index=True).iloc[predictions[_ROW]].reset_index(drop=True)
         names = tables.names_apart(file, predictions.columns)
-    own, text_column = own.rename(columns=names), names.get(run.column, run.column)
-    result = pd.concat([own, predictions.drop(columns=_ROW)], axis=1)
+    own_columns, text_column = own_columns.rename(columns=names), names.get(run.column, run.column)
+    result = pd.concat([own_columns, predictions.drop(columns=_ROW)], axis=1)
     table = result.loc[:, ~result.columns.isin(predictions.columns.drop([*run.predicted, STATUS, _ROW]))]
-    shown, dates = files.showable(table), find_dates(own)
+    shown, dates = files.displayable(table), find_dates(own_columns)
     texts = shown[text_column].astype("str").fillna("")
     rows, emotion = None, None
     if run.emotions:
@@ -262,17 +262,17 @@ def _opened(folder: Path) -> Answers:
     tweets = eda.describe(pd.DataFrame({"row": predictions[_ROW]} | labelled)).assign(status=table[STATUS])
     if run.emotions:
         tweets["is_abstained"] = predictions["emotion" if run.per_product else tasks.ANSWER] == NOT_SURE
-    if (sources := find_source(own)) is not None:
+    if (sources := find_source(own_columns)) is not None:
         tweets["source"] = sources
     workbook = table
     if dates:
         tweets["date"] = dates.values
-        workbook, place = table.copy(deep=False), list(map(str, own)).index(dates.column)
+        workbook, position = table.copy(deep=False), list(map(str, own_columns)).index(dates.column)
         is_day = (dates.values.dropna() == dates.values.dropna().dt.normalize()).all()
-        real = (dates.values.dt.date if is_day else dates.values).astype(object)
-        workbook.isetitem(place, real.where(dates.values.notna(), own.iloc[:, place]))
+        dates_only = (dates.values.dt.date if is_day else dates.values).astype(object)
+        workbook.isetitem(position, dates_only.where(dates.values.notna(), own_columns.iloc[:, position]))
         if dates.is_utc:  # workbooks cannot store offsets
-            workbook.columns = [f"{name} (UTC)" if at == place else name for at, name in enumerate(workbook)]
+            workbook.columns = [f"{name} (UTC)" if column == position else name for column, name in enumerate(workbook)]
     return Answers(result, table, workbook, shown, text_column, tweets, rows, dates)
 
 
@@ -286,14 +286,14 @@ class _Cancelled(Exception):
 class Job(threading.Thread):
     """Scores the run ``of`` in a thread that starts at once; records predictions and failures of the model."""
 
-    def __init__(self, of: Run, state: ModelState, finder: TargetPredictor | None, listed: Products | None) -> None:
+    def __init__(self, run: Run, state: ModelState, finder: TargetPredictor | None, products: Products | None) -> None:
         super().__init__(daemon=True, name="run")
-        self.of, self.state, self.finder, self.listed = of, state, finder, listed
+        self.scored_run, self.state, self.finder, self.products = run, state, finder, products
         self.done = 0  # rows
         self.is_cancelled = self.is_deleted = False
         self._log = recording.recorder(state)
         self._began = time.monotonic()
-        _jobs[of.id] = self  # before start(): the thread removes it
+        _jobs[run.id] = self  # before start(): the thread removes it
         self.start()
 
     def progress(self) -> tuple[float, float | None]:
@@ -301,7 +301,7 @@ class Job(threading.Thread):
         if not self.done:
             return 0.0, None
         elapsed = time.monotonic() - self._began
-        return self.done / self.of.rows, elapsed / self.done * (self.of.rows - self.done)
+        return self.done / self.scored_run.rows, elapsed / self.done * (self.scored_run.rows - self.done)
 
     def cancel(self, wait: float = 0.0) -> None:
         """Stop before the next batch; wait at most ``wait`` seconds for that."""
@@ -310,7 +310,7 @@ class Job(threading.Thread):
 
     def run(self) -> None:
         """Score the file, and save the outcome in the run."""
-        run = self.of
+        run = self.scored_run
         try:
             answers = self._score()
             with whole_file(run.folder / _ANSWERS) as part:
@@ -320,8 +320,8 @@ class Job(threading.Thread):
             status, run.problem = CANCELLED, f"Cancelled after {self.done:,} of {run.rows:,} rows."
         except BaseException as error:  # an error in a thread is not seen elsewhere
             status = FAILED
-            known = isinstance(error, TweetTargetError)
-            run.problem = files.explained(error, run.path, run.name) if known else first_line(error)[:300]
+            is_ours = isinstance(error, TweetTargetError)
+            run.problem = files.user_message(error, run.path, run.name) if is_ours else first_line(error)[:300]
             if not isinstance(error, DataError | UsageError):  # a bad file is no failure of the model
                 recording.record_error(self._log, error, recording.BATCH)
         run.seconds, run.status = time.monotonic() - self._began, status
@@ -340,14 +340,14 @@ class Job(threading.Thread):
         model = self.state.predictor
         predictor, options = (self.finder, {}) if self.finder else (model, {"record": record})
         columns = list(predictor.columns(probabilities=True))
-        check = FitCheck(self.listed, several=not self.finder, english=model.reads_english)
+        check = FitCheck(self.products, several=not self.finder, english=model.reads_english)
         parts, rows = [], 0
-        with tables.open_table(self.of.path, self.of.column) as table:
+        with tables.open_table(self.scored_run.path, self.scored_run.column) as table:
             for chunk in predictor.predict_table(table, probabilities=True, on_progress=self._advance, **options):
                 texts = dict(zip(chunk.index, table.texts(chunk), strict=True))  # each text once, not once per product
                 status = {index: check(text) for index, text in texts.items()}
-                more = {STATUS: chunk.index.map(status), _ROW: rows + chunk.index}
-                parts.append(chunk[columns].assign(**more))
+                extra_columns = {STATUS: chunk.index.map(status), _ROW: rows + chunk.index}
+                parts.append(chunk[columns].assign(**extra_columns))
                 rows += len(texts)
         return pd.concat(parts, ignore_index=True)
 

@@ -31,9 +31,9 @@ EXAMPLES = {
     "Two brands": "Queued two hours at the pop-up Apple store while my Android phone did all the work",
     "Hard to say": "well that was quite a launch",
 }
-NOT_KNOWN = "I don't know"
-MISSED = "A product that was missed …"
-NOT_NAMED = "These words do not name it"
+UNKNOWN = "I don't know"
+MISSED_PRODUCT = "A product that was missed …"
+NO_MENTION = "These words do not name it"
 # In the session: the text; the thanks for each feedback, with the start of its mention, so that it can be undone.
 TEXT, THANKS = "ask_text", "ask_thanks"
 
@@ -45,16 +45,16 @@ def main() -> None:
     state = notices.usable_model()
     if state is None:
         return
-    targets, texts = loading.of_targets(state), loading.of_texts(state)
+    targets, texts = loading.target_model(state), loading.text_model(state)
     text = _text_input()
     finder = products.choose(targets, texts)
     if not text.strip():
         if text:
-            st.info("This text holds only spaces. Write a few words to get an answer.", icon=":material/edit_note:")
+            st.info("This text has only spaces. Write a few words to get an answer.", icon=":material/edit_note:")
         return
-    listed = products.of_answers(state) if targets is None else finder and finder.products
+    products_named = products.products_of_answers(state) if targets is None else finder and finder.products
     # A finder gives each of several products its own answer.
-    status = FitCheck(listed, several=not finder, english=state.predictor.reads_english)(text)
+    status = FitCheck(products_named, several=not finder, english=state.predictor.reads_english)(text)
     if status != FIT:
         st.info(f"This text is not fit for the model, so the answer means little: {status}.", icon=":material/help:")
     if finder:
@@ -97,14 +97,14 @@ def _text_input() -> str:
         height=110,
         placeholder="Paste a tweet, a comment or a review, then press Ctrl + Enter or the button",
     )
-    st.button("Ask", type="primary", icon=":material/send:", help="Leaving the box or Ctrl + Enter asks as well")
+    st.button("Ask", type="primary", icon=":material/send:", help="Ctrl + Enter or leaving the box does the same")
     return text
 
 
 @st.cache_data(max_entries=1, scope="session", show_spinner=False, hash_funcs=loading.BY_VERSION)
 def _predict_once(state: ModelState, text: str) -> Measured:
     """The prediction, computed and recorded once although Streamlit reruns the page at each click."""
-    with loading.one_kind_of_error(f"{state.name} failed on this text"):
+    with loading.as_model_error(f"{state.name} failed on this text"):
         measured = state.predictor.predict_measured([text])
     recording.record(recording.recorder(state), [text], measured, recording.APP)
     return measured
@@ -144,7 +144,7 @@ def _show_joint_answer(state: ModelState, row: Mapping[str, Any]) -> None:
         st.markdown(f"**{theme.percent(confidence)} sure**")
         return
     threshold = state.predictor.threshold
-    limit = "" if threshold is None else f"; the model answers only from {threshold:.1%} up"
+    limit = "" if threshold is None else f"; the model answers only at {threshold:.1%} or above"
     st.markdown(f"The best guess has a confidence of {confidence:.1%}{limit}.")
     probabilities = [
         {label: row[probability_column(task, label)] for label in state.predictor.labels[task]}
@@ -179,44 +179,49 @@ def _show_probabilities(state: ModelState, row: Mapping[str, Any]) -> None:
 
 def _show_targets(state: ModelState, finder: TargetPredictor, text: str) -> None:
     try:
-        found = _find_once(state, finder, text)
+        predictions = _predict_targets_once(state, finder, text)
     except TweetTargetError as error:
         _report_failure(state, "The emotions toward the products in this text could not be predicted.", error)
         return
-    read, rows = model_input(text).decode(), found.to_dict("records")  # ``read``: the text to which start and end refer
-    named = [row for row in rows if row["start"] is not None]
+    model_text, rows = (
+        model_input(text).decode(),
+        predictions.to_dict("records"),
+    )  # ``model_text``: the text to which start and end refer
+    mentions = [row for row in rows if row["start"] is not None]
     with st.container(border=True):
-        remark = _show_mentions(state, read, named) if named else _show_guess(rows[0])
-    if named:
+        remark = _show_mentions(state, model_text, mentions) if mentions else _show_guess(rows[0])
+    if mentions:
         st.subheader("Which words counted", anchor=False)
-        names = [row["product"] for row in named]
+        names = [row["product"] for row in mentions]
         key = f"explained_{hash((text, *names)):x}"
         product = pick("Show the words for", names, key, format_func=plain_markdown, persist_state=None)
-        row = named[names.index(product)]
-        marked = mark(read, row["start"], row["end"])
+        row = mentions[names.index(product)]
+        marked = mark(model_text, row["start"], row["end"])
         _show_words(state, marked, remark, row["mention"])
-    _take_mention_feedback(state, finder, read, named)
+    _take_mention_feedback(state, finder, model_text, mentions)
 
 
-_BY_LIST = loading.BY_VERSION | {TargetPredictor: lambda finder: (finder.products.aliases, id(finder.answer))}
+_BY_PRODUCTS = loading.BY_VERSION | {TargetPredictor: lambda finder: (finder.products.aliases, id(finder.answer))}
 
 
-@st.cache_data(max_entries=1, scope="session", show_spinner=False, hash_funcs=_BY_LIST)
-def _find_once(state: ModelState, finder: TargetPredictor, text: str) -> pd.DataFrame:
+@st.cache_data(max_entries=1, scope="session", show_spinner=False, hash_funcs=_BY_PRODUCTS)
+def _predict_targets_once(state: ModelState, finder: TargetPredictor, text: str) -> pd.DataFrame:
     """The products that the text names, with the emotion directed at each, computed once."""
-    with loading.one_kind_of_error(f"{state.name} failed on this text"):
-        found = finder.predict([text])
-    return found.astype(object).where(found.notna(), None)
+    with loading.as_model_error(f"{state.name} failed on this text"):
+        predictions = finder.predict([text])
+    return predictions.astype(object).where(predictions.notna(), None)
 
 
-def _show_mentions(state: ModelState, text: str, named: Sequence[Mapping[str, Any]]) -> DeltaGenerator:
-    labels = ["none" if row["emotion"] == state.predictor.no_emotion else row["emotion"] for row in named]
-    places = [(row["start"], row["end"], label) for row, label in zip(named, labels, strict=True)]
-    token_highlighting.show(token_highlighting.mentions(text, places), key="mentions")
-    for row in named:
-        sure = theme.percent(row["emotion_confidence"])
-        how = f"the best guess has {sure} confidence" if row["emotion"] == NOT_SURE else f"{sure} sure"
-        st.markdown(f"**{plain_markdown(row['product'])}**: {plain_markdown(row['emotion'])}, {how}")
+def _show_mentions(state: ModelState, text: str, mentions: Sequence[Mapping[str, Any]]) -> DeltaGenerator:
+    labels = ["none" if row["emotion"] == state.predictor.no_emotion else row["emotion"] for row in mentions]
+    spans = [(row["start"], row["end"], label) for row, label in zip(mentions, labels, strict=True)]
+    token_highlighting.show(token_highlighting.mentions(text, spans), key="mentions")
+    for row in mentions:
+        confidence = theme.percent(row["emotion_confidence"])
+        certainty = (
+            f"the best guess has {confidence} confidence" if row["emotion"] == NOT_SURE else f"{confidence} sure"
+        )
+        st.markdown(f"**{plain_markdown(row['product'])}**: {plain_markdown(row['emotion'])}, {certainty}")
         notices.announce(f"{row['product']}: {row['emotion']}")
     return st.container()
 
@@ -234,10 +239,10 @@ def _show_guess(row: Mapping[str, Any]) -> None:
 def _show_words(state: ModelState, text: str, remark: DeltaGenerator, mention: str = "") -> None:
     """Highlight the words of a text, or of one with a marked ``mention``."""
     if not state.predictor.can_explain:
-        if state.served:
-            st.caption("A model server gives no explanations; a model that the app loads itself does.")
+        if state.server_url:
+            st.caption("A model on a server gives no explanations; a model that the app loads itself does.")
         else:
-            st.caption("This model has no explanations; train it again.")
+            st.caption("This model cannot explain its answers; train it again.")
         return
     try:
         with st.spinner("Weighing the words…"):
@@ -270,9 +275,9 @@ def _show_words(state: ModelState, text: str, remark: DeltaGenerator, mention: s
         "**+** and a solid line: supports this answer. **−** and a dotted line: speaks against it. "
         "The stronger the colour, the more the word counted."
     )
-    written = len(text.split())
-    if len(words) < written:
-        st.caption(f"The model read {len(words):,} of the text's {written:,} words. {skipped}")
+    word_count = len(text.split())
+    if len(words) < word_count:
+        st.caption(f"The model read {len(words):,} of the text's {word_count:,} words. {skipped}")
     if len(words) > token_highlighting.MOST_WORDS:
         st.caption(f"The first {token_highlighting.MOST_WORDS} of {len(words):,} words are shown.")
 
@@ -286,15 +291,15 @@ def _take_feedback(state: ModelState, text: str, row: Mapping[str, Any]) -> None
     if log is None:
         return
     key = f"{hash((state.name, state.version, text)):x}"  # for the widgets of this text and model
-    if _has_thanked(log, text, key):
+    if _show_thanks(log, text, key):
         return
-    stored = "The text is stored with your feedback, on this machine only; the page Monitor shows it."
+    storage_note = "The text is stored with your feedback, on this machine only; the page Monitor shows it."
     if abstained:
-        st.caption(f"The model gave no answer to judge. If you know the answer, give it here. {stored}")
+        st.caption(f"The model gave no answer to judge. If you know the answer, give it here. {storage_note}")
         _correction_form(state, log, text, row, key)
         return
     thumb = st.feedback("thumbs", key=f"thumbs_{key}")
-    st.caption(f"Thumb up: correct. Thumb down: wrong. {stored}")
+    st.caption(f"Thumbs up: correct. Thumbs down: wrong. {storage_note}")
     if thumb == 1:
         _store(log, text, row, key, is_right=True)
     elif thumb == 0:
@@ -305,11 +310,11 @@ def _log_for_feedback(state: ModelState, question: str) -> Recorder | None:
     st.subheader(question, anchor=False)
     log = recording.recorder(state)
     if log is None:
-        st.caption("Feedback cannot be kept here: there is no log of predictions to keep it in.")
+        st.caption("Feedback cannot be stored here: the log of predictions cannot be opened.")
     return log
 
 
-def _has_thanked(log: Recorder, text: str, key: str) -> bool:
+def _show_thanks(log: Recorder, text: str, key: str) -> bool:
     thanks: dict[str, tuple[str, int | None]] = st.session_state.setdefault(THANKS, {})
     if key not in thanks:
         return False
@@ -325,53 +330,53 @@ def _has_thanked(log: Recorder, text: str, key: str) -> bool:
 def _correction_form(state: ModelState, log: Recorder, text: str, row: Mapping[str, Any], key: str) -> None:
     with st.form(f"correction_{key}"):
         emotion, product = (
-            st.selectbox(question, [NOT_KNOWN, *classes]) if (classes := _classes(state, task)) else NOT_KNOWN
+            st.selectbox(question, [UNKNOWN, *classes]) if (classes := _classes(state, task)) else UNKNOWN
             for question, task in (("The emotion is …", tasks.EMOTION), ("It is about …", tasks.PRODUCT))
         )
         if not st.form_submit_button("Store", type="primary"):
             return
     correct = {
-        "product": None if product == NOT_KNOWN or emotion == state.predictor.no_emotion else product,
-        "emotion": None if emotion == NOT_KNOWN else emotion,
+        "product": None if product == UNKNOWN or emotion == state.predictor.no_emotion else product,
+        "emotion": None if emotion == UNKNOWN else emotion,
     }
     if not any(correct.values()):  # wrong without a label teaches nothing, and may be a misclick
         st.info("Choose an emotion or a product first.", icon=":material/edit_note:")
         return
     if "answer" in row:
-        named, answer = answer_text(**correct), row["answer"]
+        corrected, answer = answer_text(**correct), row["answer"]
     else:  # a model of one task
         [task] = state.predictor.labels
-        named, answer = correct[task], row[task]
+        corrected, answer = correct[task], row[task]
     # Choosing the model's own labels counts as agreement, whatever the thumb: labels are chosen with more care.
-    _store(log, text, row, key, is_right=named == answer, **correct)
+    _store(log, text, row, key, is_right=corrected == answer, **correct)
 
 
 def _take_mention_feedback(
-    state: ModelState, finder: TargetPredictor, text: str, named: Sequence[Mapping[str, Any]]
+    state: ModelState, finder: TargetPredictor, text: str, mentions: Sequence[Mapping[str, Any]]
 ) -> None:
     log = _log_for_feedback(state, "Are the products and their emotions correct?")
     if log is None:
         return
     st.caption("Correct or confirm each. The text is stored with your feedback, on this machine only.")
-    row_of = {row["product"]: row for row in named}
-    text_key = f"{hash((state.name, state.version, text, *row_of)):x}"
-    about = st.selectbox("About …", [*row_of, MISSED], key=f"about_{text_key}")
-    key, row = f"{text_key}_{about}", row_of.get(about)
-    if _has_thanked(log, text, key):
+    row_by_product = {row["product"]: row for row in mentions}
+    text_key = f"{hash((state.name, state.version, text, *row_by_product)):x}"
+    subject = st.selectbox("About …", [*row_by_product, MISSED_PRODUCT], key=f"about_{text_key}")
+    key, row = f"{text_key}_{subject}", row_by_product.get(subject)
+    if _show_thanks(log, text, key):
         return
     no_emotion = state.predictor.no_emotion
     with st.form(f"mention_{key}"):
         if row:
-            product, start, end = about, row["start"], row["end"]
+            product, start, end = subject, row["start"], row["end"]
         else:
-            words = st.text_input("The words, as they stand in the text").strip()
+            words = st.text_input("The words, exactly as in the text").strip()
             product = st.selectbox("They name …", list(finder.products.aliases))
             start = text.find(words)
             end = start + len(words)
         emotions = list(state.predictor.labels[tasks.TARGET.name])
         emotion = st.selectbox(
             "The emotion toward it is …",
-            [*emotions, NOT_NAMED] if row and no_emotion else emotions,
+            [*emotions, NO_MENTION] if row and no_emotion else emotions,
             index=emotions.index(row["emotion"]) if row and row["emotion"] in emotions else None,
         )
         if not st.form_submit_button("Store", type="primary"):
@@ -382,10 +387,10 @@ def _take_mention_feedback(
     if start < 0 or start == end:
         st.info("These words are not in the text. Copy them from it.", icon=":material/edit_note:")
         return
-    answered = row | {"answer": row["emotion"], "answer_confidence": row["emotion_confidence"]} if row else {}
-    is_right = answered.get("emotion") == emotion
-    correct = {"product": product, "emotion": no_emotion if emotion == NOT_NAMED else emotion}
-    _store(log, text, answered, key, is_right=is_right, **correct, start=start, end=end)
+    prediction = row | {"answer": row["emotion"], "answer_confidence": row["emotion_confidence"]} if row else {}
+    is_right = prediction.get("emotion") == emotion
+    correct = {"product": product, "emotion": no_emotion if emotion == NO_MENTION else emotion}
+    _store(log, text, prediction, key, is_right=is_right, **correct, start=start, end=end)
 
 
 def _classes(state: ModelState, task: tasks.Task) -> tuple[str, ...]:
@@ -399,7 +404,9 @@ def _store(log: Recorder, text: str, row: Mapping[str, Any], key: str, *, is_rig
     prediction = {name: value for name, value in row.items() if "_probability_" not in name}
     outcome = recording.correct(log, text, prediction, is_right=is_right, **correct)
     if outcome == LOST:
-        notices.say_problem("This could not be stored.", log.failure or "The log of predictions cannot be written now.")
+        notices.say_problem(
+            "Your feedback could not be stored.", log.failure or "The log of predictions cannot be written to now."
+        )
         return
     waiting = "Thank you. The log is busy; your feedback is stored as soon as possible."
     words = waiting if outcome == WAITING else "Thank you. Your feedback is stored."

@@ -56,16 +56,16 @@ def _take_file(state: ModelState) -> None:
         notices.say_problem("This file cannot be used here.", upload.problem)
         return
     column = _choose_column(upload)
-    state, finder, listed = _choose_rows(state)
+    state, finder, products_named = _choose_rows(state)
     if state is None:
         return
     _show_first_rows(upload)
     words = f"Answer {upload.rows:,} {plural(upload.rows, 'row', 'rows')}"
     if st.button(words, type="primary", icon=":material/play_arrow:", disabled=not upload.rows):
         try:
-            run = runs.start(state, upload, column, finder, listed)
+            run = runs.start(state, upload, column, finder, products_named)
         except OutputError as error:
-            notices.say_problem("This file cannot be kept.", str(error))
+            notices.say_problem("This file cannot be stored.", str(error))
             return
         _forget()
         st.query_params[RUN] = run.id
@@ -88,7 +88,7 @@ def _choose_file() -> Upload | None:
     upload: Upload | None = st.session_state.get(UPLOAD)
     if file is not None and (upload is None or upload.id != file.file_id):
         with st.spinner("Reading the file…"):
-            upload = st.session_state[UPLOAD] = files.keep(file.file_id, file.name, file.getbuffer())
+            upload = st.session_state[UPLOAD] = files.store_upload(file.file_id, file.name, file.getbuffer())
     elif file is None and upload is not None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.text(f"Still here: {upload.name}")
@@ -122,16 +122,16 @@ def _choose_rows(
 
     Each may be None.
     """
-    targets, texts = loading.of_targets(state), loading.of_texts(state)
+    targets, texts = loading.target_model(state), loading.text_model(state)
     if targets is None:
-        return state, None, products.of_answers(state)
+        return state, None, products.products_of_answers(state)
     rows = [PER_TEXT, PER_PRODUCT] if texts else [PER_PRODUCT]
     chosen = pick("Answer with", rows, ROWS)
     finder = products.choose(targets, texts)
-    listed = finder and finder.products
+    products_named = finder and finder.products
     if chosen == PER_TEXT:
-        return texts, None, listed
-    return (targets if finder else None), finder, listed
+        return texts, None, products_named
+    return (targets if finder else None), finder, products_named
 
 
 def _show_first_rows(upload: Upload) -> None:
@@ -146,15 +146,15 @@ def _show_first_rows(upload: Upload) -> None:
 
 def _list_runs() -> None:
     """List the runs of this browser, with buttons to open or delete each."""
-    found = runs.mine()
-    if not found:
+    own_runs = runs.own_runs()
+    if not own_runs:
         return
     st.subheader("Your files", anchor=False)
-    for run in found:
+    for run in own_runs:
         with st.container(horizontal=True, vertical_alignment="center"):
             name = plain_markdown(run.name)
             st.page_link("views/batch.py", label=name, icon=":material/table_view:", query_params={RUN: run.id})
-            st.caption(f"{run.rows:,} {plural(run.rows, 'row', 'rows')}, {run.status}, {_kept(run)}")
+            st.caption(f"{run.rows:,} {plural(run.rows, 'row', 'rows')}, {run.status}, {_dates(run)}")
             _offer_deletion(run)
     st.caption(
         f"Kept on this machine for {runs.KEPT_DAYS} days after the last change. Anyone who has the address of a file "
@@ -162,7 +162,7 @@ def _list_runs() -> None:
     )
 
 
-def _kept(run: Run) -> str:
+def _dates(run: Run) -> str:
     began, end = map(datetime.fromtimestamp, (run.began, run.kept_until))
     return f"{began.day} {began:%B %Y, %H:%M}, kept until {end.day} {end:%B %Y}"
 
@@ -178,10 +178,10 @@ def _delete(run: Run) -> None:
 
 def _answer_again(run: Run) -> None:
     """Make the file of a run the current upload again, with its settings."""
-    upload = st.session_state[UPLOAD] = files.keep(run.id, run.name, run.path.read_bytes())
+    upload = st.session_state[UPLOAD] = files.store_upload(run.id, run.name, run.path.read_bytes())
     st.session_state[f"column_{upload.id}"] = run.column
     if run.products:
-        st.session_state[products.LIST] = Products(run.products)
+        st.session_state[products.OWN_LIST] = Products(run.products)
         st.session_state[ROWS] = PER_PRODUCT if run.per_product else PER_TEXT
     st.query_params.clear()
 
@@ -206,8 +206,8 @@ def _show_run(name: str, state: ModelState | None) -> None:
         st.info("There is no such file here: it was deleted, or has expired.", icon=":material/delete:")
         return
     st.subheader(plain_markdown(run.name), anchor=False)
-    what = f"column {run.column}, {PER_PRODUCT if run.per_product else PER_TEXT}"
-    st.caption(plain_markdown(f"{run.rows:,} rows, {what}, answered by {run.model} ({run.which}) on {_kept(run)}"))
+    settings = f"column {run.column}, {PER_PRODUCT if run.per_product else PER_TEXT}"
+    st.caption(plain_markdown(f"{run.rows:,} rows, {settings}, answered by {run.model} ({run.which}) on {_dates(run)}"))
     if run.status == runs.RUNNING:
         _follow(run)
     elif run.status == runs.DONE:
@@ -233,11 +233,12 @@ def _follow(run: Run) -> None:
 
 
 def _show_answers(run: Run, state: ModelState | None) -> None:
-    now = state and (loading.of_targets(state) if run.per_product else loading.of_texts(state))
-    is_current = now and (run.model, run.version) == (now.name, now.version)
-    if now and not is_current:
+    current_model = state and (loading.target_model(state) if run.per_product else loading.text_model(state))
+    is_current = current_model and (run.model, run.version) == (current_model.name, current_model.version)
+    if current_model and not is_current:
         st.info(
-            "These answers come from another model than the one in use now.", icon=":material/published_with_changes:"
+            "These answers come from a different model than the one now in use.",
+            icon=":material/published_with_changes:",
         )
     took = duration(run.seconds) if run.seconds >= 1 else "less than a second"
     st.success(
@@ -245,12 +246,14 @@ def _show_answers(run: Run, state: ModelState | None) -> None:
         icon=":material/check_circle:",
     )
     with st.spinner("Reading the answers…"):
-        answers = run.opened()
+        answers = run.answers()
 
     def report(index: pd.Index) -> str:
-        shown = answers.result.loc[index], answers.tweets.loc[index, "text"]
-        kept = {"checked_labels": run.checked, "chosen_themes": run.kept(THEMES)}
-        return render(figures(*shown, now.predictor, f"{run.name}{_filtered(run.filters)}", **kept))
+        selected = answers.result.loc[index], answers.tweets.loc[index, "text"]
+        user_choices = {"checked_labels": run.checked, "chosen_themes": run.stored(THEMES)}
+        return render(
+            figures(*selected, current_model.predictor, f"{run.name}{_filtered(run.filters)}", **user_choices)
+        )
 
     percent, plain = st.column_config.NumberColumn(format="percent"), st.column_config.Column()  # None would hide it
     first = ("product", "emotion", "emotion_confidence") if run.per_product else (tasks.ANSWER, "answer_confidence")
@@ -259,20 +262,20 @@ def _show_answers(run: Run, state: ModelState | None) -> None:
     columns[answers.text_column] = st.column_config.TextColumn(width=330)
     RunExplorer(
         key=run.id,
-        every=answers.tweets,
+        all_tweets=answers.tweets,
         table=answers.table,
         workbook=answers.workbook,
-        shown=answers.shown,
+        display_table=answers.shown,
         columns=columns,
         file=f"{Path(run.name).stem[:80]}_answers",
         no_emotion=run.no_emotion,
         filters=run.filters,
-        keep=lambda filters: setattr(run, "filters", filters),
+        save_filters=lambda filters: setattr(run, "filters", filters),
         rows=answers.rows,
         run=run,
-        correction=_correction(now) if is_current and run.emotions else None,
+        correction=_correction(current_model) if is_current and run.emotions else None,
         dates=answers.dates,
-        report=report if is_current and run.emotions and "validation" in now.predictor.metrics else None,
+        report=report if is_current and run.emotions and "validation" in current_model.predictor.metrics else None,
     ).show()
 
 
@@ -280,8 +283,8 @@ def _filtered(filters: Mapping[str, Any]) -> str:
     """The filters as a suffix to the name of a file: `` (iPad; 2026-05-01 to 2026-05-31)``."""
     days = " to ".join(map(str, filters.get("dates", ()))) if len(filters.get("dates", ())) == 2 else ""
     labels = [", ".join(filters.get(name, ())) for name in ("products", "emotions", "statuses", "sources")]
-    chosen = [*filter(None, [*labels, filters.get("contains", "").strip(), days])]
-    return f" ({'; '.join(chosen)})" if chosen else ""
+    parts = [*filter(None, [*labels, filters.get("contains", "").strip(), days])]
+    return f" ({'; '.join(parts)})" if parts else ""
 
 
 @st.cache_resource(max_entries=2, show_spinner=False, hash_funcs=loading.BY_VERSION)

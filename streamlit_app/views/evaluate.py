@@ -20,9 +20,9 @@ from tf_model.evaluation.metrics import wilson_interval
 from tf_model.model_dir import ModelReport, Predictions
 
 TASK_NAMES = {tasks.ANSWER: "Answer: emotion and product together", "product": "Product", "emotion": "Emotion"}
-TRUSTED = {"product": "product", "emotion": "emotion", "target": "emotion toward a product"}
+TASK_NOUNS = {"product": "product", "emotion": "emotion", "target": "emotion toward a product"}
 MOST_MISTAKES = 50
-HIGH_ROW = 70  # pixels: cells wrap from about 64 on
+ROW_HEIGHT = 70  # pixels: cells wrap from about 64 on
 
 
 def main() -> None:
@@ -53,10 +53,10 @@ def _show_figures(report: ModelReport) -> None:
     if not report.labels:
         return
     # The joined answer first, then each task.
-    judged = [*([tasks.ANSWER] if report.task == tasks.ANSWER else []), *report.labels]
-    task = judged[0]
-    if len(judged) > 1:
-        task = pick("Task", judged, "evaluate_task", format_func=TASK_NAMES.get)
+    names = [*([tasks.ANSWER] if report.task == tasks.ANSWER else []), *report.labels]
+    task = names[0]
+    if len(names) > 1:
+        task = pick("Task", names, "evaluate_task", format_func=TASK_NAMES.get)
     if task == tasks.ANSWER:
         _show_answer(report)
     else:
@@ -110,19 +110,21 @@ def _show_trust(report: ModelReport) -> None:
     st.subheader("Can I trust it?", anchor=False)
     for task, matrix in matrices.items():
         counts, labels = np.array(matrix), report.labels[task]
-        of_each, flagged, rows = counts.sum(axis=1), counts.sum(axis=0), counts.sum()
-        beside = {f'always answering "{labels[of_each.argmax()]}"': of_each.max()}
+        true_counts, predicted_counts, rows = counts.sum(axis=1), counts.sum(axis=0), counts.sum()
+        rules = {f'always answering "{labels[true_counts.argmax()]}"': true_counts.max()}
         if labels == tasks.PRODUCTS and (predictions := report.labelled(task)) and (texts := _texts_of(report)[0]):
-            beside["looking for the products' names"] = sum(
+            rules["looking for the products' names"] = sum(
                 keyword_rule(texts[row]) == labels[label]
                 for row, label in zip(predictions.rows, predictions.label_ids, strict=True)
             )
-        words = "".join(f"; {rule} is right for {_of_100(count, rows)}" for rule, count in beside.items())
+        words = "".join(f"; {rule} is right for {_of_100(count, rows)}" for rule, count in rules.items())
         right = _of_100(counts.trace(), rows)
-        lines = [f"Of 100 texts it gets the {TRUSTED[task]} right for {right}{words}. Counted on {rows:,} texts."] + [
-            f"{label}: of 100 real ones it finds {_of_100(hits, real)}; of 100 that it flags, {_of_100(hits, found)} "
+        lines = [
+            f"Of 100 texts it gets the {TASK_NOUNS[task]} right for {right}{words}. Measured on {rows:,} texts."
+        ] + [
+            f"{label}: of 100 real ones it finds {_of_100(hits, real)}; of 100 that it flags, {_of_100(hits, flags)} "
             "are real."
-            for label, hits, real, found in zip(labels, counts.diagonal(), of_each, flagged, strict=True)
+            for label, hits, real, flags in zip(labels, counts.diagonal(), true_counts, predicted_counts, strict=True)
         ]
         st.markdown("\n- ".join(map(plain_markdown, lines)))
     answer = report.part("validation", tasks.ANSWER)
@@ -173,13 +175,13 @@ def _show_metrics(report: ModelReport, task: str) -> None:
         if part in reference:
             rows.append({"part": f"{name}, the report's"} | dict(reference[part]))
     frame = pd.DataFrame(rows, columns=["part", "accuracy", "macro_f1", "loss", "rows"])
-    st.subheader("Metrics beside the report's", anchor=False)
+    st.subheader("Metrics compared with the report's", anchor=False)
     st.dataframe(
         frame.rename(columns={"macro_f1": "macro-F1", "rows": "tweets"}),
         hide_index=True,
         column_config=dict.fromkeys(("accuracy", "macro-F1", "loss"), st.column_config.NumberColumn(format="%.4f")),
         placeholder="-",
-        alt=f"Accuracy, macro-F1 and loss of both parts for the {task}, with the report's where there are such",
+        alt=f"Accuracy, macro-F1 and loss of both parts for the {task}, with the report's where it has them",
     )
     interval = f"95% CI of the validation accuracy: {_interval(report.part('validation', task))}."
     st.caption(plain_markdown(f"{words} {interval} Protocol: {report.protocol}."))
@@ -191,11 +193,11 @@ def _show_classes(labels: Sequence[str], validation: Mapping[str, Any]) -> None:
     if matrix:
         counts = pd.DataFrame(matrix, labels, labels).stack()
         confused = counts[[true != predicted and count > 0 for (true, predicted), count in counts.items()]].nlargest(3)
-        most = "; ".join(f"{true} taken for {predicted}: {count}" for (true, predicted), count in confused.items())
+        worst = "; ".join(f"{true} taken for {predicted}: {count}" for (true, predicted), count in confused.items())
         st.subheader("Which classes are confused", anchor=False)
         theme.show(
             evaluate_charts.confusion(matrix, labels),
-            alt=f"Confusion matrix of {len(labels)} classes. Most often confused: {most or 'nothing'}.",
+            alt=f"Confusion matrix of {len(labels)} classes. Most often confused: {worst or 'nothing'}.",
             caption=f"The {validation['rows']:,} validation tweets; the diagonal is correct. The darker, the larger "
             "the share of the true class.",
             key="evaluate_confusion",
@@ -232,12 +234,12 @@ def _show_calibration(report: ModelReport, predictions: Predictions) -> None:
 def _show_threshold(report: ModelReport, task: str, confidences: np.ndarray, correct: np.ndarray) -> None:
     """A slider for the threshold, and its effect; moving it redraws only this section."""
     st.subheader("The effect of a threshold", anchor=False)
-    own = report.calibration.get("threshold") if task == report.task else None  # the model's own task
+    model_threshold = report.calibration.get("threshold") if task == report.task else None  # the model's own task
     threshold = st.slider(
         'Lowest confidence for an answer; below it, "Not sure"',
         min_value=0.0,
         max_value=1.0,
-        value=0.5 if own is None else float(own),
+        value=0.5 if model_threshold is None else float(model_threshold),
         step=0.01,
         key=f"evaluate_threshold_{task}_{report.name}",  # each model starts at its own threshold
         persist_state="session",
@@ -261,8 +263,8 @@ def _show_threshold(report: ModelReport, task: str, confidences: np.ndarray, cor
         key=f"evaluate_risk_{task}",
     )
     st.caption(plain_markdown(f"Do not choose a threshold on the rows you report on. Protocol: {report.protocol}."))
-    if own is not None:
-        st.caption(f"The slider begins at the model's own threshold, {own:.2f}, which the page Ask uses.")
+    if model_threshold is not None:
+        st.caption(f"The slider begins at the model's own threshold, {model_threshold:.2f}, which the page Ask uses.")
 
 
 def _show_mistakes(report: ModelReport, predictions: Predictions) -> None:
@@ -280,7 +282,7 @@ def _show_mistakes(report: ModelReport, predictions: Predictions) -> None:
     st.dataframe(
         mistakes,
         hide_index=True,
-        row_height=HIGH_ROW,
+        row_height=ROW_HEIGHT,
         column_config={
             "text": st.column_config.TextColumn("tweet", width=300),
             "row": st.column_config.NumberColumn("row", format="%d", help="In the data file, counted from 0"),
@@ -305,7 +307,7 @@ def _show_answer(report: ModelReport) -> None:
     st.subheader("Emotion and product together", anchor=False)
     shares = {"accuracy": "correct", "emotion_rows_accuracy": "of the non-neutral ones"}
     words = ", ".join(f"{metrics[key]:.1%} {name}" for key, name in shares.items() if key in metrics)
-    st.markdown(plain_markdown(f"Of {metrics.get('rows', 0):,} validation tweets: {words or 'not known'}."))
+    st.markdown(plain_markdown(f"Of {metrics.get('rows', 0):,} validation tweets: {words or 'unknown'}."))
     st.caption(
         plain_markdown(
             f"95% CI of the share correct: {_interval(metrics)}. A tweet without an emotion is correct if none is "
@@ -326,13 +328,13 @@ def _show_learning_curves(report: ModelReport) -> None:
         return
     st.subheader("Learning curves", anchor=False)
     reference, words = error_analysis.report_metrics(report, report.task)
-    theirs = reference.get("validation", {}) if words.startswith("Comparable") else {}
+    report_values = reference.get("validation", {}) if words.startswith("Comparable") else {}
     last = history.iloc[-1]
     for column, name in zip(st.columns(2), ("loss", "accuracy"), strict=True):
         validation = f", validation {last[f'val_{name}']:.4f}" if f"val_{name}" in history else ""
         with column:
             theme.show(
-                evaluate_charts.learning_curve(history, name, theirs.get(name)),
+                evaluate_charts.learning_curve(history, name, report_values.get(name)),
                 alt=f"{name} over {len(history)} epochs; after the last: training {last[name]:.4f}{validation}.",
                 key=f"evaluate_curve_{name}",
             )

@@ -17,12 +17,12 @@ def main() -> None:
     """The page."""
     st.title("Explore")
     st.markdown(
-        "What is in the labelled tweets. The filters act on every chart. To read the tweets that a bar counts, click "
+        "What is in the labelled tweets. The filters apply to every chart. To read the tweets that a bar counts, click "
         "it, or choose it below the chart."
     )
     try:
         source = _source(os.environ.get(data.DATA_VARIABLE))
-        dataset, no_emotion, every = _read(str(source.path), source.path.stat().st_mtime_ns)
+        dataset, no_emotion, tweets = _read(str(source.path), source.path.stat().st_mtime_ns)
     except (TweetTargetError, OSError) as error:
         notices.say_problem("The dataset cannot be read.", str(error))
         return
@@ -32,19 +32,19 @@ def main() -> None:
             icon=":material/science:",
         )
     origin = f"{shown(source.path)} ({source.reason.split(';')[0]})"
-    st.caption(notices.plain_markdown(f"{len(every):,} labelled tweets of {origin}."))
-    table = every[["row", "text", "product", "emotion"]]
+    st.caption(notices.plain_markdown(f"{len(tweets):,} labelled tweets of {origin}."))
+    table = tweets[["row", "text", "product", "emotion"]]
     columns = {
         "text": st.column_config.TextColumn("tweet", width=330),
         "product": st.column_config.TextColumn("labelled product", width=130),
         "emotion": st.column_config.TextColumn("labelled emotion", width=130),
     }
-    Explorer("explore", every, table, table, table, columns, "tweets", no_emotion).show()
+    Explorer("explore", tweets, table, table, table, columns, "tweets", no_emotion).show()
 
 
 @st.cache_data(ttl=60, show_spinner="Finding the dataset")
-def _source(named: str | None) -> Source:
-    """The dataset in use; ``named`` is the path in the environment, a cache key so that a change acts at once."""
+def _source(path: str | None) -> Source:
+    """The dataset in use; ``path`` is the path in the environment, a cache key so that a change acts at once."""
     return data.resolve()
 
 

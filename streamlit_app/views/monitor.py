@@ -95,30 +95,30 @@ def _names(versions: list[tuple[str, str, float]]) -> dict[tuple[str, str], str]
 
 
 @_explained_problems()
-def _show(store: Store, of: StreamFilter, seconds: float | None) -> None:
+def _show(store: Store, streams: StreamFilter, seconds: float | None) -> None:
     """Show all metrics of one version of a model; versions are never mixed."""
-    model, version, source = of
+    model, version, source = streams
     until = time.time()
     since = until - seconds if seconds else (store.span() or (until - HOUR, until))[0]
     folder = loading.models_folder() / model
     try:
-        known = reference.load(folder, version)
+        model_reference = reference.load(folder, version)
     except TweetTargetError as error:
         st.warning(plain_markdown(str(error)), icon=":material/warning:")
-        known = None
-    judged = make_report(store, since, until, known, model, version, (until - since) / POINTS, source)
-    corrections = store.corrections(since, until, MOST_CORRECTIONS, of)
-    if not judged.window.requests and corrections.empty:
+        model_reference = None
+    report = make_report(store, since, until, model_reference, model, version, (until - since) / POINTS, source)
+    corrections = store.corrections(since, until, MOST_CORRECTIONS, streams)
+    if not report.window.requests and corrections.empty:
         [last] = [when for *name, when in store.versions() if name == [model, version]]
-        words = f"The last record is from {_clock(last)} UTC. Choose a longer time."
-        st.info(f"Nothing was recorded in this time. {words}", icon=":material/hourglass_empty:")
+        words = f"The last record is from {_clock(last)} UTC. Choose a longer period."
+        st.info(f"Nothing was recorded in this period. {words}", icon=":material/hourglass_empty:")
         return
-    _show_alarms(judged)
-    _show_summary(judged)
-    _show_signals(judged)
-    _show_errors(store.errors(since, until, MOST_ERRORS, of), judged)
+    _show_alarms(report)
+    _show_summary(report)
+    _show_signals(report)
+    _show_errors(store.errors(since, until, MOST_ERRORS, streams), report)
     _show_corrections(store, corrections)
-    _show_drift(judged, folder)
+    _show_drift(report, folder)
     st.caption(f"{_clock(since)} to {_clock(until)} UTC. Version {plain_markdown(version)}.")
 
 
@@ -131,23 +131,25 @@ def _clock(seconds: float) -> str:
 
 def _show_alarms(report: Report) -> None:
     """Show the alarms in words, or that there are none, and the signals that could not be judged."""
-    few = [SIGNAL_NAMES[each].lower() for each in report.judgeable_signals if each not in report.judged_signals]
-    unknown = [SIGNAL_NAMES[each].lower() for each in SIGNAL_NAMES if each not in report.judgeable_signals]
-    reasons = [f"{', '.join(few)} (too few records so far)"] if few else []
-    reasons += [f"{', '.join(unknown)} (no reference to compare with)"] if unknown else []
-    undecided = f"Not judged: {'; '.join(reasons)}." if reasons else ""
+    too_few = [SIGNAL_NAMES[each].lower() for each in report.judgeable_signals if each not in report.judged_signals]
+    no_reference = [SIGNAL_NAMES[each].lower() for each in SIGNAL_NAMES if each not in report.judgeable_signals]
+    reasons = [f"{', '.join(too_few)} (too few records so far)"] if too_few else []
+    reasons += [f"{', '.join(no_reference)} (no reference to compare with)"] if no_reference else []
+    not_judged = f"Not judged: {'; '.join(reasons)}." if reasons else ""
     requests, count = report.window.requests, len(report.alarms)
-    counted = f"{requests:,} {plural(requests, 'request', 'requests')}"
+    request_count = f"{requests:,} {plural(requests, 'request', 'requests')}"
     if count:
         lines = [f"**{count} {plural(count, 'alarm', 'alarms')}**"]
         lines += [f"- **{SIGNAL_NAMES[alarm.signal]}**: {plain_markdown(alarm.words)}" for alarm in report.alarms]
-        st.error("\n".join([*lines, "", undecided]), icon=":material/notification_important:")
+        st.error("\n".join([*lines, "", not_judged]), icon=":material/notification_important:")
     elif report.judged_signals == ("log",):
-        words = f"Too little to judge: {counted} in this time, alarms need {FEWEST_REQUESTS}."
+        words = f"Too few requests to judge: {request_count} in this period; alarms need {FEWEST_REQUESTS}."
         st.info(words, icon=":material/hourglass_empty:")
     else:
         judged = ", ".join(SIGNAL_NAMES[signal].lower() for signal in report.judged_signals)
-        st.success(f"No alarm over {counted}. Judged: {judged}. {undecided}".strip(), icon=":material/check_circle:")
+        st.success(
+            f"No alarms in {request_count}. Judged: {judged}. {not_judged}".strip(), icon=":material/check_circle:"
+        )
 
 
 def _show_summary(report: Report) -> None:
@@ -155,7 +157,7 @@ def _show_summary(report: Report) -> None:
     window = report.window
     outcomes = window.labels("outcome")
     p95, memory = window.histogram(SECONDS).quantile(0.95), window.mean(MEMORY)
-    figures = {
+    metrics = {
         "Predictions": f"{window.predictions:,}",
         "95% of requests within": "-" if p95 is None else milliseconds(p95),
         "Failed requests": f"{window.failures:,}",
@@ -164,7 +166,7 @@ def _show_summary(report: Report) -> None:
         "Records lost": f"{window.dropped:,}",
     }
     columns = [*st.columns(3), *st.columns(3)]
-    for column, (label, value) in zip(columns, figures.items(), strict=True):
+    for column, (label, value) in zip(columns, metrics.items(), strict=True):
         column.metric(label, value, border=True)
 
 
@@ -188,7 +190,9 @@ def _show_signals(report: Report) -> None:
         spoken = f"{report.window.failures:,} of {report.window.requests:,} requests failed"
         spoken += f": {', '.join(f'{kind} {count:,}' for kind, count in kinds.items())}." if kinds else "."
         counts = {kind: [window.labels(ERRORS).get(kind, 0) for window in windows] for kind in kinds}
-        _show_chart(monitor_charts.bars(windows, counts, f"Errors {piece}", "No error in this time"), "Errors", spoken)
+        _show_chart(
+            monitor_charts.bars(windows, counts, f"Errors {piece}", "No errors in this period"), "Errors", spoken
+        )
     _show_resources(report)
 
 
@@ -228,10 +232,10 @@ def _show_latency(report: Report) -> None:
     chart = monitor_charts.lines(report.windows, values, "Latency of a request, ms", ",.0f", scale=1000)
     stages = report.seconds()
     times = stages.pop("total", None)
-    spoken, note = "Nobody waited for an answer in this time.", "Whole files are left out."
+    spoken, note = "Nobody waited for an answer in this period.", "Whole files are left out."
     if times is not None:
-        shown = ", ".join(f"p{share} {milliseconds(times.quantile(share / 100))}" for share in PERCENTILES)
-        spoken = f"{shown} over {times.count:,} {plural(times.count, 'request', 'requests')}."
+        percentiles = ", ".join(f"p{share} {milliseconds(times.quantile(share / 100))}" for share in PERCENTILES)
+        spoken = f"{percentiles} over {times.count:,} {plural(times.count, 'request', 'requests')}."
         means = ", ".join(f"{stage} {milliseconds(each.mean)}" for stage, each in stages.items())
         note = f"On average {means}. {note}"
     _show_chart(chart, "Latency", spoken, note)
@@ -246,7 +250,7 @@ def _show_resources(report: Report) -> None:
         with column:
             _show_chart(chart, title, f"{words.format(mean * scale)} on average.")
     if CPU not in means:
-        st.caption("Processor and memory are measured while the app runs; there is no sample from this time.")
+        st.caption("Processor and memory are measured while the app runs; there is no sample from this period.")
 
 
 # ---------------------------------------------------------------- tables
@@ -256,7 +260,7 @@ def _show_errors(errors: pd.DataFrame, report: Report) -> None:
     """The newest errors with their messages."""
     st.subheader("Latest errors", anchor=False)
     if errors.empty:
-        st.caption("None in this time.")
+        st.caption("None in this period.")
         return
     st.dataframe(
         errors[["time", "source", "kind", "message"]],
@@ -272,7 +276,7 @@ def _show_corrections(store: Store, corrections: pd.DataFrame) -> None:
     """The newest feedback of users, and a download of all corrections in ``store`` to train on."""
     st.subheader("Corrections", anchor=False)
     if corrections.empty:
-        st.caption("None in this time. People judge answers on the page Ask.")
+        st.caption("None in this period. People judge answers on the page Ask.")
         return
     answer = ["answer"] if corrections["answer"].notna().any() else ["product", "emotion"]
     shown = corrections.iloc[::-1].assign(judged=corrections["is_correct"].map({True: "correct", False: "wrong"}))
@@ -305,12 +309,12 @@ def _show_drift(report: Report, folder: Path) -> None:
     """Each feature compared with the reference in ``folder``, and the distributions of one of them side by side."""
     st.subheader("Drift", anchor=False)
     if report.reference is None:
-        where = plain_markdown(f"The app looks for it in {paths.shown(folder)}, where training writes it.")
-        words = "Not judged: there is no reference.json of this version of the model."
-        st.info(f"{words} {where}", icon=":material/info:")
+        location = plain_markdown(f"The app looks for it in {paths.shown(folder)}, where training writes it.")
+        words = "Not judged: there is no reference.json for this version of the model."
+        st.info(f"{words} {location}", icon=":material/info:")
         return
     if not report.drifts:
-        words = f"that needs {drift.MINIMUM_ROWS} predictions; there are {report.window.predictions:,} in this time."
+        words = f"that needs {drift.MINIMUM_ROWS} predictions; this period has {report.window.predictions:,}."
         st.info(f"Not judged: {words}", icon=":material/hourglass_empty:")
         return
     frame = pd.DataFrame([asdict(each) for each in report.drifts])

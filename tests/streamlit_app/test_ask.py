@@ -46,7 +46,7 @@ def test_not_sure_is_said_with_the_two_best_guesses(stub):
     app = ask("hmm I love the iPad")
     assert app.header[0].value == "Not sure"
     said = words_of(app)
-    assert "The best guess has a confidence of 40.0%; the model answers only from 50.0% up." in said
+    assert "The best guess has a confidence of 40.0%; the model answers only at 50.0% or above." in said
     assert "Best guess: **Positive emotion → iPad** (40%)" in said
     assert "Second guess: **Negative emotion → Google** (under 1%)" in said
 
@@ -321,7 +321,7 @@ def test_who_names_what_was_answered_agrees_whatever_the_thumb(stub, models, tas
 @pytest.mark.parametrize(
     ("outcome", "words"),
     [
-        ("lost", "This could not be stored."),
+        ("lost", "Your feedback could not be stored."),
         ("waiting", "The log is busy; your feedback is stored as soon as possible."),
     ],
 )
@@ -336,7 +336,7 @@ def test_without_a_log_the_page_answers_and_says_that_nothing_is_kept(stub, mode
     (models / ".monitor").write_text("in the way")
     app = ask(LOVED)
     assert app.header[0].value == "Positive emotion → iPad"
-    assert "Feedback cannot be kept here" in words_of(app)
+    assert "Feedback cannot be stored here" in words_of(app)
     assert not app.feedback
 
 

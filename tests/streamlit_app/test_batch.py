@@ -51,8 +51,8 @@ def upload(content: bytes, name: str):
 
 def start(stub, path, column="text") -> Run:
     """Start the run of a file as the page does."""
-    upload = files.keep("1", path.name, path.read_bytes())
-    return runs.start(loading.current(), upload, column, None, None)
+    upload = files.store_upload("1", path.name, path.read_bytes())
+    return runs.start(loading.current_model(), upload, column, None, None)
 
 
 def wait(run: Run, seconds: float = 20) -> Run:
@@ -123,7 +123,7 @@ def test_every_format_is_read_and_answered(stub, tmp_path, suffix):
     assert app.dataframe[0].value["Tweet"].tolist() == TEXTS
     answer(app)
     assert "4 rows answered in" in app.success[0].value
-    result = run_of(app).opened().table
+    result = run_of(app).answers().table
     assert list(result) == ["id", "Tweet", "n", *PREDICTED]
     assert result["answer"].tolist() == ANSWERS
     assert rows_of(app)["answer"].tolist() == ANSWERS
@@ -133,7 +133,7 @@ def test_another_column_can_be_picked(stub):
     app = upload(b"text,other\nI love the iPad,I hate my iPhone\n", "a.csv")
     app.selectbox[-1].set_value("other").run()
     answer(app)
-    assert run_of(app).opened().table["answer"].tolist() == ["Negative emotion → iPhone"]
+    assert run_of(app).answers().table["answer"].tolist() == ["Negative emotion → iPhone"]
 
 
 def test_the_result_of_another_model_is_shown_with_its_name(stub, models):
@@ -145,7 +145,7 @@ def test_the_result_of_another_model_is_shown_with_its_name(stub, models):
     app.run()
     assert "1 row answered" in app.success[0].value
     assert "answered by answer (Saved " in words_of(app).replace("\\", "")
-    assert app.info[0].value == "These answers come from another model than the one in use now."
+    assert app.info[0].value == "These answers come from a different model than the one now in use."
 
 
 def test_filters_act_together_on_charts_rows_and_downloads_and_are_kept(stub, tmp_path):
@@ -220,7 +220,7 @@ def test_charts_have_words(stub, tmp_path):
 def test_rows_without_a_text_are_said_and_kept_and_left_out_of_the_charts(stub):
     app = answer(upload(b"id,text\n1,I love the iPad\n2,\n3,  \n4,I hate my iPhone\n", "a.csv"))
     assert "2 of 4 rows are not; their answers mean little:\n- blank: **2**" in words_of(app)
-    assert run_of(app).opened().table["id"].tolist() == ["1", "2", "3", "4"]
+    assert run_of(app).answers().table["id"].tolist() == ["1", "2", "3", "4"]
     assert len(rows_of(app)) == 4
     assert counted(app) == "2"
     assert "Fit for the model?" not in words_of(answer(upload(b"text\nI love the iPad\n", "b.csv")))
@@ -228,7 +228,7 @@ def test_rows_without_a_text_are_said_and_kept_and_left_out_of_the_charts(stub):
 
 def test_rows_that_are_not_fit_are_let_into_the_charts_by_one_checkbox(stub):
     app = answer(upload("text\nI love the iPad\nI love the ipad!\n👍\nI hate my iPhone\n".encode(), "a.csv"))
-    assert run_of(app).opened().table["status"].tolist() == ["fit", "repeated", "only emoji or signs", "fit"]
+    assert run_of(app).answers().table["status"].tolist() == ["fit", "repeated", "only emoji or signs", "fit"]
     assert "2 of 4 rows are not" in words_of(app)
     assert counted(app) == "2"
     choose(app, "let_in", True)
@@ -241,21 +241,21 @@ def test_rows_that_are_not_fit_are_let_into_the_charts_by_one_checkbox(stub):
 
 def test_a_model_of_english_texts_counts_no_others(stub):
     rows = b"text\nI love the iPad\nMe encanta mi nuevo iPad\n"
-    assert run_of(answer(upload(rows, "a.csv"))).opened().table["status"].tolist() == ["fit", "fit"]
+    assert run_of(answer(upload(rows, "a.csv"))).answers().table["status"].tolist() == ["fit", "fit"]
     stub.metrics["dataset"] = "assignment"
     app = answer(upload(rows, "a.csv"))
-    assert run_of(app).opened().table["status"].tolist() == ["fit", "other language"]
+    assert run_of(app).answers().table["status"].tolist() == ["fit", "other language"]
 
 
 def test_a_text_is_counted_only_for_a_product_that_it_names_as_in_a_report(stub):
     app = answer(upload(b"text\nI love the iPad\nI love the Nimbus\nI love the iPad and iPhone\n", "a.csv"))
-    assert run_of(app).opened().table["status"].tolist() == ["fit", "no known product", "several products"]
+    assert run_of(app).answers().table["status"].tolist() == ["fit", "no known product", "several products"]
     assert counted(app) == "1"
 
 
 def test_products_of_another_model_need_not_be_named(own_model):
     app = answer(upload(b"text\nThis is good\n", "a.csv"))
-    assert run_of(app).opened().table["status"].tolist() == ["fit"]
+    assert run_of(app).answers().table["status"].tolist() == ["fit"]
 
 
 def test_a_file_without_texts_is_refused_with_its_columns(stub):
@@ -268,7 +268,7 @@ def test_a_file_without_texts_is_refused_with_its_columns(stub):
 def test_a_model_of_the_product_alone(stub, tmp_path):
     stub.tasks = ("product",)
     app = answer(upload(written(table(), ".csv", tmp_path), "a.csv"))
-    assert list(run_of(app).opened().table)[3:] == ["product", "product_confidence", "status"]
+    assert list(run_of(app).answers().table)[3:] == ["product", "product_confidence", "status"]
     [chart] = app.get("plotly_chart")
     assert chart.proto.alt == "Number of texts by product: iPhone 1, iPad 1, Google 1, Android 1."
 
@@ -425,7 +425,7 @@ def test_a_finished_run_survives_a_restart_and_an_interrupted_one_is_offered_ane
     assert "run" not in app.query_params
     assert app.selectbox[-1].value == "text"
     done = run_of(answer(app))
-    runs._opened.cache_clear()
+    runs._read_answers.cache_clear()
     assert "1 row answered" in open_run(done).success[0].value
 
 
@@ -469,27 +469,27 @@ def test_no_address_leads_elsewhere(stub, models, address):
 
 @pytest.mark.parametrize("text", ["=1+1", "+1 great", "-x", "@SUM(A1)", " =1", "\t=1", "\r=1", "＝1", "\ufeff=1"])
 def test_a_text_like_a_formula_gets_an_apostrophe(text):
-    assert files.harmless(text) == f"'{text}"
+    assert files.escape_formulas(text) == f"'{text}"
 
 
 def test_bytes_are_shown_as_text():
-    assert files.harmless(b"=1") == "'=1"
+    assert files.escape_formulas(b"=1") == "'=1"
 
 
 def test_what_follows_a_semicolon_begins_a_cell_in_germany():
-    assert files.harmless('hello; =HYPERLINK("x")') == 'hello; \'=HYPERLINK("x")'
-    assert files.harmless("=1;=2") == "'=1;'=2"
-    assert files.harmless('a\n=1;"=2') == "a\n'=1;\"'=2"
+    assert files.escape_formulas('hello; =HYPERLINK("x")') == 'hello; \'=HYPERLINK("x")'
+    assert files.escape_formulas("=1;=2") == "'=1;'=2"
+    assert files.escape_formulas('a\n=1;"=2') == "a\n'=1;\"'=2"
 
 
 @pytest.mark.parametrize("value", ["-5", "+1.5e3", "iPad = love", "", 5, -5.5, None, "1-2", "love it ;-)", "a;@user"])
 def test_numbers_and_other_texts_stay(value):
-    assert files.harmless(value) == value
+    assert files.escape_formulas(value) == value
 
 
 def test_csv_keeps_columns_and_runs_no_formula(stub, tmp_path):
     app = answer(upload(written(table().rename(columns={"n": "=n"}), ".csv", tmp_path), "a.csv"))
-    content = files.as_csv(run_of(app).opened().table)
+    content = files.as_csv(run_of(app).answers().table)
     assert content.startswith(files.BYTE_ORDER_MARK)
     read = pandas.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False, encoding="utf-8-sig")
     assert list(read) == ["id", "Tweet", "'=n", *PREDICTED]
@@ -500,7 +500,7 @@ def test_csv_keeps_columns_and_runs_no_formula(stub, tmp_path):
 
 def test_xlsx_keeps_texts_as_texts(stub, tmp_path):
     app = answer(upload(written(table(), ".csv", tmp_path), "a.csv"))
-    sheet = openpyxl.load_workbook(io.BytesIO(files.as_xlsx(run_of(app).opened().table))).active
+    sheet = openpyxl.load_workbook(io.BytesIO(files.as_xlsx(run_of(app).answers().table))).active
     rows = list(sheet.iter_rows())
     assert [cell.value for cell in rows[0]] == ["id", "Tweet", "n", *PREDICTED]
     assert [row[2].value for row in rows[1:]] == ["=1+1", "@user", "-5", "+1 great"]
@@ -510,9 +510,9 @@ def test_xlsx_keeps_texts_as_texts(stub, tmp_path):
 def test_columns_of_one_name_are_kept_apart():
     frame = pandas.DataFrame([["a", "=b"]], columns=["text", "text"])
     assert files.as_csv(frame) == files.BYTE_ORDER_MARK + b"text,text\na,'=b\n"
-    assert list(files.showable(frame)) == ["text", "text (2)"]
+    assert list(files.displayable(frame)) == ["text", "text (2)"]
     frame = pandas.DataFrame([["a", "b", "c"]], columns=["x", "x", "x (2)"])
-    assert files.showable(frame).iloc[0].tolist() == ["a", "b", "c"]
+    assert files.displayable(frame).iloc[0].tolist() == ["a", "b", "c"]
 
 
 def test_nothing_gives_a_header():
@@ -522,8 +522,8 @@ def test_nothing_gives_a_header():
 
 def test_mixed_values_can_be_shown():
     frame = pandas.DataFrame({"a": [1, "x", None, {"k": [1]}]}, dtype=object)
-    assert files.showable(frame)["a"].tolist()[:2] == ["1", "x"]
-    assert files.showable(frame)["a"].isna().tolist() == [False, False, True, False]
+    assert files.displayable(frame)["a"].tolist()[:2] == ["1", "x"]
+    assert files.displayable(frame)["a"].isna().tolist() == [False, False, True, False]
 
 
 # ---------------------------------------------------------------- charts
@@ -557,7 +557,7 @@ def test_a_hundred_thousand_rows_pass(stub, tmp_path, monkeypatch):
     (tmp_path / "a.csv").write_text("id,text\n" + "".join(f"{n},{TEXTS[n % 4]}\n" for n in range(rows)))
     run = wait(start(stub, tmp_path / "a.csv"), 60)
     assert run.status == runs.DONE, run.problem
-    result = run.opened().table
+    result = run.answers().table
     assert len(result) == rows
     assert result["id"].tolist()[-1] == "99999"
     read = pandas.read_csv(io.BytesIO(files.as_csv(result)))
@@ -565,7 +565,7 @@ def test_a_hundred_thousand_rows_pass(stub, tmp_path, monkeypatch):
 
 
 def test_the_files_of_an_upload_go_with_it(tmp_path):
-    kept = files.keep("1", "a.csv", b"text\na\n")
+    kept = files.store_upload("1", "a.csv", b"text\na\n")
     folder = kept.path.parent
     assert folder.is_dir()
     del kept
@@ -580,7 +580,7 @@ def test_a_file_that_cannot_be_used_goes_at_once(tmp_path):
         for name in sound.namelist():  # openpyxl's error is in a reference cycle, which keeps its objects alive
             archive.writestr(name, sound.read(name).replace(b"</worksheet>", b"<"))
     for name, content in (("a.xlsx", damaged.getvalue()), ("a.parquet", b"PAR1"), ("a.csv", b"")):
-        kept = files.keep("1", name, content)
+        kept = files.store_upload("1", name, content)
         assert kept.problem.startswith(name)
         assert not kept.path.parent.exists()
 

@@ -162,7 +162,7 @@ def test_spaces_are_refused_politely(page, address):
     page.goto(address)
     page.get_by_label("Your text").fill("   ")
     page.get_by_role("button", name="Ask", exact=True).click()
-    page.get_by_text("This text holds only spaces").wait_for()
+    page.get_by_text("This text has only spaces").wait_for()
 
 
 def test_a_correction_is_kept(page, address, models):

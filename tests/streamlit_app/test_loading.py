@@ -30,20 +30,20 @@ def loaded(models, monkeypatch):
 
 
 def test_no_model_at_all(models):
-    state = loading.current()
+    state = loading.current_model()
     assert (state.name, state.problem, state.predictor) == ("", "", None)
 
 
 def test_the_folder_of_models_may_itself_be_missing(models):
     models.rmdir()
-    assert (loading.current().name, loading.current().problem) == ("", "")
+    assert (loading.current_model().name, loading.current_model().problem) == ("", "")
 
 
 def test_a_model_is_loaded_once_and_warmed_up(models, loaded, monkeypatch):
     warmed = []
     monkeypatch.setattr(StubPredictor, "predict", lambda predictor, texts, **_: warmed.append(tuple(texts)))
     make_model(models)
-    first, second = loading.current(), loading.current()
+    first, second = loading.current_model(), loading.current_model()
     assert first.predictor is second.predictor
     assert (loaded, warmed) == (["answer"], [loading.WARM_UP])
 
@@ -60,7 +60,7 @@ def test_a_loaded_model_is_no_matter_of_later_collections_of_garbage(models, loa
     gone = []
     try:
         make_model(models)
-        predictor = loading.current().predictor
+        predictor = loading.current_model().predictor
         assert gc.get_freeze_count() > 10_000
         assert not any(each is predictor for each in gc.get_objects())
         ring = Ring()
@@ -70,7 +70,7 @@ def test_a_loaded_model_is_no_matter_of_later_collections_of_garbage(models, loa
         gc.collect()
         assert not gone
         loading._load.clear()
-        loading.current()
+        loading.current_model()
         assert gone
     finally:
         gc.unfreeze()
@@ -78,13 +78,13 @@ def test_a_loaded_model_is_no_matter_of_later_collections_of_garbage(models, loa
 
 def test_a_replaced_model_is_picked_up_and_its_old_answers_are_not(models, loaded):
     folder = make_model(models)
-    before = loading.current()
+    before = loading.current_model()
     before.predictor.predict_measured(["I love the iPad"])
     assert len(before.predictor.calls) == 1
     new = make_model(models.parent / "elsewhere")
     folder.rename(models.parent / "old")
     new.rename(folder)
-    after = loading.current()
+    after = loading.current_model()
     assert loaded == ["answer", "answer"]
     assert after.version != before.version
     assert after.predictor is not before.predictor
@@ -94,24 +94,24 @@ def test_a_replaced_model_is_picked_up_and_its_old_answers_are_not(models, loade
 
 def test_a_model_replaced_in_place_is_picked_up(models, loaded):
     graph = make_model(models) / "saved_model.pb"
-    loading.current()
+    loading.current_model()
     os.utime(graph, ns=(1, 1))
-    loading.current()
+    loading.current_model()
     assert loaded == ["answer", "answer"]
 
 
 def test_broken_models_say_what_is_wrong_and_recover(models, monkeypatch):
     folder = models / "answer"
     folder.mkdir()
-    state = loading.current()
+    state = loading.current_model()
     assert (state.name, state.predictor) == ("answer", None)
     assert "saved_model.pb is missing" in state.problem
     make_model(models)
-    state = loading.current()  # really loads, from a file that is no graph
+    state = loading.current_model()  # really loads, from a file that is no graph
     assert state.predictor is None
     assert "labels.json is missing" in state.problem
     monkeypatch.setattr(Predictor, "load", lambda folder: StubPredictor())
-    assert loading.current().predictor
+    assert loading.current_model().predictor
 
 
 def test_a_model_that_fails_when_first_asked_is_broken(models, loaded, monkeypatch):
@@ -120,7 +120,7 @@ def test_a_model_that_fails_when_first_asked_is_broken(models, loaded, monkeypat
 
     monkeypatch.setattr(StubPredictor, "predict", fail)
     make_model(models)
-    state = loading.current()
+    state = loading.current_model()
     assert state.predictor is None
     assert state.problem == "answer cannot be loaded (no such operation)"
 
@@ -131,7 +131,7 @@ def test_model_errors_are_shown_as_they_are(models, monkeypatch):
 
     monkeypatch.setattr(Predictor, "load", fail)
     make_model(models)
-    assert loading.current().problem == "export it again"
+    assert loading.current_model().problem == "export it again"
 
 
 def test_the_joint_model_comes_first_then_product_then_that_of_the_sample(models, loaded):
@@ -139,18 +139,18 @@ def test_the_joint_model_comes_first_then_product_then_that_of_the_sample(models
         make_model(models, name)
     assert loading.model_names() == ["sample", "tuned"]
     make_model(models, "product")
-    assert loading.current().name == "product"
+    assert loading.current_model().name == "product"
     make_model(models, "answer")
-    assert loading.current().name == "answer"
+    assert loading.current_model().name == "answer"
     assert loading.model_names() == ["answer", "product", "sample", "tuned"]
 
 
 def test_a_model_of_the_sample_corpus_is_known_as_such(models, loaded):
     make_model(models)
-    state = loading.current()
+    state = loading.current_model()
     assert not state.predictor.is_sample
     state.predictor.metrics["dataset"] = "sample"
-    assert loading.current().predictor.is_sample
+    assert loading.current_model().predictor.is_sample
 
 
 @pytest.mark.parametrize("arguments", [["--models", "{}"], ["--models={}"]])
@@ -175,7 +175,7 @@ def test_a_copy_of_a_model_is_the_same_training(models):
 
 
 def test_explanations_are_remembered(stub):
-    state = loading.current()
+    state = loading.current_model()
     first, second = loading.explain(state, "I love the iPad"), loading.explain(state, "I love the iPad")
     assert first == second
     assert stub.explained == ["I love the iPad"]

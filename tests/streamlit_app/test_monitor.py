@@ -101,7 +101,7 @@ class TestStates:
     def test_a_quiet_time_says_when_there_was_something(self, store):
         write_healthy(store, time.time() - 20 * 3600, calls=5)
         page = open_page()
-        assert "Nothing was recorded in this time. The last record is from" in page.info[0].value
+        assert "Nothing was recorded in this period. The last record is from" in page.info[0].value
         assert figures(open_page("24 hours"))["Predictions"] == "15"
         assert figures(open_page("Whole log"))["Predictions"] == "15"
 
@@ -119,7 +119,7 @@ class TestStates:
 class TestSignals:
     def test_a_healthy_hour(self, healthy):
         page = open_page()
-        assert "No alarm over 60 requests." in page.success[0].value
+        assert "No alarms in 60 requests." in page.success[0].value
         found = figures(page)
         assert (found["Predictions"], found["Failed requests"], found["Records lost"]) == ("180", "0", "0")
         assert found["95% of requests within"].endswith(" ms")
@@ -197,11 +197,11 @@ class TestSignals:
 
     def test_too_few_to_judge(self, store):
         write_healthy(store, time.time() - 300, calls=3)
-        assert "Too little to judge: 3 requests" in open_page().info[0].value
+        assert "Too few requests to judge: 3 requests" in open_page().info[0].value
 
     def test_without_a_reference_two_signals_are_not_judged(self, healthy):
         assert (
-            "No alarm over 60 requests. Judged: errors, latency, lost records. "
+            "No alarms in 60 requests. Judged: errors, latency, lost records. "
             "Not judged: accuracy, drift (no reference to compare with)."
         ) in open_page().success[0].value
         write_lost(healthy, time.time() - 60, 17)
@@ -252,12 +252,12 @@ class TestDrift:
 
     def test_without_a_reference_it_says_why_and_where_it_looks(self, healthy, models):
         page = said(open_page())
-        assert "Not judged: there is no reference.json of this version of the model." in page
+        assert "Not judged: there is no reference.json for this version of the model." in page
         assert f"The app looks for it in {paths.shown(models / 'answer')}, where training writes it." in page
 
     def test_the_reference_of_another_version(self, healthy, reference, monkeypatch):
         monkeypatch.setattr("tf_model.monitor.reference.training_of", lambda folder: "another")
-        assert "Not judged: there is no reference.json of this version of the model." in said(open_page())
+        assert "Not judged: there is no reference.json for this version of the model." in said(open_page())
 
     def test_a_damaged_reference(self, healthy, models):
         (models / "answer").mkdir()
@@ -266,7 +266,7 @@ class TestDrift:
 
     def test_too_few_predictions(self, store, reference):
         write_healthy(store, time.time() - 600, calls=10)
-        assert "that needs 50 predictions; there are 30" in said(open_page())
+        assert "that needs 50 predictions; this period has 30" in said(open_page())
 
     def test_ordinary_texts_raise_no_alarm(self, store, reference):
         write_healthy(store, time.time() - 3000, calls=90)
@@ -277,7 +277,7 @@ class TestDrift:
     def test_one_large_file_is_judged_as_far_as_it_goes(self, store, reference):
         store.write([answered(time.time() - 60, predictions(500), 40.0, Stream("answer", "one", "batch"))])
         assert open_page().success[0].value == (
-            "No alarm over 1 request. Judged: accuracy, drift, lost records. "
+            "No alarms in 1 request. Judged: accuracy, drift, lost records. "
             "Not judged: errors, latency (too few records so far)."
         )
 
@@ -307,8 +307,8 @@ class TestCharts:
     def test_a_chart_without_anything_says_why(self):
         nothing = [[None, None]] * 2
         empty = {
-            "No error in this time": monitor_charts.bars(PIECES, {}, "Errors", "No error in this time"),
-            "Nothing measured in this time": monitor_charts.lines(PIECES, {"p50": nothing[0]}, "Latency", ",.0f"),
+            "No errors in this period": monitor_charts.bars(PIECES, {}, "Errors", "No errors in this period"),
+            "Nothing was measured in this period": monitor_charts.lines(PIECES, {"p50": nothing[0]}, "Latency", ",.0f"),
             "Too few predictions and judgements": monitor_charts.accuracy(PIECES, [Accuracy(0)] * 2, {}, "A"),
         }
         assert {words: figure.layout.annotations[0].text for words, figure in empty.items()} == {w: w for w in empty}

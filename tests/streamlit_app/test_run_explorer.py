@@ -110,7 +110,7 @@ def test_two_selections_are_compared(run):
 
 
 def test_the_workbook_has_real_dates(run):
-    answers = run.opened()
+    answers = run.answers()
     assert answers.table["when"].tolist()[0] == "2026-05-04"
     sheet = openpyxl.load_workbook(io.BytesIO(files.as_xlsx(answers.workbook))).active
     assert sheet["B2"].is_date
@@ -131,7 +131,7 @@ def test_the_workbook_has_real_dates(run):
 def test_times_with_an_offset_are_said_to_be_in_utc_in_the_workbook(stub, times, name, hour):
     answers = answered(
         ["text,time", *(f"I love my iPad {number},{each}" for number, each in enumerate(times))]
-    ).opened()
+    ).answers()
     sheet = openpyxl.load_workbook(io.BytesIO(files.as_xlsx(answers.workbook))).active
     assert (sheet["B1"].value, sheet["B2"].value.hour) == (name, hour)
     assert answers.table["time"].tolist() == times
@@ -155,14 +155,14 @@ def press(app, label):
 
 
 def test_rows_are_checked_by_hand_and_kept_with_the_run(run, corrected, monkeypatch):
-    monkeypatch.setattr(run_explorer, "DRAWN", 12)
+    monkeypatch.setattr(run_explorer, "ROWS_TO_CHECK", 12)
     app = open_tab(run, "Labels")
-    order = shares.draw(run.opened().rows)
+    order = shares.checking_order(run.answers().rows)
     before = app.dataframe[-1].value
     press(app, "Draw 12 rows to check by hand")
     assert "12 left. " in words_of(app)
     for number, label in enumerate((tasks.NEGATIVE, tasks.POSITIVE, "Cannot tell")):
-        assert run.opened().rows["text"][order[number]] in words_of(app)
+        assert run.answers().rows["text"][order[number]] in words_of(app)
         press(app, label)
     press(app, "Undo")
     assert "10 left. " in words_of(app)
@@ -185,7 +185,7 @@ def test_rows_that_two_windows_check_are_all_kept(run, corrected):
     press(one, tasks.NEGATIVE)
     press(one, tasks.POSITIVE)
     press(other, tasks.NO_EMOTION)
-    order = shares.draw(run.opened().rows)
+    order = shares.checking_order(run.answers().rows)
     assert run.checked.to_dict() == {order[0]: tasks.NO_EMOTION, order[1]: tasks.POSITIVE}
     press(other, "Undo")
     assert run.checked.to_dict() == {order[1]: tasks.POSITIVE}
@@ -195,7 +195,7 @@ def test_a_filter_may_leave_fewer_rows_than_were_to_be_checked(run, corrected):
     app = open_tab(run, "Labels")
     press(app, "Draw 50 rows to check by hand")
     app.text_input(key=f"{run.id}_contains").set_value("iPad is there 20").run()
-    for _ in range(run.opened().rows["text"].str.contains("iPad is there 20").sum()):
+    for _ in range(run.answers().rows["text"].str.contains("iPad is there 20").sum()):
         press(app, tasks.NO_EMOTION)
     assert not any(each.label.startswith("Draw") for each in app.button)
 
@@ -223,7 +223,7 @@ def test_the_report_is_on_the_rows_that_pass_the_filters(run, stub, monkeypatch)
     open_tab(run, "Labels")
     assert "Download report" not in offered, "nothing is known of how good the model is"
     stub.metrics["validation"] = {}
-    run.keep(run_explorer.THEMES, {"of": "the run"})
+    run.store(run_explorer.THEMES, {"of": "the run"})
     app = open_tab(run, "Labels")
     app.multiselect(key=f"{run.id}_sources").set_value(["shop"]).run()
     assert offered["Download report"]() == "a page"
@@ -303,8 +303,8 @@ def label(run, name):
 def test_a_queue_is_labelled_by_two_people_and_gives_a_file_to_train_with(run, monkeypatch):
     offered = {}
     monkeypatch.setattr(st, "download_button", lambda label, data, **options: offered.update({label: data}))
-    monkeypatch.setattr(labelling, "label_queue", lambda rows, emotions, known: rows.index[:3])
-    texts = run.opened().rows["text"]
+    monkeypatch.setattr(labelling, "label_queue", lambda rows, emotions, labelled: rows.index[:3])
+    texts = run.answers().rows["text"]
     assert "Type your name" in open_tab(run, "Label queue").info[-1].value
     app, late = label(run, "Ann"), label(run, "Dan")
     press(app, "Choose 50 texts to label")
@@ -325,7 +325,7 @@ def test_a_queue_is_labelled_by_two_people_and_gives_a_file_to_train_with(run, m
     press(app, "Label 1 row")
     press(app, "Cannot tell")
     assert app.button(key=f"{run.id}_queue_at_begin").label.startswith("Choose")
-    assert run.kept("labels")["labels"] == {"Ann": {"0": tasks.NEGATIVE, "2": tasks.POSITIVE, "1": None}}
+    assert run.stored("labels")["labels"] == {"Ann": {"0": tasks.NEGATIVE, "2": tasks.POSITIVE, "1": None}}
     app = label(run, "<b>Ben</b>")
     press(app, "Label 3 rows")
     for emotion in (tasks.POSITIVE, tasks.POSITIVE, tasks.POSITIVE):
@@ -339,25 +339,25 @@ def test_a_queue_is_labelled_by_two_people_and_gives_a_file_to_train_with(run, m
 
 
 def test_two_people_say_something_at_once(run):
-    run.keep(labelling.LABELS, {"queue": [], "labels": {}})
+    run.store(labelling.LABELS, {"queue": [], "labels": {}})
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda row: labelling._keep(run, f"name {row % 2}", row, tasks.POSITIVE), range(60)))
-    assert [len(said) for said in run.kept(labelling.LABELS)["labels"].values()] == [30, 30]
+        list(pool.map(lambda row: labelling._store_label(run, f"name {row % 2}", row, tasks.POSITIVE), range(60)))
+    assert [len(said) for said in run.stored(labelling.LABELS)["labels"].values()] == [30, 30]
 
 
 def test_the_queue_chooses_further_texts_of_those_that_pass_the_filters(run):
     app = label(run, "Ann")
     app.multiselect(key=f"{run.id}_products").set_value(["iPad"]).run()
     press(app, "Choose 50 texts to label")
-    rows = run.opened().rows
-    first = run.kept("labels")["queue"]
+    rows = run.answers().rows
+    first = run.stored("labels")["queue"]
     assert set(rows["product"][first]) == {"iPad"}
     app.multiselect(key=f"{run.id}_products").set_value([]).run()
     for _ in first:
         press(app, "Cannot tell")
     press(app, "Choose 50 texts to label")
-    assert set(run.kept("labels")["queue"]) > set(first)
-    assert rows["text"][run.kept("labels")["queue"]].is_unique
+    assert set(run.stored("labels")["queue"]) > set(first)
+    assert rows["text"][run.stored("labels")["queue"]].is_unique
 
 
 def test_each_product_of_a_text_is_labelled_and_its_file_trains_targets(targets, monkeypatch, tmp_path):

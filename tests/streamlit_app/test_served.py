@@ -35,7 +35,7 @@ def test_a_question_is_answered_by_the_server(server, models):
     app = ask("the new ipad is great")
     assert not app.exception
     assert "Positive emotion" in words_of(app)
-    assert "A model server gives no explanations; a model that the app loads itself does." in words_of(app)
+    assert "A model on a server gives no explanations; a model that the app loads itself does." in words_of(app)
     posted = [body for method, _, body in server.requests if method == "POST"]
     assert any(b"the new ipad is great" in body for body in posted)
     beside = " ".join(caption.value for caption in app.sidebar.caption)
@@ -56,7 +56,7 @@ def test_a_copy_of_the_model_tells_labels_of_its_own(server, models, monkeypatch
 
 
 def test_what_the_server_answered_is_in_the_log_with_its_version(server, models):
-    state = loading.current()
+    state = loading.current_model()
     assert (state.name, state.version) == ("answer", VERSION)
     ask("the new ipad is great")
     from streamlit_app.components import recording
@@ -79,7 +79,7 @@ def test_a_server_that_is_down_is_named_and_nothing_else_is_offered(models, monk
 
 
 def test_a_server_that_fails_later_says_so_on_the_page(server):
-    loading.current()
+    loading.current_model()
     server.faults += [500]
     said = words_of(ask("the new ipad is great"))
     assert "This text could not be answered." in said

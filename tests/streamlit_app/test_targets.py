@@ -324,7 +324,7 @@ def answer(rows="one row per product", content=FILE, lines=""):
         run.job.join(20)
     app.run()
     assert not app.exception, app.exception
-    return app, run.opened().table
+    return app, run.answers().table
 
 
 def test_a_file_gets_a_row_for_each_product(targets):
