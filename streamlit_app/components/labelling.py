@@ -115,8 +115,8 @@ def _label(run: Run, rows: pd.DataFrame, queue: list[int], labels: dict[str, Any
             st.button("Next", on_click=step, args=(1,), shortcut="Right", disabled=is_last, key=f"{key}_next")
             st.button("Undo", on_click=undo, shortcut="Backspace", disabled=not labels, key=f"{key}_undo")
             st.button("Stop", on_click=state.pop, args=(key,), shortcut="Esc", key=f"{key}_stop")
-        said = f" You said: {labels[str(row)] or 'Cannot tell'}." if str(row) in labels else ""
-        st.caption(plain_markdown(f"Row {position + 1} of {len(queue)}, {len(unlabelled)} left.{said}"))
+        own_answer = f" You said: {labels[str(row)] or 'Cannot tell'}." if str(row) in labels else ""
+        st.caption(plain_markdown(f"Row {position + 1} of {len(queue)}, {len(unlabelled)} left.{own_answer}"))
 
 
 def _store_label(run: Run, name: str, row: int, *emotion: str | None) -> None:

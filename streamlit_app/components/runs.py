@@ -235,7 +235,7 @@ class Answers:
     result: pd.DataFrame  # the file's own columns, the predictions with probabilities, and the status
     table: pd.DataFrame  # the same without probabilities
     workbook: pd.DataFrame  # the same with real dates
-    shown: pd.DataFrame  # the same as a page can show it
+    display_table: pd.DataFrame  # the same as a page can show it
     text_column: str  # in these tables
     tweets: pd.DataFrame  # for tf_model.eda, with status, is_abstained, and date and source if the file has them
     rows: pd.DataFrame | None  # for tf_model.analysis, only rows with probabilities
@@ -251,8 +251,8 @@ def _read_answers(folder: Path) -> Answers:
     own_columns, text_column = own_columns.rename(columns=names), names.get(run.column, run.column)
     result = pd.concat([own_columns, predictions.drop(columns=_ROW)], axis=1)
     table = result.loc[:, ~result.columns.isin(predictions.columns.drop([*run.predicted, STATUS, _ROW]))]
-    shown, dates = files.displayable(table), find_dates(own_columns)
-    texts = shown[text_column].astype("str").fillna("")
+    display_table, dates = files.displayable(table), find_dates(own_columns)
+    texts = display_table[text_column].astype("str").fillna("")
     rows, emotion = None, None
     if run.emotions:
         rows = rows_of(predictions, texts, run.emotions, dates and dates.values)
@@ -273,7 +273,7 @@ def _read_answers(folder: Path) -> Answers:
         workbook.isetitem(position, dates_only.where(dates.values.notna(), own_columns.iloc[:, position]))
         if dates.is_utc:  # workbooks cannot store offsets
             workbook.columns = [f"{name} (UTC)" if column == position else name for column, name in enumerate(workbook)]
-    return Answers(result, table, workbook, shown, text_column, tweets, rows, dates)
+    return Answers(result, table, workbook, display_table, text_column, tweets, rows, dates)
 
 
 # ---------------------------------------------------------------- the work

@@ -183,10 +183,7 @@ def _show_targets(state: ModelState, finder: TargetPredictor, text: str) -> None
     except TweetTargetError as error:
         _report_failure(state, "The emotions toward the products in this text could not be predicted.", error)
         return
-    model_text, rows = (
-        model_input(text).decode(),
-        predictions.to_dict("records"),
-    )  # ``model_text``: the text to which start and end refer
+    model_text, rows = model_input(text).decode(), predictions.to_dict("records")  # start and end refer to this text
     mentions = [row for row in rows if row["start"] is not None]
     with st.container(border=True):
         remark = _show_mentions(state, model_text, mentions) if mentions else _show_guess(rows[0])

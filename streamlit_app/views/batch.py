@@ -126,10 +126,10 @@ def _choose_rows(
     if targets is None:
         return state, None, products.products_of_answers(state)
     rows = [PER_TEXT, PER_PRODUCT] if texts else [PER_PRODUCT]
-    chosen = pick("Answer with", rows, ROWS)
+    choice = pick("Answer with", rows, ROWS)
     finder = products.choose(targets, texts)
     products_named = finder and finder.products
-    if chosen == PER_TEXT:
+    if choice == PER_TEXT:
         return texts, None, products_named
     return (targets if finder else None), finder, products_named
 
@@ -258,14 +258,16 @@ def _show_answers(run: Run, state: ModelState | None) -> None:
     percent, plain = st.column_config.NumberColumn(format="percent"), st.column_config.Column()  # None would hide it
     first = ("product", "emotion", "emotion_confidence") if run.per_product else (tasks.ANSWER, "answer_confidence")
     names = dict.fromkeys([answers.text_column, *first, *run.predicted, STATUS])
-    columns = {name: percent if name.endswith("_confidence") else plain for name in names if name in answers.shown}
+    columns = {
+        name: percent if name.endswith("_confidence") else plain for name in names if name in answers.display_table
+    }
     columns[answers.text_column] = st.column_config.TextColumn(width=330)
     RunExplorer(
         key=run.id,
         all_tweets=answers.tweets,
         table=answers.table,
         workbook=answers.workbook,
-        display_table=answers.shown,
+        display_table=answers.display_table,
         columns=columns,
         file=f"{Path(run.name).stem[:80]}_answers",
         no_emotion=run.no_emotion,

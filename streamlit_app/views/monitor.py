@@ -146,9 +146,10 @@ def _show_alarms(report: Report) -> None:
         words = f"Too few requests to judge: {request_count} in this period; alarms need {FEWEST_REQUESTS}."
         st.info(words, icon=":material/hourglass_empty:")
     else:
-        judged = ", ".join(SIGNAL_NAMES[signal].lower() for signal in report.judged_signals)
+        judged_names = ", ".join(SIGNAL_NAMES[signal].lower() for signal in report.judged_signals)
         st.success(
-            f"No alarms in {request_count}. Judged: {judged}. {not_judged}".strip(), icon=":material/check_circle:"
+            f"No alarms in {request_count}. Judged: {judged_names}. {not_judged}".strip(),
+            icon=":material/check_circle:",
         )
 
 
@@ -279,10 +280,10 @@ def _show_corrections(store: Store, corrections: pd.DataFrame) -> None:
         st.caption("None in this period. People judge answers on the page Ask.")
         return
     answer = ["answer"] if corrections["answer"].notna().any() else ["product", "emotion"]
-    shown = corrections.iloc[::-1].assign(judged=corrections["is_correct"].map({True: "correct", False: "wrong"}))
+    newest = corrections.iloc[::-1].assign(judged=corrections["is_correct"].map({True: "correct", False: "wrong"}))
     # A dataframe shows users' texts as they are, never as HTML or Markdown.
     st.dataframe(
-        shown[["time", "text", *answer, "judged", "correct_product", "correct_emotion"]].dropna(axis=1, how="all"),
+        newest[["time", "text", *answer, "judged", "correct_product", "correct_emotion"]].dropna(axis=1, how="all"),
         hide_index=True,
         column_config={
             "time": _time(),

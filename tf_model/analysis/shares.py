@@ -121,14 +121,14 @@ def emotion_shares(
     """
     lines = []
     for product, product_rows in by_product(rows):
-        counted = product_rows["emotion"].value_counts().reindex(emotions, fill_value=0).to_numpy()
+        model_counts = product_rows["emotion"].value_counts().reindex(emotions, fill_value=0).to_numpy()
         estimate = np.full((3, len(emotions)), np.nan)
         if correction and len(product_rows) >= LEAST_TEXTS:
             sample = pd.Series(dtype=object) if checked_labels is None else checked_sample(product_rows, checked_labels)
             counts = sample.value_counts().reindex(emotions, fill_value=0).to_numpy()
             probabilities = product_rows[[probability_column("emotion", each) for each in emotions]].to_numpy()
             estimate = estimated_shares(probabilities, product_rows["product"], correction, counts)
-        for emotion, count, share, low, high in zip(emotions, counted, *estimate, strict=True):
+        for emotion, count, share, low, high in zip(emotions, model_counts, *estimate, strict=True):
             lines.append(
                 (product, emotion, len(product_rows), count, count / max(len(product_rows), 1), share, low, high)
             )

@@ -98,9 +98,9 @@ def predict_files(
             for rows in _run(ray, missing, args, workers, gpu_share):
                 on_progress(rows)
         except ray.exceptions.RayError as error:
-            kept = f"{len(shards.sizes) - len(job.missing(shards))} of {len(shards.sizes)} shards are kept"
+            state = f"{len(shards.sizes) - len(job.missing(shards))} of {len(shards.sizes)} shards are kept"
             raise TweetTargetError(
-                f"the workers were lost ({first_line(error)[:200]}); {kept}: run the same command again, with fewer "
+                f"the workers were lost ({first_line(error)[:200]}); {state}: run the same command again, with fewer "
                 "--workers if memory ran out"
             ) from error
     job.finalize(shards)

@@ -374,9 +374,9 @@ def _take_back(connection: sqlite3.Connection, event: Corrected, stream: int) ->
     removed = connection.execute(query, [stream, event.text_hash, event.start]).fetchall()
     connection.execute(FORGET_MENTIONS)
     return [
-        (when, event.stream, dict.fromkeys(aggregates.event_counts(replace(event, **said)), (-1, 0.0)))
+        (when, event.stream, dict.fromkeys(aggregates.event_counts(replace(event, **correction)), (-1, 0.0)))
         for when, answer, is_correct in removed
-        for said in [{"prediction": {"answer": answer}, "is_correct": bool(is_correct)}]
+        for correction in [{"prediction": {"answer": answer}, "is_correct": bool(is_correct)}]
     ]
 
 
