@@ -117,10 +117,10 @@ def _show_trust(report: ModelReport) -> None:
                 keyword_rule(texts[row]) == labels[label]
                 for row, label in zip(predictions.rows, predictions.label_ids, strict=True)
             )
-        words = "".join(f"; {rule} is right for {_of_100(count, rows)}" for rule, count in rules.items())
+        words = "".join(f"; {rule} is right in {_of_100(count, rows)}" for rule, count in rules.items())
         right = _of_100(counts.trace(), rows)
         lines = [
-            f"Of 100 texts it gets the {TASK_NOUNS[task]} right for {right}{words}. Measured on {rows:,} texts."
+            f"It gets the {TASK_NOUNS[task]} right in {right} of 100 texts{words}. Measured on {rows:,} texts."
         ] + [
             f"{label}: of 100 real ones it finds {_of_100(hits, real)}; of 100 that it flags, {_of_100(hits, flags)} "
             "are real."
@@ -130,7 +130,7 @@ def _show_trust(report: ModelReport) -> None:
     answer = report.part("validation", tasks.ANSWER)
     if "answered_accuracy" in answer:
         share, accuracy = (f"{100 * answer[name]:.0f}" for name in ("not_sure_share", "answered_accuracy"))
-        st.markdown(f'It answers "Not sure" to {share} of 100 texts; of 100 other answers {accuracy} are right.')
+        st.markdown(f'It answers "Not sure" to {share} of 100 texts; {accuracy} of 100 other answers are right.')
     st.caption(
         "Measured on labelled texts that the model was not trained on, with 95% intervals in brackets. It may be "
         "right less often on texts unlike these."

@@ -189,7 +189,7 @@ class TestTrust:
         words += f"{100 * high:.0f}); of 100 that it flags, {100 * hits / flagged.sum():.0f} ("
         assert words in said(open_page())
         most = Counter(label_ids.tolist()).most_common(1)[0]
-        words = f'always answering "{tasks.EMOTIONS[most[0]]}" is right for {100 * most[1] / ROWS:.0f} ('
+        words = f'always answering "{tasks.EMOTIONS[most[0]]}" is right in {100 * most[1] / ROWS:.0f} ('
         assert words in said(open_page())
 
     def test_the_keyword_rule_stands_beside_where_the_dataset_is_at_hand(self, models, tmp_path, monkeypatch):
@@ -201,7 +201,7 @@ class TestTrust:
         monkeypatch.setenv(DATA_VARIABLE, str(data))
         write_single(models, name="other", data_sha256=dataset.read(data).sha256)
         share = 100 * (labelled(tasks.PRODUCTS)[0] == tasks.PRODUCTS.index("iPad")).mean()
-        assert f"looking for the products' names is right for {share:.0f} (" in said(open_page("other"))
+        assert f"looking for the products' names is right in {share:.0f} (" in said(open_page("other"))
 
     def test_a_class_without_a_row_has_no_figure(self, models):
         folder = write_single(models, "emotion")
