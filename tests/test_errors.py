@@ -11,9 +11,9 @@ def test_names_are_quoted_listed_and_cut():
 
 
 def test_nearest_ignores_case_and_answers_as_known():
-    assert errors.nearest("ipad", ["iPhone", "iPad"]) == ["iPad"]
-    assert errors.nearest("IPHON", ["iPhone", "iPod", "Google"], most=2) == ["iPhone", "iPod"]
-    assert errors.nearest("zebra", ["iPad"]) == []
+    assert errors.close_names("ipad", ["iPhone", "iPad"]) == ["iPad"]
+    assert errors.close_names("IPHON", ["iPhone", "iPod", "Google"], most=2) == ["iPhone", "iPod"]
+    assert errors.close_names("zebra", ["iPad"]) == []
 
 
 def test_plural():

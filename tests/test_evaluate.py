@@ -121,7 +121,7 @@ def test_a_task_with_one_class_is_refused_before_the_training(shallow_bert, tmp_
         (f"{word} {number}", ("iPad", "iPhone")[number % 2], GOOD) for word in ("love", "buy") for number in range(9)
     ]
     path = write_csv(tmp_path / "mine.csv", rows)
-    with pytest.raises(DataError, match=r"at least two classes of the task 'emotion', got 'Positive emotion' only"):
+    with pytest.raises(DataError, match=r"at least two classes of the task 'emotion', got only 'Positive emotion'"):
         evaluate.main(
             ["--protocol", "grouped", "--task", "answer", "--backbone", str(shallow_bert), "--data", str(path)]
         )

@@ -42,9 +42,9 @@ def listed(names: Iterable[object], most: int = 20) -> str:
     return (", ".join(quoted(name) for name in names[:most]) or "none") + rest
 
 
-def nearest(name: str, known: Iterable[str], most: int = 1) -> list[str]:
+def close_names(name: str, candidates: Iterable[str], most: int = 1) -> list[str]:
     """The known names that look like ``name``, whatever their case, the most similar first."""
-    by_lower_case = {each.lower(): each for each in known}
+    by_lower_case = {each.lower(): each for each in candidates}
     return [by_lower_case[key] for key in difflib.get_close_matches(name.lower(), by_lower_case, n=most)]
 
 

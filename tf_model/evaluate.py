@@ -53,7 +53,7 @@ def _compare(arguments: argparse.Namespace) -> dict[str, Any]:
 
     old, new = (Predictor.load(folder, "tensorflow") for folder in arguments.compare)
     options = data.options_of(arguments, old.metrics)
-    compared = comparison.compare_models(old, new, data.load(arguments.data, **options, known=old.tasks))
+    compared = comparison.compare_models(old, new, data.load(arguments.data, **options, known_tasks=old.tasks))
     comparison.print_comparison(cli.stdout(), compared)
     return compared
 
@@ -65,7 +65,7 @@ def _evaluate_model(arguments: argparse.Namespace) -> dict[str, Any]:
     predictor = Predictor.load(arguments.model, "tensorflow")
     config = config_of(predictor.folder, predictor.recipe)  # tells how the data was split
     options = data.options_of(arguments, predictor.metrics)
-    dataset = data.load(arguments.data, **options, known=predictor.tasks)
+    dataset = data.load(arguments.data, **options, known_tasks=predictor.tasks)
     products = read_products(predictor.folder / PRODUCTS) if predictor.task == tasks.TARGET.name else None
     rows = data.training_rows(dataset, predictor.task, products)
     if predictor.data_sha256 == dataset.sha256:

@@ -79,7 +79,7 @@ def _texts_of(report: ModelReport) -> tuple[dict[int, str] | None, str]:
     """The texts by row number and "", or None and the reason."""
     try:
         columns = data.Columns.of_model(report.metrics)
-        dataset = data.read(data.resolve().path, columns=columns, known=report.tasks)
+        dataset = data.read(data.resolve().path, columns=columns, known_tasks=report.tasks)
         return error_analysis.texts_of(dataset, report.data_sha256), ""
     except TweetTargetError as error:
         return None, str(error)

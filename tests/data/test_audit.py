@@ -124,7 +124,7 @@ def test_a_split_column_stays_beside_its_rows_where_one_is_dropped(tmp_path):
 def test_a_split_column_that_names_no_training_rows_is_explained(tmp_path):
     dataset = read(tmp_path, split_rows(), (*COLUMNS, "part"))
     message = line_of(audit, dataset, split_column=COLUMNS[1], error=DataError)
-    assert "expected rows to train ('train', 'training')" in message
+    assert "expected training rows ('train', 'training')" in message
 
 
 def test_a_second_file_is_what_was_trained_on(tmp_path):
@@ -167,8 +167,8 @@ def test_wrong_labels_are_named(tmp_path, wrong_rows):
     assert audited["emotion"]["label_errors"] == []
     [product, emotion] = [line for line in describe(whole) if "label errors" in line]
     assert product.startswith("product: 3 possible label errors (3.0%)")
-    assert product.endswith("here 97% of the labels")
-    assert emotion.endswith("here 100% of the labels")
+    assert product.endswith("of 97% accuracy; the lower that is, the less reliable they are")
+    assert emotion.endswith("of 100% accuracy; the lower that is, the less reliable they are")
 
 
 def test_classes_that_cannot_be_judged_do_not_shift_the_label_errors_of_the_others(tmp_path, wrong_rows):
@@ -177,7 +177,7 @@ def test_classes_that_cannot_be_judged_do_not_shift_the_label_errors_of_the_othe
     alone = zip(unlike(2, seed=1), ("Apple", "Android"), strict=True)
     rows = [*((f"{text} wonderful lovely", product, GOOD) for text, product in alone), *rows]
     after = audit(read(tmp_path, rows))["tasks"]["product"]
-    assert after["remark"] == "too rare to be judged: 'Android', 'Apple'"
+    assert after["remark"] == "too rare to check: 'Android', 'Apple'"
     assert {error["row"] for error in after["label_errors"]} == {number + 2 for number in wrong}
     assert after["label_errors"] == [{**error, "row": error["row"] + 2} for error in before]
     assert all(error["label"] == rows[error["row"]][1] for error in after["label_errors"])
@@ -187,7 +187,7 @@ def test_labels_of_one_class_are_not_judged(tmp_path):
     rows = [(text, product, GOOD) for text, product, _ in plain_rows(20)]
     audited = audit(read(tmp_path, rows))["tasks"]["emotion"]
     assert audited["label_errors"] is None
-    assert audited["remark"] == "label errors were not looked for: there is one class only"
+    assert audited["remark"] == "label errors were not checked: there is only one class"
 
 
 def test_out_of_fold_probabilities_come_from_models_that_did_not_see_the_row(monkeypatch):
@@ -221,7 +221,7 @@ def test_tiny_datasets_are_audited_without_what_cannot_be_done(tmp_path, count):
     audited = audit(read(tmp_path, plain_rows(count)))
     assert audited["rows"] == count
     assert audited["tasks"]["product"]["label_errors"] is None
-    assert "were not looked for" in audited["tasks"]["product"]["remark"]
+    assert "were not checked" in audited["tasks"]["product"]["remark"]
     assert any("cannot be made" in remark for remark in audited["remarks"]) == (count < 5)
 
 

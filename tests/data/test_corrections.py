@@ -99,7 +99,7 @@ def test_a_text_of_the_dataset_is_left_out_whatever_its_label(tmp_path, dataset)
 
 def test_nothing_new_is_an_error_that_says_why(tmp_path, dataset):
     message = line_of(join, tmp_path, dataset, [(IN_DATASET, "iPad", GOOD), ("no label", "", tasks.CANNOT_TELL)])
-    assert message.startswith("expected new rows to train with, got extra: 0 rows of ")
+    assert message.startswith("expected new rows to train on, got extra: 0 rows of ")
     assert "extra: 1 row left out: there is no label to learn (row 3 of the file)" in message
     assert "extra: 1 row left out: the text is in the dataset" in message
 
@@ -108,7 +108,7 @@ def test_nothing_new_is_an_error_that_says_why(tmp_path, dataset):
     ("rows", "words"),
     [
         ([("text", "iPed", GOOD)], "did you mean 'iPad'"),
-        ([("text", "iPad", "angry")], "which is no known label"),
+        ([("text", "iPad", "angry")], "which is not a known label"),
         ([("", "iPad", GOOD)], "expected rows with a text"),
     ],
 )
@@ -127,7 +127,7 @@ def test_rows_for_a_table_of_other_columns_and_labels(tmp_path, names):
     assert labels(joined) == [("a text that nobody had", "iPad", "good")]
     write_csv(extra, [("a text that nobody had", "iPad", GOOD)], names)
     message = line_of(corrections.join, extra, dataset, rows, splits.Split(np.arange(5), np.array([5])))
-    assert "which is no known label; use one of 'bad', 'good'" in message
+    assert "which is not a known label; use one of 'bad', 'good'" in message
 
 
 def test_corrections_of_the_monitor_are_such_a_file(tmp_path, dataset):
@@ -217,7 +217,7 @@ def test_a_mention_teaches_nothing_about_the_whole_text(join_targets, name):
 def test_a_span_outside_of_its_text_is_named(join_targets, span):
     message = line_of(join_targets, [("short", "iPad", GOOD, "", ""), (TWO[:20], "Pixel", GOOD, *span)])
     assert message.startswith("row 3 of the file ")
-    assert "expected start and end to be characters of its text, counted from 0, got " in message
+    assert "expected start and end to be character positions, counted from 0, got " in message
 
 
 def test_corrected_mentions_go_from_the_log_into_a_training(tmp_path, join_targets):

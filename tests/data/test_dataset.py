@@ -430,7 +430,7 @@ def test_labels_that_differ_in_letter_case_alone(tmp_path):
     rows = [("one", "Positive"), ("two", "bad"), ("three", "positive "), ("four", "N/A"), ("five", "n/a")]
     message = line_of(own, tmp_path, rows, ("text", "emotion"))
     assert "the labels 'Positive', 'positive' in the column 'emotion'" in message
-    assert "differ in letter case or spaces alone; write each in one way" in message
+    assert "differ only in letter case or spaces; spell each one way" in message
     (emotion,) = own(tmp_path, [("one", "Positive"), ("two", " Positive ")], ("text", "emotion")).tasks
     assert emotion.labels == ("Positive",)
 
@@ -464,20 +464,20 @@ def test_the_label_of_no_emotion_may_be_named(tmp_path):
 
 def test_the_classes_of_a_model_are_not_those_of_the_table(tmp_path):
     known = tasks.of_model({"product": ["Xbox", "Kindle", "iPad"]}, None)
-    product, emotion = own(tmp_path, known=known).tasks
+    product, emotion = own(tmp_path, known_tasks=known).tasks
     assert product.labels == ("Xbox", "Kindle", "iPad")
     assert emotion.labels == ("negative", "neutral", "positive")
-    message = line_of(own, tmp_path, known=tasks.of_model({"emotion": ["positive", "neutral"]}, "neutral"))
+    message = line_of(own, tmp_path, known_tasks=tasks.of_model({"emotion": ["positive", "neutral"]}, "neutral"))
     assert "row 3 of the file" in message
-    assert "'negative' in 'sentiment', which is no known label" in message
+    assert "'negative' in 'sentiment', which is not a known label" in message
 
 
 def test_a_model_of_targets_knows_the_labels_of_the_emotion(tmp_path):
     labels = ["negative", "neutral", "positive", "torn"]
-    _, emotion = own(tmp_path, known=tasks.of_model({"target": labels}, "neutral")).tasks
+    _, emotion = own(tmp_path, known_tasks=tasks.of_model({"target": labels}, "neutral")).tasks
     assert (emotion.name, emotion.labels, emotion.neutral) == ("emotion", tuple(labels), 1)
-    message = line_of(own, tmp_path, known=tasks.of_model({"target": labels[1:]}, "neutral"))
-    assert "'negative' in 'sentiment', which is no known label" in message
+    message = line_of(own, tmp_path, known_tasks=tasks.of_model({"target": labels[1:]}, "neutral"))
+    assert "'negative' in 'sentiment', which is not a known label" in message
 
 
 def test_a_column_of_texts_is_no_column_of_labels(tmp_path):

@@ -56,7 +56,7 @@ def test_rows_of_one_task_are_divided_by_its_classes(dataset):
 def test_labels_that_no_model_learns_are_reported_apart(tmp_path, capsys):
     cannot_tell = ("no idea", "iPad", tasks.CANNOT_TELL)
     dataset = data.read(write_csv(tmp_path / "mine.csv", [*ROWS, *ROWS, cannot_tell]))
-    note = """note: 3 rows are "I can't tell": no example of the task emotion\n"""
+    note = """note: 3 rows are "I can't tell" and left out of the task emotion\n"""
     for name in ("emotion", "answer"):
         rows = data.checked_rows(dataset, name)
         assert rows.ignored == {"emotion": {tasks.CANNOT_TELL: 3}}
@@ -67,7 +67,7 @@ def test_labels_that_no_model_learns_are_reported_apart(tmp_path, capsys):
     certain = [row for row in ROWS if row[2] != tasks.CANNOT_TELL]
     certain = data.read(write_csv(tmp_path / "certain.csv", certain * 2))
     assert data.checked_rows(certain, "emotion").ignored == {"emotion": {tasks.CANNOT_TELL: 0}}
-    assert "no example of the task" not in capsys.readouterr().err
+    assert "left out of the task" not in capsys.readouterr().err
 
 
 def test_no_label_at_all(tmp_path):
@@ -91,14 +91,14 @@ def test_own_classes(tmp_path, capsys):
     rows = data.checked_rows(data.read(write_csv(tmp_path / "own.csv", rows, columns)), "answer")
     assert rows.label_ids.tolist() == [[0, 0], [1, 1]] * 2
     assert rows.strata_names == ("Kindle", "Xbox", "glad", "sad")
-    assert "note: no label says that there is no emotion" in capsys.readouterr().err
+    assert "note: no label means no emotion" in capsys.readouterr().err
     typo = [("good reader", "Kindle", "glad"), ("bad console", "Xbox", "sad")] * 2 + [("one more", "Kindel", "glad")]
     message = line_of(data.checked_rows, data.read(write_csv(tmp_path / "typo.csv", typo, columns)), "product")
     assert "a single one of 'Kindel'; add more, or leave this class out; did you mean 'Kindle'?" in message
     free = [(f"text {number}", f"remark {number}", "glad") for number in range(9)]
     message = line_of(data.checked_rows, data.read(write_csv(tmp_path / "free.csv", free, columns)), "product")
     assert "and 4 more; add more" in message
-    assert "if these are no labels, name another column, see --help" in message
+    assert "if these are not labels, name another column, see --help" in message
 
 
 def test_a_task_without_a_column(tmp_path):
@@ -118,7 +118,7 @@ def test_absent_classes_are_named_and_a_single_class_is_refused(tmp_path, capsys
     ipads = data.read(write_csv(tmp_path / "ipads.csv", [row for row in ROWS * 2 if row[1] == "iPad"]))
     message = line_of(data.checked_rows, ipads, "product")
     assert "at least two classes" in message
-    assert "got 'iPad' only" in message
+    assert "got only 'iPad'" in message
 
 
 # ---------------------------------------------------------------- targets
@@ -181,7 +181,7 @@ def test_products_are_found_by_the_names_that_are_given(tmp_path):
     ]
     dataset = data.read(write_csv(tmp_path / "own.csv", rows, BRANDS))
     message = line_of(data.training_rows, dataset, "target", Products({"Wii": []}))
-    assert "names the product of its label; give the words it is called by in --products" in message
+    assert "names the product of its label; list the products' other names in --products" in message
 
 
 def test_assumed_labels_are_taken_along(tmp_path):

@@ -82,7 +82,7 @@ def test_a_leak_ends_with_1_and_shows_no_text(tmp_path, capsys):
     printed = capsys.readouterr()
     assert "leakage, column 'part': 1 of 2 validation rows (50.0%)" in printed.out
     assert "row 5: like training row 3 (1.00)" in printed.out, "rows as a spreadsheet numbers them"
-    assert "leak: rows that validate have near-duplicates that train" in printed.err
+    assert "leak: validation rows have near-duplicates in the training part" in printed.err
     assert not any(text[:20] in printed.out for text in unlike(3))
     assert main(["--audit", "--data", str(path), "--split-column", "part", "--show-texts"]) == 1
     assert f"row 5: like training row 3 (1.00)  RT @user {unlike(3)[1]}" in capsys.readouterr().out
@@ -101,7 +101,7 @@ def test_only_the_first_rows_are_printed(tmp_path, capsys):
     assert main(["--audit", str(path), "--split-column", "part"]) == 1
     printed = capsys.readouterr().out
     assert printed.count("like training row") == 10
-    assert "  ... and 2 more; --json names all" in printed
+    assert "  ... and 2 more; --json lists all" in printed
 
 
 def test_a_few_rows_are_too_few_to_judge_labels_and_the_option_is_named(tmp_path, capsys):
@@ -110,7 +110,7 @@ def test_a_few_rows_are_too_few_to_judge_labels_and_the_option_is_named(tmp_path
     main(["--audit", str(write_csv(tmp_path / "mine.csv", rows, COLUMNS))])
     printed = capsys.readouterr()
     assert "named by --audit" in printed.err
-    assert "not looked for: too rare to be judged: 'iPhone', 'iPad', 'Google'" in printed.out
+    assert "not checked: too rare to check: 'iPhone', 'iPad', 'Google'" in printed.out
     assert "emotion: near-duplicates with different labels: 2 rows in 1 group, 0 of them" in printed.out
     assert "row 2: 2 Positive emotion, 5 Negative emotion" in printed.out
     missing = str(tmp_path / "gone.csv")
@@ -132,10 +132,10 @@ def test_json_holds_row_numbers_and_no_texts(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--against", "x.csv"], "belong to --audit"),
-        (["--show-texts"], "belong to --audit"),
-        (["--json"], "belong to --audit"),
-        (["--audit", "a.csv", "--data", "b.csv"], "name it once"),
+        (["--against", "x.csv"], "need --audit"),
+        (["--show-texts"], "need --audit"),
+        (["--json"], "need --audit"),
+        (["--audit", "a.csv", "--data", "b.csv"], "give only one"),
     ],
 )
 def test_options_that_do_not_go_together(arguments, words):

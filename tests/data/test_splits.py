@@ -217,7 +217,7 @@ class TestGroupedFolds:
         ("parts", "words"),
         [
             (([0, 1], [2, 3]), "fold 1 of 2 trains without class 1; label more"),
-            (([0, 1, 2, 3], []), "fold 1 of 2 has no row to validate; use fewer folds"),
+            (([0, 1, 2, 3], []), "fold 1 of 2 has no validation row; use fewer folds"),
         ],
     )
     def test_a_fold_that_cannot_be_used_is_named(self, monkeypatch, parts, words):

@@ -127,7 +127,7 @@ ROWS = [
 
 
 def read(path, rows):
-    return dataset_file.read(write_csv(path, rows), known=[replace(tasks.PRODUCT, labels=PRODUCTS)])
+    return dataset_file.read(write_csv(path, rows), known_tasks=[replace(tasks.PRODUCT, labels=PRODUCTS)])
 
 
 @pytest.fixture

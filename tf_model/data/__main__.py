@@ -50,10 +50,10 @@ def main(argv: list[str] | None = None) -> int:
 
 def _check_usage(args: argparse.Namespace) -> None:
     if args.audit is None and any(getattr(args, option) for option in AUDIT_OPTIONS):
-        named = ", ".join(f"--{option.replace('_', '-')}" for option in AUDIT_OPTIONS)
-        raise UsageError(f"{named} belong to --audit; add --audit")
+        options = ", ".join(f"--{option.replace('_', '-')}" for option in AUDIT_OPTIONS)
+        raise UsageError(f"{options} need --audit; add it")
     if args.audit and args.data:
-        raise UsageError("--audit and --data both name a file; name it once")
+        raise UsageError("--audit and --data both name a file; give only one")
 
 
 def _audit(path: Path, args: argparse.Namespace) -> int:
@@ -65,15 +65,15 @@ def _audit(path: Path, args: argparse.Namespace) -> int:
     for note in notes:
         cli.say(f"note: {note}")
     cli.say(f"auditing {len(dataset.labelled):,} rows: near-duplicates, then a TF-IDF baseline for each task (minutes)")
-    audited = audit.audit(dataset, against, args.split_column)
+    results = audit.audit(dataset, against, args.split_column)
     texts = dict(zip(dataset.labelled["row"], dataset.labelled[tasks.TEXT_COLUMN], strict=True))
     if args.json:
-        print(json.dumps(audited, indent=2, ensure_ascii=False))
+        print(json.dumps(results, indent=2, ensure_ascii=False))
     else:
-        print("\n".join(map(visible, audit.describe(audited, texts if args.show_texts else None))))
-    if audited["leaks"]:
-        cli.say("leak: rows that validate have near-duplicates that train; a figure from this split says too much")
-    return int(audited["leaks"])
+        print("\n".join(map(visible, audit.describe(results, texts if args.show_texts else None))))
+    if results["leaks"]:
+        cli.say("leak: validation rows have near-duplicates in the training part; metrics from this split are too high")
+    return int(results["leaks"])
 
 
 def describe(dataset: Dataset) -> Iterator[str]:
@@ -92,15 +92,15 @@ def describe(dataset: Dataset) -> Iterator[str]:
         examples = int(column.isin(task.labels).sum())
         yield f"{task.name}: {examples:,} examples"
         counts = {label: int((column == label).sum()) for label in task.labels}
-        left_out = {f"{label} (left out)": int((column == label).sum()) for label in task.ignored_labels}
-        left_out["no label (left out)"] = int(column.isna().sum())
-        width = max(map(len, counts | left_out))
+        left_out_counts = {f"{label} (left out)": int((column == label).sum()) for label in task.ignored_labels}
+        left_out_counts["no label (left out)"] = int(column.isna().sum())
+        width = max(map(len, counts | left_out_counts))
         for label, count in counts.items():
             share = f"{count / examples:>7.1%}" if examples else ""
-            none = "  no emotion" if label == task.no_emotion else ""
-            single = "  refused in training: a single example" if count == 1 else ""
-            yield f"  {label:<{width}} {count:>7,} {share}{none}{single}".rstrip()
-        for label, count in left_out.items():
+            neutral_note = "  no emotion" if label == task.no_emotion else ""
+            rare_note = "  refused in training: a single example" if count == 1 else ""
+            yield f"  {label:<{width}} {count:>7,} {share}{neutral_note}{rare_note}".rstrip()
+        for label, count in left_out_counts.items():
             yield f"  {label:<{width}} {count:>7,}"
 
 

@@ -29,9 +29,9 @@ def audit(dataset: Dataset, against: Dataset | None = None, split_column: str | 
     frame["group"] = splits.near_duplicate_groups(frame["text"].tolist())
     remarks: list[str] = []
     if against is not None:
-        both, trained = pd.concat([against.labelled, labelled]), len(against.labelled)
-        split = splits.Split(np.arange(trained), np.arange(trained, len(both)))
-        leakage = [_leakage(both, split, f"trained on {against.path}")]
+        all_rows, training_count = pd.concat([against.labelled, labelled]), len(against.labelled)
+        split = splits.Split(np.arange(training_count), np.arange(training_count, len(all_rows)))
+        leakage = [_leakage(all_rows, split, f"trained on {against.path}")]
     elif split_column is not None:
         split = _split_by_column(dataset, split_column)
         leakage = [_leakage(labelled, split, f"column {split_column!r}")]
@@ -39,11 +39,11 @@ def audit(dataset: Dataset, against: Dataset | None = None, split_column: str | 
         leakage = list(_leakage_of_report_split(dataset, remarks))
     audits = {}
     for task in dataset.tasks:
-        own = frame.assign(label=labelled[task.column])[labelled[task.column].isin(task.labels)]
-        if own.empty:
+        task_frame = frame.assign(label=labelled[task.column])[labelled[task.column].isin(task.labels)]
+        if task_frame.empty:
             remarks.append(f"no row has a label of the task {task.name}")
         else:
-            audits[task.name] = _audit_task(own.reset_index(drop=True), task)
+            audits[task.name] = _audit_task(task_frame.reset_index(drop=True), task)
     return {
         "dataset": dataset.name,
         "path": str(dataset.path),
@@ -51,7 +51,7 @@ def audit(dataset: Dataset, against: Dataset | None = None, split_column: str | 
         "rows": len(frame),
         "first_row": FIRST_ROW,
         "threshold": splits.THRESHOLD,
-        "near_duplicates": [own["row"].tolist() for own in _groups_of_several(frame)],
+        "near_duplicates": [rows["row"].tolist() for rows in _groups_of_several(frame)],
         "leaks": any(each["leaks"] for each in leakage),
         "leakage": leakage,
         "tasks": audits,
@@ -61,22 +61,22 @@ def audit(dataset: Dataset, against: Dataset | None = None, split_column: str | 
 
 def _groups_of_several(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """The rows of each group of at least two, in the order of the groups' first rows."""
-    several = frame[frame.duplicated("group", keep=False)]
-    return (rows for _, rows in several.groupby("group", sort=False))
+    repeated = frame[frame.duplicated("group", keep=False)]
+    return (rows for _, rows in repeated.groupby("group", sort=False))
 
 
 def _audit_task(frame: pd.DataFrame, task: tasks.Task) -> dict[str, Any]:
     """Audit one task; ``frame`` has the columns ``row``, ``text``, ``label`` and ``group``, indexed from 0."""
     classes = {}
     for label in task.labels:
-        own = frame["group"][frame["label"] == label]
-        groups = own.nunique()
-        classes[label] = {"rows": len(own), "groups": groups, "rare": 0 < groups < label_errors.FOLDS}
-    disagrees = frame.groupby("text")["label"].transform("nunique") > 1
+        class_groups = frame["group"][frame["label"] == label]
+        count = class_groups.nunique()
+        classes[label] = {"rows": len(class_groups), "groups": count, "rare": 0 < count < label_errors.FOLDS}
+    is_mixed = frame.groupby("text")["label"].transform("nunique") > 1
     conflicts = [
-        {"rows": own["row"].tolist(), "labels": own["label"].tolist(), "exact": bool(disagrees[own.index].any())}
-        for own in _groups_of_several(frame)
-        if own["label"].nunique() > 1
+        {"rows": rows["row"].tolist(), "labels": rows["label"].tolist(), "exact": bool(is_mixed[rows.index].any())}
+        for rows in _groups_of_several(frame)
+        if rows["label"].nunique() > 1
     ]
     return {"examples": len(frame), "classes": classes, "conflicts": conflicts} | _find_label_errors(frame, task)
 
@@ -89,27 +89,27 @@ def _find_label_errors(frame: pd.DataFrame, task: tasks.Task) -> dict[str, Any]:
     if find_spec("cleanlab") is None:
         return {"label_errors": None, "remark": "label errors need the package cleanlab: `pip install cleanlab==2.9.0`"}
     counts = frame.groupby("label")["group"].nunique()
-    alone = [label for label in task.labels if counts.get(label) == 1]
-    remark = f"too rare to be judged: {listed(alone)}" if alone else ""
-    frame = frame[~frame["label"].isin(alone)].reset_index(drop=True)
+    single_group_labels = [label for label in task.labels if counts.get(label) == 1]
+    remark = f"too rare to check: {listed(single_group_labels)}" if single_group_labels else ""
+    frame = frame[~frame["label"].isin(single_group_labels)].reset_index(drop=True)
     if frame["label"].nunique() < 2:
-        remark = remark or "there is one class only"
-        return {"label_errors": None, "remark": f"label errors were not looked for: {remark}"}
+        remark = remark or "there is only one class"
+        return {"label_errors": None, "remark": f"label errors were not checked: {remark}"}
     ids = frame["label"].map(task.labels.index).to_numpy()
     try:
         folds = splits.grouped_folds(ids, frame["group"].to_numpy(), label_errors.FOLDS, classes=[(ids, task.labels)])
         probabilities = label_errors.out_of_fold(frame["text"].tolist(), ids, folds, len(task.labels))
     except (DataError, ValueError) as error:  # ValueError: no word occurs in two texts
-        return {"label_errors": None, "remark": f"label errors were not looked for: {first_line(error)}"}
+        return {"label_errors": None, "remark": f"label errors were not checked: {first_line(error)}"}
     confidence = label_errors.label_confidence(ids, probabilities)
     errors = [
         {
-            "row": int(frame["row"][at]),
-            "label": frame["label"][at],
-            "probability": round(float(confidence[at]), 4),
-            "suggested": task.labels[probabilities[at].argmax()],
+            "row": int(frame["row"][position]),
+            "label": frame["label"][position],
+            "probability": round(float(confidence[position]), 4),
+            "suggested": task.labels[probabilities[position].argmax()],
         }
-        for at in label_errors.find_label_errors(ids, probabilities)
+        for position in label_errors.find_label_errors(ids, probabilities)
     ]
     accuracy = float((probabilities.argmax(axis=1) == ids).mean())
     return {"label_errors": errors, "baseline_accuracy": accuracy, "remark": remark}
@@ -123,22 +123,22 @@ def _leakage_of_report_split(dataset: Dataset, remarks: list[str]) -> Iterator[d
         try:
             split = splits.report_split(frame[task.column].map(task.labels.index).to_numpy(), labels=task.labels)
         except DataError as error:
-            remarks.append(f"the report's split of the task {task.name} cannot be made: {error}")
+            remarks.append(f"the report's split cannot be made for the task {task.name}: {error}")
             continue
         yield _leakage(frame, split, f"the report's split of {task.name}")
 
 
 def _leakage(frame: pd.DataFrame, split: splits.Split, name: str) -> dict[str, Any]:
     rows = frame["row"].tolist()
-    similarity, training = splits.nearest(frame[tasks.TEXT_COLUMN].tolist(), split.validation, split.train)
+    similarities, nearest_rows = splits.nearest(frame[tasks.TEXT_COLUMN].tolist(), split.validation, split.train)
     leaks = [
         {
-            "row": rows[split.validation[at]],
-            "training_row": rows[training[at]],
-            "similarity": min(round(float(similarity[at]), 4), 1.0),
+            "row": rows[split.validation[index]],
+            "training_row": rows[nearest_rows[index]],
+            "similarity": min(round(float(similarities[index]), 4), 1.0),
         }
-        for at in np.argsort(-similarity, kind="stable")
-        if similarity[at] >= splits.THRESHOLD
+        for index in np.argsort(-similarities, kind="stable")
+        if similarities[index] >= splits.THRESHOLD
     ]
     return {
         "split": name,
@@ -154,57 +154,59 @@ def _split_by_column(dataset: Dataset, column: str) -> splits.Split:
     split = splits.Split(np.flatnonzero(is_training), np.flatnonzero((values != "") & ~is_training))
     if not len(split.train) or not len(split.validation):
         raise DataError(
-            f"expected rows to train ({listed(TRAINING_NAMES)}) and others to validate in the column {column!r} of "
+            f"expected training rows ({listed(TRAINING_NAMES)}) and validation rows in the column {column!r} of "
             f"{dataset.path}, got {listed(sorted(set(values) - {''}))}; rename them"
         )
     return split
 
 
-def describe(audited: dict[str, Any], texts: Mapping[int, str] | None = None) -> Iterator[str]:
+def describe(results: dict[str, Any], texts: Mapping[int, str] | None = None) -> Iterator[str]:
     """Print-ready lines of :func:`audit`'s result: the first rows of each kind, by file row number, with ``texts``."""
 
     def name_rows(rows: list[tuple[int, str]]) -> Iterator[str]:
-        for row, words in rows[:SHOWN_ROWS]:
-            yield f"  row {row + FIRST_ROW:,}: {words}" + (f"  {texts[row]}" if texts else "")
+        for row, description in rows[:SHOWN_ROWS]:
+            yield f"  row {row + FIRST_ROW:,}: {description}" + (f"  {texts[row]}" if texts else "")
         if len(rows) > SHOWN_ROWS:
-            yield f"  ... and {len(rows) - SHOWN_ROWS:,} more; --json names all"
+            yield f"  ... and {len(rows) - SHOWN_ROWS:,} more; --json lists all"
 
-    yield f"audit of {audited['path']}: {audited['rows']:,} rows"
-    yield f"near-duplicates (cosine {audited['threshold']}): {_count_groups(audited['near_duplicates'])}"
-    for leakage in audited["leakage"]:
+    yield f"audit of {results['path']}: {results['rows']:,} rows"
+    yield f"near-duplicates (cosine {results['threshold']}): {_count_groups(results['near_duplicates'])}"
+    for leakage in results["leakage"]:
         leaks = leakage["leaks"]
         yield (
             f"leakage, {leakage['split']}: {len(leaks):,} of {leakage['validation_rows']:,} validation rows "
             f"({len(leaks) / leakage['validation_rows']:.1%}) have a near-duplicate among "
             f"{leakage['training_rows']:,} training rows"
         )
-        like = "like training row {:,} ({:.2f})"
+        template = "like training row {:,} ({:.2f})"
         yield from name_rows(
-            [(leak["row"], like.format(leak["training_row"] + FIRST_ROW, leak["similarity"])) for leak in leaks]
+            [(leak["row"], template.format(leak["training_row"] + FIRST_ROW, leak["similarity"])) for leak in leaks]
         )
-    for name, task in audited["tasks"].items():
+    for name, task in results["tasks"].items():
         yield f"{name}: {task['examples']:,} examples; the rows of each class, and near-duplicates counted once"
         width = max(map(len, task["classes"]))
-        for label, count in task["classes"].items():
-            yield f"  {label:<{width}} {count['rows']:>7,} {count['groups']:>7,}" + ("  rare" if count["rare"] else "")
+        for label, counts in task["classes"].items():
+            yield f"  {label:<{width}} {counts['rows']:>7,} {counts['groups']:>7,}" + (
+                "  rare" if counts["rare"] else ""
+            )
         conflicts, errors = task["conflicts"], task["label_errors"]
-        exact = sum(conflict["exact"] for conflict in conflicts)
+        exact_count = sum(conflict["exact"] for conflict in conflicts)
         yield (
             f"{name}: near-duplicates with different labels: {_count_groups([each['rows'] for each in conflicts])}, "
-            f"{exact:,} of them with the very same text"
+            f"{exact_count:,} of them with exactly the same text"
         )
         yield from name_rows([(conflict["rows"][0], _name_labels(conflict)) for conflict in conflicts])
         if errors is not None:
             share = len(errors) / task["examples"]
             yield (
-                f"{name}: {len(errors):,} possible label errors ({share:.1%}), by confident learning; the less the "
-                f"TF-IDF baseline gets right, the less this says: here {task['baseline_accuracy']:.0%} of the labels"
+                f"{name}: {len(errors):,} possible label errors ({share:.1%}), by confident learning with a TF-IDF "
+                f"baseline of {task['baseline_accuracy']:.0%} accuracy; the lower that is, the less reliable they are"
             )
-            rather = "{label} ({probability:.2f}), rather {suggested}?"
-            yield from name_rows([(error["row"], rather.format(**error)) for error in errors])
+            template = "{label} ({probability:.2f}), perhaps {suggested}?"
+            yield from name_rows([(error["row"], template.format(**error)) for error in errors])
         if task["remark"]:
             yield f"{name}: {task['remark']}"
-    for remark in audited["remarks"]:
+    for remark in results["remarks"]:
         yield f"note: {remark}"
 
 

@@ -56,21 +56,21 @@ def join(
     import pandas as pd
 
     is_target = rows.tasks[0].name == tasks.TARGET.name
-    known = [task for task in dataset.tasks if task.name != tasks.PRODUCT.name]  # any product can be mentioned
+    known_tasks = [task for task in dataset.tasks if task.name != tasks.PRODUCT.name]  # any product can be mentioned
     try:
-        file = read(path, columns=dataset.columns, known=known)
+        file = read(path, columns=dataset.columns, known_tasks=known_tasks)
     except UsageError:  # its columns are not named as in the dataset, as in an export of the monitor
-        file = read(path, known=known)
+        file = read(path, known_tasks=known_tasks)
     with suppress(UsageError):  # most files have no spans
-        file = read(path, SPAN, file.columns, known=known)
+        file = read(path, SPAN, file.columns, known_tasks=known_tasks)
     frame, dropped = _with_spans(file), list(file.dropped)
 
-    def leave_out(reason: str, is_out: Any) -> None:
+    def leave_out(reason: str, mask: Any) -> None:
         nonlocal frame
-        numbers = frame["row"][is_out].tolist()
+        numbers = frame["row"][mask].tolist()
         if numbers:
             dropped.append(Dropped(reason, len(numbers), tuple(numbers[:5])))
-        frame = frame[~is_out]
+        frame = frame[~mask]
 
     if not is_target:
         leave_out("it is about one mention, of which --task target learns", frame["start"].notna())
@@ -78,27 +78,27 @@ def join(
     has_label = np.any([frame[task.column].isin(task.labels) for task in rows.tasks], axis=0)
     # Before duplicates are dropped: a row without a label must not replace an earlier one that has one.
     leave_out("there is no label to learn", ~has_label)
-    same = pd.DataFrame({"text": _plain_texts(frame), "product": frame[tasks.PRODUCT_COLUMN] if is_target else ""})
-    leave_out(f"a later row has the same text{' and product' * is_target}", same.duplicated(keep="last"))
+    keys = pd.DataFrame({"text": _plain_texts(frame), "product": frame[tasks.PRODUCT_COLUMN] if is_target else ""})
+    leave_out(f"a later row has the same text{' and product' * is_target}", keys.duplicated(keep="last"))
     leave_out(
         "the text is in the dataset, whose label counts", _plain_texts(frame).isin(_plain_texts(dataset.labelled))
     )
     if not frame.empty:
-        judged = [rows.texts[position] for position in split.validation]
+        validation_texts = [rows.texts[position] for position in split.validation]
         # The dataset's texts are included because TF-IDF weights n-grams over all texts.
-        texts = [*frame[tasks.TEXT_COLUMN], *judged, *dataset.labelled[tasks.TEXT_COLUMN]]
-        similarity, _ = splits.nearest(texts, np.arange(len(frame)), len(frame) + np.arange(len(judged)))
+        texts = [*frame[tasks.TEXT_COLUMN], *validation_texts, *dataset.labelled[tasks.TEXT_COLUMN]]
+        similarity, _ = splits.nearest(texts, np.arange(len(frame)), len(frame) + np.arange(len(validation_texts)))
         leave_out("it is a near-duplicate of a text that validates", similarity >= splits.THRESHOLD)
-    numbered = frame.assign(row=int(dataset.labelled["row"].max()) + 1 + np.arange(len(frame)))
-    together = pd.concat([dataset.labelled, numbered], ignore_index=True)
+    new_rows = frame.assign(row=int(dataset.labelled["row"].max()) + 1 + np.arange(len(frame)))
+    all_labelled = pd.concat([dataset.labelled, new_rows], ignore_index=True)
     name = tasks.name_of(task.name for task in rows.tasks)
-    together = training_rows(replace(dataset, labelled=together), name, products)
-    leave_out("it does not name the product of its label", ~numbered["row"].isin(together.rows))
+    all_rows = training_rows(replace(dataset, labelled=all_labelled), name, products)
+    leave_out("it does not name the product of its label", ~new_rows["row"].isin(all_rows.rows))
     extra = Extra(file.path, file.sha256, len(frame), tuple(dropped))
     if frame.empty:
-        raise DataError(f"expected new rows to train with, got {'; '.join(extra.describe())}")
-    added = np.arange(len(rows), len(together))
-    return together, splits.Split(np.concatenate([split.train, added]), split.validation), extra
+        raise DataError(f"expected new rows to train on, got {'; '.join(extra.describe())}")
+    new_positions = np.arange(len(rows), len(all_rows))
+    return all_rows, splits.Split(np.concatenate([split.train, new_positions]), split.validation), extra
 
 
 def _with_spans(file: Dataset) -> pd.DataFrame:
@@ -113,7 +113,7 @@ def _with_spans(file: Dataset) -> pd.DataFrame:
     if is_wrong.any():
         row = file.labelled["row"][is_wrong].iloc[0] + FIRST_ROW
         raise DataError(
-            f"row {row} of the file {file.path}: expected start and end to be characters of its text, counted from 0, "
+            f"row {row} of the file {file.path}: expected start and end to be character positions, counted from 0, "
             f"got {' and '.join(cells[is_wrong].iloc[0].fillna('nothing'))}; correct them, or leave both empty"
         )
     return file.labelled.assign(**spans)

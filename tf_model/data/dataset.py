@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tf_model import paths, tasks
-from tf_model.errors import DataError, UsageError, listed, nearest, plural, quoted
+from tf_model.errors import DataError, UsageError, close_names, listed, plural, quoted
 from tf_model.io import tables
 from tf_model.io.files import explain_read_errors, sha256_of
 from tf_model.model_dir import ASSIGNMENT, SAMPLE
@@ -49,8 +49,8 @@ class Dropped:
         """The count, the reason, and the row numbers as in the file."""
         rows = plural(self.count, "row", "rows")
         numbers = ", ".join(str(row + FIRST_ROW) for row in self.rows)
-        more = ", ..." if self.count > len(self.rows) else ""
-        return f"{self.count:,} {rows} left out: {self.reason} ({rows} {numbers}{more} of the file)"
+        ellipsis = ", ..." if self.count > len(self.rows) else ""
+        return f"{self.count:,} {rows} left out: {self.reason} ({rows} {numbers}{ellipsis} of the file)"
 
 
 @dataclass(frozen=True)
@@ -103,14 +103,14 @@ class Dataset:
 
 def read(
     path: Path | str,
-    keep: Sequence[str] = (),
+    extra_columns: Sequence[str] = (),
     columns: Columns = Columns(),
     no_emotion: str | None = None,
-    known: Iterable[tasks.Task] = (),
+    known_tasks: Iterable[tasks.Task] = (),
 ) -> Dataset:
-    """Read and check a dataset; ``keep`` names other columns to keep. Duplicates are kept, as the report kept them.
+    """Read and check a dataset; ``extra_columns`` names further columns to keep. Duplicates are kept, as in the report.
 
-    The classes are those of the ``known`` tasks, such as a model's; else the report's if they include the labels; else
+    The classes are those of the ``known_tasks``, such as a model's; else the report's if they include the labels; else
     the labels of the table. ``no_emotion`` names the label of no emotion. Raises :class:`DataError` if the file, a text
     or a label cannot be used, and :class:`UsageError` if a column is missing or ambiguous.
     """
@@ -121,22 +121,22 @@ def read(
         raise DataError(f"expected an .xlsx, .csv or .tsv file, got {path}; save it as one of these")
     table, frame = _load_sheet(path, LABELLED_SHEET) or _load(path)
     columns = _find_columns(table, frame, columns)
-    names = dict(zip(COLUMNS, asdict(columns).values(), strict=True)) | {name: name for name in keep}
+    names = dict(zip(COLUMNS, asdict(columns).values(), strict=True)) | {name: name for name in extra_columns}
     cells = {
         standard: _as_texts(frame.iloc[:, tables.named_column(table, name)]) if name else [""] * len(frame)
         for standard, name in names.items()
     }
     labelled, dropped = _tidy(path, frame.index, cells)
-    of_tasks = []
+    table_tasks = []
     for task, name in ((PRODUCT, columns.product), (EMOTION, columns.emotion)):
         if name:
             labels = labelled[task.column].dropna().unique().tolist()
-            missing = [label for label in labels if tasks.is_missing(label, task.name)]
-            labelled[task.column] = labelled[task.column].mask(labelled[task.column].isin(missing))
-            labels = [label for label in labels if label not in missing]
-            of_model = next((replace(each, name=task.name) for each in known if each.column == task.column), None)
-            of_tasks.append(of_model or _task_of(path, task, name, labels, no_emotion))
-    check_schema(path, labelled, of_tasks, columns)
+            missing_labels = [label for label in labels if tasks.is_missing(label, task.name)]
+            labelled[task.column] = labelled[task.column].mask(labelled[task.column].isin(missing_labels))
+            labels = [label for label in labels if label not in missing_labels]
+            known = next((replace(each, name=task.name) for each in known_tasks if each.column == task.column), None)
+            table_tasks.append(known or _task_of(path, task, name, labels, no_emotion))
+    check_schema(path, labelled, table_tasks, columns)
     sheet = _load_sheet(path, UNLABELLED_SHEET, UNLABELLED_COLUMN)
     unlabelled = (
         pd.DataFrame({UNLABELLED_COLUMN: _as_texts(sheet[1].iloc[:, sheet[0].text_position])}) if sheet else None
@@ -145,7 +145,7 @@ def read(
         sha256 = sha256_of(path)
     name = ASSIGNMENT if sha256 == ASSIGNMENT_SHA256 else SAMPLE if is_sample(path) else CUSTOM
     notes = tuple(table.notes)
-    return Dataset(name, path, sha256, labelled, unlabelled, dropped, notes, tasks=tuple(of_tasks), columns=columns)
+    return Dataset(name, path, sha256, labelled, unlabelled, dropped, notes, tasks=tuple(table_tasks), columns=columns)
 
 
 def is_sample(path: Path) -> bool:
@@ -175,36 +175,36 @@ def _load_sheet(path: Path, sheet: str, text_column: str | None = None) -> tuple
         return None
 
 
-def _find_columns(table: tables.Table, frame: pd.DataFrame, given: Columns) -> Columns:
+def _find_columns(table: tables.Table, frame: pd.DataFrame, requested: Columns) -> Columns:
     """The names of the columns in the file: as given, else the report's, else the only one with a usual name."""
     path, names = table.path, table.columns
-    found = {part: names[tables.named_column(table, name)] for part, name in asdict(given).items() if name}
-    if len(set(found.values())) < len(found):
-        raise UsageError(f"expected different columns of {path}, got {Columns(**found).describe()}; name another one")
+    chosen = {part: names[tables.named_column(table, name)] for part, name in asdict(requested).items() if name}
+    if len(set(chosen.values())) < len(chosen):
+        raise UsageError(f"expected different columns of {path}, got {Columns(**chosen).describe()}; name another one")
     for part, standard in (*((task.name, task.column) for task in (PRODUCT, EMOTION)), ("text", TEXT_COLUMN)):
-        free = [name for name in dict.fromkeys(names) if name not in found.values()]
-        fitting = [name for name in free if tables.plain_name(name) == standard]
-        fitting = fitting or [name for name in free if tables.plain_name(name) in USUAL_COLUMNS.get(part, ())]
-        if part in found:
+        unused = [name for name in dict.fromkeys(names) if name not in chosen.values()]
+        candidates = [name for name in unused if tables.plain_name(name) == standard]
+        candidates = candidates or [name for name in unused if tables.plain_name(name) in USUAL_COLUMNS.get(part, ())]
+        if part in chosen:
             continue
-        if len(fitting) > 1:
+        if len(candidates) > 1:
             raise UsageError(
-                f"{path} has several columns that may hold the {part}, {listed(fitting)}; say which with "
+                f"{path} has several columns that may hold the {part}, {listed(candidates)}; say which with "
                 f"--{part}-column"
             )
-        if fitting:
-            found[part] = fitting[0]
-    if not found.keys() - {"text"}:
+        if candidates:
+            chosen[part] = candidates[0]
+    if not chosen.keys() - {"text"}:
         raise DataError(
             f"expected a column of products or of emotions in {path}, got the columns {listed(names)}; name it with "
             "--product-column or --emotion-column"
         )
-    if "text" not in found:
-        if not free:
+    if "text" not in chosen:
+        if not unused:
             raise DataError(f"expected a column of texts beside the labels in {path}, got {listed(names)}; add it")
-        others = frame.iloc[:, [names.index(name) for name in free]]
-        found["text"] = free[tables.choose_text_column(others, str(path))[0]]
-    return Columns(**found)
+        unused_columns = frame.iloc[:, [names.index(name) for name in unused]]
+        chosen["text"] = unused[tables.choose_text_column(unused_columns, str(path))[0]]
+    return Columns(**chosen)
 
 
 def _tidy(path: Path, rows: pd.Index, columns: dict[str, list[str]]) -> tuple[pd.DataFrame, tuple[Dropped, ...]]:
@@ -224,7 +224,7 @@ def _tidy(path: Path, rows: pd.Index, columns: dict[str, list[str]]) -> tuple[pd
 
 
 def _as_texts(column: pd.Series) -> list[str]:
-    return ["" if missing else tables.as_text(cell) for cell, missing in zip(column, column.isna(), strict=True)]
+    return ["" if is_missing else tables.as_text(cell) for cell, is_missing in zip(column, column.isna(), strict=True)]
 
 
 # ---------------------------------------------------------------- labels
@@ -232,33 +232,36 @@ def _as_texts(column: pd.Series) -> list[str]:
 
 def _task_of(path: Path, task: tasks.Task, name: str, labels: list[str], no_emotion: str | None) -> tasks.Task:
     """The task with its classes, from the ``labels`` found in the column ``name``."""
-    of_report = {*task.labels, *task.ignored_labels}
-    is_like_report = tables.plain_name(name) == task.column and not of_report.isdisjoint(labels)
+    report_labels = {*task.labels, *task.ignored_labels}
+    is_like_report = tables.plain_name(name) == task.column and not report_labels.isdisjoint(labels)
     is_emotion = task.name == EMOTION.name
-    if not is_like_report and not of_report.issuperset(labels):
+    if not is_like_report and not report_labels.issuperset(labels):
         ignored = [label for label in labels if is_emotion and tasks.is_cannot_tell(label)]
-        own = [label for label in labels if label not in ignored]
-        if not own:
+        classes = [label for label in labels if label not in ignored]
+        if not classes:
             raise DataError(f"expected labels in the column {name!r} of {path}, got none; fill it in, or name another")
-        if len(own) > MOST_CLASSES:
+        if len(classes) > MOST_CLASSES:
             raise DataError(
-                f"the column {name!r} of {path} has {len(own):,} different values, of which at most {MOST_CLASSES} can "
-                f"be classes; name another one with --{task.name}-column"
+                f"the column {name!r} of {path} has {len(classes):,} different values, and a task at most "
+                f"{MOST_CLASSES} classes; name another one with --{task.name}-column"
             )
-        plain = {label: " ".join(label.casefold().split()) for label in own}
-        if alike := [label for label in own if list(plain.values()).count(plain[label]) > 1]:
+        normalized = {label: " ".join(label.casefold().split()) for label in classes}
+        if duplicates := [label for label in classes if list(normalized.values()).count(normalized[label]) > 1]:
             raise DataError(
-                f"the labels {listed(sorted(alike, key=plain.get))} in the column {name!r} of {path} differ in letter "
-                "case or spaces alone; write each in one way"
+                f"the labels {listed(sorted(duplicates, key=normalized.get))} in the column {name!r} of {path} "
+                "differ only in letter case or spaces; spell each one way"
             )
-        none = tasks.no_emotion_of(own) if is_emotion else []
-        if len(none) > 1 and not no_emotion:
+        neutral = tasks.no_emotion_of(classes) if is_emotion else []
+        if len(neutral) > 1 and not no_emotion:
             raise UsageError(
-                f"the labels {listed(none)} in the column {name!r} of {path} may all say that there is no emotion; say "
-                "which does with --no-emotion"
+                f"the labels {listed(neutral)} in the column {name!r} of {path} may all mean no emotion; "
+                "say which does with --no-emotion"
             )
         task = replace(
-            task, labels=tuple(sorted(own)), ignored_labels=tuple(ignored), no_emotion=none[0] if none else None
+            task,
+            labels=tuple(sorted(classes)),
+            ignored_labels=tuple(ignored),
+            no_emotion=neutral[0] if neutral else None,
         )
     if is_emotion and no_emotion:
         if no_emotion not in task.labels:
@@ -269,15 +272,15 @@ def _task_of(path: Path, task: tasks.Task, name: str, labels: list[str], no_emot
     return task
 
 
-def check_schema(path: Path, frame: pd.DataFrame, of_tasks: Sequence[tasks.Task], columns: Columns) -> None:
+def check_schema(path: Path, frame: pd.DataFrame, table_tasks: Sequence[tasks.Task], columns: Columns) -> None:
     """Raise :class:`DataError` for the first row whose text or label cannot be used."""
     import pandera.pandas as pa
 
-    known = {
+    allowed_labels = {
         task.column: (*task.labels, *task.ignored_labels, *filter(tasks.is_cannot_tell, frame[task.column].dropna()))
-        for task in of_tasks
+        for task in table_tasks
     }
-    checks = {column: pa.Column(str, pa.Check.isin(labels), nullable=True) for column, labels in known.items()}
+    checks = {column: pa.Column(str, pa.Check.isin(labels), nullable=True) for column, labels in allowed_labels.items()}
     checks[TEXT_COLUMN] = pa.Column(str, pa.Check.str_length(max_value=LONGEST_TEXT))
     try:
         pa.DataFrameSchema(checks).validate(frame, lazy=True)
@@ -291,12 +294,12 @@ def check_schema(path: Path, frame: pd.DataFrame, of_tasks: Sequence[tasks.Task]
         raise DataError(
             f"{row} has a text of {len(value):,} characters, expected at most {LONGEST_TEXT:,}; shorten or remove it"
         )
-    task = next(task for task in of_tasks if task.column == column)
-    others = int((failures["column"] == column).sum()) - 1
-    more = f" (and {others:,} more {plural(others, 'row', 'rows')})" if others else ""
-    near = nearest(value, task.labels)
-    advice = f"did you mean {near[0]!r}? Correct it" if near else f"use one of {listed(task.labels)}"
+    task = next(task for task in table_tasks if task.column == column)
+    other_rows = int((failures["column"] == column).sum()) - 1
+    note = f" (and {other_rows:,} more {plural(other_rows, 'row', 'rows')})" if other_rows else ""
+    suggestions = close_names(value, task.labels)
+    advice = f"did you mean {suggestions[0]!r}? Correct it" if suggestions else f"use one of {listed(task.labels)}"
     raise DataError(
-        f"{row} has {quoted(value)} in {getattr(columns, task.name)!r}{more}, which is no known label; {advice}, or "
+        f"{row} has {quoted(value)} in {getattr(columns, task.name)!r}{note}, which is not a known label; {advice}, or "
         "empty the cell"
     )

@@ -11,7 +11,7 @@ import numpy as np
 from tf_model import cli, paths, tasks
 from tf_model.data.dataset import Dataset
 from tf_model.data.products import Mention, Products, read_products
-from tf_model.errors import DataError, listed, nearest, plural
+from tf_model.errors import DataError, close_names, listed, plural
 from tf_model.preprocessing.cleaning import mark
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ class TrainingRows:
     def strata(self) -> np.ndarray:
         """What splits are stratified by: each row's first label, numbered across all tasks, int64 [N]."""
         offsets = np.cumsum([0, *(len(task.labels) for task in self.tasks)])
-        first = (self.label_ids != tasks.NO_LABEL).argmax(axis=1)
-        return offsets[first] + self.label_ids[np.arange(len(first)), first]
+        task_positions = (self.label_ids != tasks.NO_LABEL).argmax(axis=1)
+        return offsets[task_positions] + self.label_ids[np.arange(len(task_positions)), task_positions]
 
     @property
     def strata_names(self) -> tuple[str, ...]:
@@ -84,32 +84,32 @@ def training_rows(dataset: Dataset, name: str, products: Products | None = None)
     """
     is_target = name == tasks.TARGET.name
     names = [task.name for task in tasks.ANSWER_TASKS] if is_target or name == tasks.ANSWER else [name]
-    chosen = tuple(task for task in dataset.tasks if task.name in names)
-    missing = [each for each in names if each not in {task.name for task in chosen}]
+    row_tasks = tuple(task for task in dataset.tasks if task.name in names)
+    missing = [each for each in names if each not in {task.name for task in row_tasks}]
     if missing:
-        others = " or ".join(f"--task {task.name}" for task in dataset.tasks)
+        alternatives = " or ".join(f"--task {task.name}" for task in dataset.tasks)
         raise DataError(
-            f"--task {name} needs a column of {missing[0]}s, and none of {dataset.path} has a usual name; name it with "
-            f"--{missing[0]}-column, or give {others}"
+            f"--task {name} needs a column of {missing[0]}s, but none in {dataset.path} has a usual name; name it with "
+            f"--{missing[0]}-column, or give {alternatives}"
         )
-    label_ids = np.stack([label_ids_of(dataset.labelled, task) for task in chosen], axis=1)
-    for task, ids in zip(chosen, label_ids.T, strict=True):
+    label_ids = np.stack([label_ids_of(dataset.labelled, task) for task in row_tasks], axis=1)
+    for task, ids in zip(row_tasks, label_ids.T, strict=True):
         if (ids == tasks.NO_LABEL).all():
             raise DataError(
                 f"expected labels of the task {task.name!r} in the column {getattr(dataset.columns, task.name)!r} of "
                 f"{dataset.path}, got none; add labels, or choose another task"
             )
     if is_target:
-        return _target_rows(dataset, *chosen, products or products_of(dataset))
+        return _target_rows(dataset, *row_tasks, products or products_of(dataset))
     is_labelled = (label_ids != tasks.NO_LABEL).any(axis=1)
     frame = dataset.labelled[is_labelled]
     ignored = {
         task.name: {label: int((dataset.labelled[task.column] == label).sum()) for label in task.ignored_labels}
-        for task in chosen
+        for task in row_tasks
         if task.ignored_labels
     }
     texts = frame[tasks.TEXT_COLUMN].tolist()
-    return TrainingRows(chosen, frame["row"].to_numpy(), texts, label_ids[is_labelled], ignored)
+    return TrainingRows(row_tasks, frame["row"].to_numpy(), texts, label_ids[is_labelled], ignored)
 
 
 def products_of(dataset: Dataset) -> Products:
@@ -129,28 +129,30 @@ def products_of_labels(labels: Sequence[str]) -> Products:
 def _target_rows(dataset: Dataset, product: tasks.Task, emotion: tasks.Task, products: Products) -> TrainingRows:
     frame = dataset.labelled.reindex(columns=["row", *tasks.COLUMNS, *SPAN])
     labelled = list(frame[frame[emotion.column].isin(emotion.labels)].itertuples(index=False, name=None))
-    named = {(text, towards) for _, text, towards, *_ in labelled}  # a file may label each product in its own row
-    numbers, texts, label_ids, is_weak = [], [], [], []
-    for row, text, towards, feeling, start, end in labelled:
+    labelled_pairs = {
+        (text, target) for _, text, target, *_ in labelled
+    }  # a file may label each product in its own row
+    row_numbers, texts, label_ids, is_weak = [], [], [], []
+    for row, text, target, emotion_label, start, end in labelled:
         has_span = not np.isnan(start)
-        mentions = {towards: Mention(towards, int(start), int(end))} if has_span else products.first_mentions(text)
-        is_for_all = has_span or (towards not in product.labels and feeling == emotion.no_emotion)
-        if not is_for_all and towards not in mentions:
+        mentions = {target: Mention(target, int(start), int(end))} if has_span else products.first_mentions(text)
+        is_for_all = has_span or (target not in product.labels and emotion_label == emotion.no_emotion)
+        if not is_for_all and target not in mentions:
             continue
         for name, mention in mentions.items():
-            is_labelled = is_for_all or name == towards
-            if is_labelled or (emotion.neutral is not None and (text, name) not in named):
-                numbers.append(row)
+            is_labelled = is_for_all or name == target
+            if is_labelled or (emotion.neutral is not None and (text, name) not in labelled_pairs):
+                row_numbers.append(row)
                 texts.append(mark(text, mention.start, mention.end))
-                label_ids.append(emotion.labels.index(feeling) if is_labelled else emotion.neutral)
+                label_ids.append(emotion.labels.index(emotion_label) if is_labelled else emotion.neutral)
                 is_weak.append(not is_labelled)
     if not texts:
         raise DataError(
-            f"no text of {dataset.path} names the product of its label; give the words it is called by in --products"
+            f"no text of {dataset.path} names the product of its label; list the products' other names in --products"
         )
     task = replace(emotion, name=tasks.TARGET.name)
     return TrainingRows(
-        (task,), np.array(numbers), texts, np.array(label_ids, np.int64)[:, None], is_weak=np.array(is_weak)
+        (task,), np.array(row_numbers), texts, np.array(label_ids, np.int64)[:, None], is_weak=np.array(is_weak)
     )
 
 
@@ -169,29 +171,29 @@ def checked_rows(dataset: Dataset, name: str, products: Products | None = None) 
     for task, ids in zip(rows.tasks, rows.label_ids.T, strict=True):
         counts = np.bincount(ids[ids != tasks.NO_LABEL], minlength=len(task.labels))
         absent, rare, present = (
-            [label for label, is_so in zip(task.labels, mask, strict=True) if is_so]
+            [label for label, is_selected in zip(task.labels, mask, strict=True) if is_selected]
             for mask in (counts == 0, counts == 1, counts > 0)
         )
         if rare:
-            others = [label for label in present if label not in rare]
-            near = [each for label in rare for each in nearest(label, others)]
+            learnable = [label for label in present if label not in rare]
+            similar_labels = [each for label in rare for each in close_names(label, learnable)]
             raise DataError(
                 f"expected at least 2 examples of each class of the task {task.name!r}, got a single one of "
                 f"{listed(rare, 5)}; add more, or leave {plural(len(rare), 'this class', 'these classes')} out"
-                + (f"; did you mean {listed(near, 5)}?" if near else "")
-                + ("" if others else "; if these are no labels, name another column, see --help")
+                + (f"; did you mean {listed(similar_labels, 5)}?" if similar_labels else "")
+                + ("" if learnable else "; if these are not labels, name another column, see --help")
             )
         if len(present) < 2:
             raise DataError(
-                f"expected examples of at least two classes of the task {task.name!r}, got {listed(present)} only; "
+                f"expected examples of at least two classes of the task {task.name!r}, got only {listed(present)}; "
                 "add examples of another class"
             )
         if absent:
-            cli.say(f"note: no example of {', '.join(absent)}; the model will hardly ever answer so")
+            cli.say(f"note: no example of {', '.join(absent)}; the model will hardly ever predict it")
         for label, count in rows.ignored.get(task.name, {}).items():
             if count:
-                are = plural(count, "row is", "rows are")
-                cli.say(f"note: {count:,} {are} {label!r}: no example of the task {task.name}")
+                noun = plural(count, "row is", "rows are")
+                cli.say(f"note: {count:,} {noun} {label!r} and left out of the task {task.name}")
         if task.name == tasks.EMOTION.name and task.neutral is None and len(rows.tasks) > 1:
-            cli.say("note: no label says that there is no emotion, so every answer has a product; see --no-emotion")
+            cli.say("note: no label means no emotion, so every answer has a product; see --no-emotion")
     return rows

@@ -41,7 +41,7 @@ class Source:
             "THIS IS NOT THE REAL DATASET: the sample corpus is used.\n"
             f"file: {paths.shown(self.path)}\n"
             f"why: {self.reason}\n"
-            "Its texts were made up to try the commands out: no figure or model made from it says anything about real "
+            "Its texts were made up to try out the commands: no metric or model based on them says anything about real "
             f"tweets.\nTo use real data, put {WORKBOOK} into data/raw/, set {DATA_VARIABLE}, or add --data PATH."
         )
 
@@ -51,20 +51,20 @@ def resolve(path: Path | str | None = None, *, option: str = "--data") -> Source
 
     Raises :class:`DataError` if a named file is missing, ``data/raw/`` holds several files, or there is no data.
     """
-    for named, origin in ((path, option), (os.environ.get(DATA_VARIABLE) or None, DATA_VARIABLE)):
-        if named is not None:
-            chosen = Path(named)
+    for candidate, origin in ((path, option), (os.environ.get(DATA_VARIABLE) or None, DATA_VARIABLE)):
+        if candidate is not None:
+            file = Path(candidate)
             with suppress(RuntimeError):  # "~someone" without a home folder: check_file reports it as missing
-                chosen = chosen.expanduser()
-            check_file(chosen, origin)
-            return Source(chosen, f"named by {origin}", is_sample(chosen))
+                file = file.expanduser()
+            check_file(file, origin)
+            return Source(file, f"named by {origin}", is_sample(file))
     with explain_read_errors(paths.RAW_DATA):
-        raw = _find_raw(paths.RAW_DATA)
-    if raw:
-        return Source(raw, "found in data/raw/")
-    shared = paths.SHARED_DATA / WORKBOOK
-    if shared.is_file():
-        return Source(shared, "found in ../shared/data/")
+        raw_file = _find_raw(paths.RAW_DATA)
+    if raw_file:
+        return Source(raw_file, "found in data/raw/")
+    shared_file = paths.SHARED_DATA / WORKBOOK
+    if shared_file.is_file():
+        return Source(shared_file, "found in ../shared/data/")
     return _download_or_sample()
 
 
@@ -94,16 +94,16 @@ def load(path: Path | str | None = None, **options: Any) -> Dataset:
 
 def add_column_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that name the columns of a table and its label for no emotion."""
-    group = parser.add_argument_group("columns of the table (each is found by its usual names if not given)")
-    for part, what in (("text", "texts"), ("product", "products"), ("emotion", "emotions")):
-        group.add_argument(f"--{part}-column", metavar="NAME", help=f"column of the {what}")
+    group = parser.add_argument_group("columns of the table (detected by their usual names if not given)")
+    for part, content in (("text", "texts"), ("product", "products"), ("emotion", "emotions")):
+        group.add_argument(f"--{part}-column", metavar="NAME", help=f"column of the {content}")
     group.add_argument("--no-emotion", metavar="LABEL", help='the label for no emotion, such as "neutral"')
 
 
 def options_of(arguments: argparse.Namespace, metrics: Mapping[str, Any] = {}) -> dict[str, Any]:
     """Options for :func:`tf_model.data.dataset.read`: from the arguments, else from the ``metrics`` of a model."""
-    given = {part: getattr(arguments, f"{part}_column") for part in ("text", "product", "emotion")}
-    columns = replace(Columns.of_model(metrics), **{part: name for part, name in given.items() if name})
+    names = {part: getattr(arguments, f"{part}_column") for part in ("text", "product", "emotion")}
+    columns = replace(Columns.of_model(metrics), **{part: name for part, name in names.items() if name})
     return {"columns": columns, "no_emotion": arguments.no_emotion}
 
 
@@ -117,8 +117,8 @@ def download(url: str, target: Path, sha256: str) -> Path:
         try:
             pooch.retrieve(url, f"sha256:{sha256}", target.name, target.parent)
         except (requests.RequestException, ValueError) as error:
-            is_other = not isinstance(error, requests.RequestException)
-            reason = "what came is not the expected file, its sha256 differs" if is_other else first_line(error)
+            is_mismatch = not isinstance(error, requests.RequestException)
+            reason = "the sha256 differs, so it is not the expected file" if is_mismatch else first_line(error)
             raise DataError(
                 f"cannot download {url}: {reason}; try again later, put the file into {target.parent} yourself as "
                 f"{target.name}, or add --data PATH"
@@ -147,17 +147,19 @@ def _find_raw(folder: Path) -> Path | None:
 
 
 def _download_or_sample() -> Source:
-    why = "nothing in data/raw/ or ../shared/data/"
-    on = [name for name in OFFLINE_VARIABLES if os.environ.get(name, "").strip().lower() in ("1", "true", "yes", "on")]
-    if on:
-        why += f", and {on[0]} forbids a download"
+    reason = "nothing in data/raw/ or ../shared/data/"
+    flags = [
+        name for name in OFFLINE_VARIABLES if os.environ.get(name, "").strip().lower() in ("1", "true", "yes", "on")
+    ]
+    if flags:
+        reason += f", and {flags[0]} forbids a download"
     else:
         cli.say(f"downloading {ADDRESS}")
         try:
             target = download(ADDRESS, paths.RAW_DATA / WORKBOOK, ASSIGNMENT_SHA256)
             return Source(target, f"downloaded from {ADDRESS}, sha256 checked")
         except TweetTargetError as error:
-            why += f"; {error}"
+            reason += f"; {error}"
     if not paths.SAMPLE_CORPUS.is_file():
-        raise DataError(f"no data: {why}; put {WORKBOOK} into {paths.RAW_DATA}, or add --data PATH")
-    return Source(paths.SAMPLE_CORPUS, why, is_sample=True)
+        raise DataError(f"no data: {reason}; put {WORKBOOK} into {paths.RAW_DATA}, or add --data PATH")
+    return Source(paths.SAMPLE_CORPUS, reason, is_sample=True)

@@ -42,7 +42,7 @@ def report_split(
         train, validation = train_test_split(np.arange(len(label_ids)), test_size=validation_size, random_state=seed)
     except ValueError as error:
         raise DataError(
-            f"expected enough labelled rows to train and to validate, got {len(label_ids)}; label more rows"
+            f"expected enough labelled rows for training and validation, got {len(label_ids)}; label more rows"
         ) from error
     missing = np.setdiff1d(label_ids, label_ids[train])
     if missing.size:
@@ -67,17 +67,17 @@ def training_split(rows: TrainingRows, seed: int, validation_size: float) -> tup
     folds = max(2, round(1 / validation_size))
     if abs(1 / folds - validation_size) > 0.01:
         raise UsageError(
-            "a model that gives answers validates on one of several folds, so that --validation-size can be 0.5, 0.33, "
+            "a model that gives answers is validated on one of several folds, so --validation-size can be 0.5, 0.33, "
             f"0.25, 0.2 and so on, not {validation_size:g}; the nearest is {1 / folds:.2g}"
         )
     groups = near_duplicate_groups(rows.texts)
     split = folds_of(rows, groups, folds, seed)[0]
-    judged = (rows.judged_ids[split.validation] != tasks.NO_LABEL).any(axis=0)
-    unjudged = [task.name for task, is_judged in zip(rows.tasks, judged, strict=True) if not is_judged]
-    if unjudged:
+    has_labels = (rows.judged_ids[split.validation] != tasks.NO_LABEL).any(axis=0)
+    unlabelled_tasks = [task.name for task, has_label in zip(rows.tasks, has_labels, strict=True) if not has_label]
+    if unlabelled_tasks:
         raise DataError(
-            f"expected rows of each task to validate, but with seed {seed} none has a label of "
-            f"{listed(unjudged)}; label more of them, or choose another --split-seed"
+            f"expected validation rows of each task, but with seed {seed} none has a label of "
+            f"{listed(unlabelled_tasks)}; label more of them, or choose another --split-seed"
         )
     return split, f"one of {folds} grouped folds (seed {seed}): no near-duplicate is on both sides"
 
@@ -91,13 +91,13 @@ def near_duplicate_groups(texts: Sequence[str], threshold: float = THRESHOLD) ->
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    everything = groups = np.arange(len(texts))
-    for rows, similarity in _similarity_blocks(texts, everything, everything):
-        near, other = (similarity >= threshold).nonzero()
+    all_positions = groups = np.arange(len(texts))
+    for rows, similarity in _similarity_blocks(texts, all_positions, all_positions):
+        block_positions, other_positions = (similarity >= threshold).nonzero()
         # Joining whole groups, rather than collecting every pair first, keeps memory small.
-        pairs = groups[rows[near]], groups[other]
-        links = coo_array((np.ones(len(near), dtype=bool), pairs), shape=(len(texts), len(texts)))
-        groups = connected_components(links, directed=False)[1][groups]
+        pairs = groups[rows[block_positions]], groups[other_positions]
+        adjacency = coo_array((np.ones(len(block_positions), dtype=bool), pairs), shape=(len(texts), len(texts)))
+        groups = connected_components(adjacency, directed=False)[1][groups]
     return np.unique(groups, return_inverse=True)[1].astype(np.int64)
 
 
@@ -126,10 +126,10 @@ def grouped_folds(
     count = len(np.unique(groups))
     if count < folds:
         raise DataError(f"{folds} folds need at least {folds} groups, got {count}; use fewer folds, or more rows")
-    most = np.bincount(strata).max()
-    if most < folds:
+    largest = np.bincount(strata).max()
+    if largest < folds:
         raise DataError(
-            f"{folds} folds need a class of at least {folds} examples, but the largest has {most}; use fewer folds"
+            f"{folds} folds need a class of at least {folds} examples, but the largest has {largest}; use fewer folds"
         )
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
@@ -146,7 +146,7 @@ def grouped_folds(
                     "label more of them, or choose another seed or number of folds"
                 )
         if not split.validation.size:
-            raise DataError(f"fold {number} of {folds} has no row to validate; use fewer folds, or more groups")
+            raise DataError(f"fold {number} of {folds} has no validation row; use fewer folds, or more groups")
     return splits
 
 
@@ -159,8 +159,8 @@ def nearest(texts: Sequence[str], rows: np.ndarray, columns: np.ndarray) -> tupl
         (similarity.max(axis=1).toarray().ravel(), np.asarray(similarity.argmax(axis=1)).ravel())
         for _, similarity in _similarity_blocks(texts, rows, columns)
     ]
-    greatest, where = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
-    return greatest, columns[where]
+    similarities, best_columns = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    return similarities, columns[best_columns]
 
 
 def _similarity_blocks(texts: Sequence[str], rows: np.ndarray, columns: np.ndarray) -> Iterator[tuple[np.ndarray, Any]]:
@@ -169,9 +169,9 @@ def _similarity_blocks(texts: Sequence[str], rows: np.ndarray, columns: np.ndarr
         return
     ngrams, words = _ngram_vectors(texts), _word_vectors(texts)
     ngram_columns, word_columns = ngrams[columns].T.tocsr(), words[columns].T.tocsr()
-    size = min(BLOCK_ROWS, max(BLOCK_PAIRS // len(columns), 1))
-    for start in range(0, len(rows), size):
-        block = rows[start : start + size]
+    block_size = min(BLOCK_ROWS, max(BLOCK_PAIRS // len(columns), 1))
+    for start in range(0, len(rows), block_size):
+        block = rows[start : start + block_size]
         yield block, (ngrams[block] @ ngram_columns).maximum(words[block] @ word_columns).tocsr()
 
 

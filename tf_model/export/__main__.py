@@ -60,7 +60,7 @@ def _write_again(fitted: Fitted, model: Predictor, folder: Path) -> None:
 def _validation_rows(model: Predictor) -> TrainingRows | None:
     """The validation rows of the model; None if the dataset that it was trained on is not found."""
     try:
-        dataset = read(resolve().path, columns=Columns.of_model(model.metrics), known=model.tasks)
+        dataset = read(resolve().path, columns=Columns.of_model(model.metrics), known_tasks=model.tasks)
         if dataset.sha256 != model.data_sha256:
             return None
         products = read_products(model.folder / model_dir.PRODUCTS) if model.task == TARGET.name else None

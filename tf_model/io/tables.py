@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tf_model.errors import DataError, OutputError, UsageError, listed, nearest
+from tf_model.errors import DataError, OutputError, UsageError, close_names, listed
 from tf_model.io import workbooks
 from tf_model.io.base import CHUNK_ROWS, BadRow, Limits, Table, TableWriter, TextsInMemory, TooLargeError, as_text
 from tf_model.io.files import check_file, explain_write_errors, refuse_to_overwrite, whole_file
@@ -134,7 +134,7 @@ def named_column(table: Table, column: str) -> int:
         return matches[0]
     if matches:
         raise UsageError(f"{name} has {len(matches)} columns called {column!r}; rename all but one")
-    near = nearest(column, columns, most=3)
+    near = close_names(column, columns, most=3)
     hint = f"did you mean {listed(near)}? The" if near else "the"
     raise UsageError(f"{name} has no column {column!r}; {hint} columns are {listed(columns)}")
 

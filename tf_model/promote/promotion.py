@@ -128,7 +128,7 @@ def _judge(model: Predictor, target: Path, path: Path | str | None, force: bool)
             f"{' of other classes' if ours.keys() == theirs.keys() else ''}; promote it to another name, or {anyway}"
         )
     try:
-        dataset = data.load(path, columns=data.Columns.of_model(current.metrics), known=current.tasks)
+        dataset = data.load(path, columns=data.Columns.of_model(current.metrics), known_tasks=current.tasks)
         comparison = compare_models(current, model, dataset)
     except TweetTargetError as error:
         if not force:
