@@ -169,7 +169,7 @@ def test_header_only_gives_a_header(stubbed, tmp_path, capsys):
     assert rows_of(tmp_path / "b.csv") == [["id", "text", "product", "product_confidence"]]
     assert openpyxl.load_workbook(tmp_path / "b.xlsx").active.max_row == 1
     assert pyarrow.parquet.read_table(tmp_path / "b.parquet").shape == (0, 4)
-    assert "note: there is a header and not one row" in capsys.readouterr().err
+    assert "note: there is a header, but no rows" in capsys.readouterr().err
 
 
 def test_standard_input(stubbed, capsys, monkeypatch):
@@ -445,7 +445,7 @@ def test_the_threshold_and_the_guesses_hold_for_the_test_sheet_too(answering, da
 
 def test_the_dataset_is_never_replaced_by_its_predictions(stubbed, dataset, tmp_path):
     (tmp_path / "data.xlsx").write_bytes(b"the labels")
-    with pytest.raises(UsageError, match="is the dataset itself, which is never changed"):
+    with pytest.raises(UsageError, match="is the dataset itself, which is never overwritten"):
         predict.main(["--test-predictions", "--output", str(tmp_path / "data.xlsx"), "--overwrite"])
     assert (tmp_path / "data.xlsx").read_bytes() == b"the labels"
 

@@ -126,7 +126,7 @@ def _check_usage(arguments: argparse.Namespace) -> None:
             if other in given:
                 raise UsageError(f"{_spelled(option)} does not go with {_spelled(other)}; leave one of them out")
     if arguments.explain and arguments.format == "csv":
-        raise UsageError("--explain prints a table, or one object a line with --format json; leave --format csv out")
+        raise UsageError("--explain prints a table, or one object per line with --format json; leave --format csv out")
 
 
 def _spelled(option: str) -> str:
@@ -138,7 +138,7 @@ def _open_input(arguments: argparse.Namespace) -> tables.Table:
     if arguments.text:
         return tables.TextsInMemory(arguments.text)
     if arguments.input == tables.STANDARD_INPUT and sys.stdin.isatty():
-        cli.say("one text a line; end with Ctrl-D")
+        cli.say("one text per line; end with Ctrl-D")
     table = tables.open_table(arguments.input, arguments.column, arguments.sheet)
     if table.columns != ["text"]:  # so that users notice if the first text was taken for a header
         cli.say(f"reading the texts of column {table.text_column!r} ({table.reason})")
@@ -189,7 +189,9 @@ def _predict_test_sheet(arguments: argparse.Namespace) -> None:
     source = data.resolve(arguments.data)
     data.announce(source)
     if output.exists() and output.samefile(source.path):
-        raise UsageError(f"{output} is the dataset itself, which is never changed; choose another name for --output")
+        raise UsageError(
+            f"{output} is the dataset itself, which is never overwritten; choose another name for --output"
+        )
     unlabelled = data.read(source.path).unlabelled
     if unlabelled is None:
         raise DataError(

@@ -114,7 +114,7 @@ def answered(
             f"{table.name} was answered without probabilities; give the file of the texts, or add --probabilities to "
             "`python -m tf_model.predict`"
         )
-    names = tables.names_apart(table, [STATUS])
+    names = tables.input_renames(table, [STATUS])
     refuse_without_texts(table, next(table.chunks(1_000)))
     check, parts, texts = FitCheck(products, several=not is_target, english=model.reads_english), [], []
     with count_progress(table.total_rows, shown=not has_all, summary=not has_all) as advance:

@@ -247,7 +247,7 @@ def _read_answers(folder: Path) -> Answers:
     run, predictions = find(folder.name), pd.read_parquet(folder / _ANSWERS)
     with tables.open_table(run.path, run.column) as file:
         own_columns = pd.concat(file.chunks(), ignore_index=True).iloc[predictions[_ROW]].reset_index(drop=True)
-        names = tables.names_apart(file, predictions.columns)
+        names = tables.input_renames(file, predictions.columns)
     own_columns, text_column = own_columns.rename(columns=names), names.get(run.column, run.column)
     result = pd.concat([own_columns, predictions.drop(columns=_ROW)], axis=1)
     table = result.loc[:, ~result.columns.isin(predictions.columns.drop([*run.predicted, STATUS, _ROW]))]

@@ -12,7 +12,7 @@ def stream(content: bytes) -> io.BufferedReader:
 
 
 def decode(content: bytes) -> str:
-    return characters.decoded(stream(content)).read()
+    return characters.text_stream(stream(content)).read()
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])

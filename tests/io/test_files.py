@@ -222,8 +222,8 @@ def test_the_next_run_removes_what_a_killed_one_left_and_brings_the_old_one_back
     [
         (errno.ENOSPC, "the disk is full; free some space and run the command again"),
         (errno.EDQUOT, "the disk is full; free some space and run the command again"),
-        (errno.EACCES, "writing there is not permitted; choose another place or change its permissions"),
-        (errno.EROFS, "writing there is not permitted; choose another place or change its permissions"),
+        (errno.EACCES, "writing there is not permitted; choose another folder or change its permissions"),
+        (errno.EROFS, "writing there is not permitted; choose another folder or change its permissions"),
         (errno.EIO, "Input/output error"),
     ],
 )

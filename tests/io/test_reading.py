@@ -53,12 +53,12 @@ XLSX_WORDS = ["expected an .xlsx workbook", "save it again as .xlsx"]
         (
             "a.jsonl",
             b'{"text": "a", "n": ' + b"[" * 700 + b"]" * 700 + b"}",
-            ["line 1", "more than 100 deep within one another; make the field a text"],
+            ["line 1", "nested more than 100 levels deep; store the field as text"],
         ),
         ("a.jsonl", b'{"text": "a"}\n["b"]\n', ["line 2", """found '["b"]'""", "jq -c '.[]'"]),
         ("a.json", b'[\n{"text": "a"}]\n', ["line 1", "found '['"]),
         ("a.xlsx", b"PK no zip", [*XLSX_WORDS, "BadZipFile"]),
-        ("a.parquet", b"PAR1 no", ["expected a Parquet file", "make it anew"]),
+        ("a.parquet", b"PAR1 no", ["expected a Parquet file", "create it again"]),
     ],
 )
 def test_bad_input(tmp_path, name, content, words):
@@ -161,10 +161,10 @@ def test_more_columns_or_rows_than_somebody_takes(tmp_path, name, content):
     enough = tables.Limits(rows=rows, columns=3, bytes=1)
     assert len(read(path, limits=enough)) == rows
     said = message_of(tables.TooLargeError, path, limits=replace(enough, columns=2))
-    assert f"{name} has more than 2 columns, and no more are taken" in said
+    assert f"{name} has more than 2 columns, the most allowed" in said
     if rows > 1:
         said = message_of(tables.TooLargeError, path, limits=replace(enough, rows=rows - 1))
-        assert f"{name} has more than 2 rows, and no more are taken" in said
+        assert f"{name} has more than 2 rows, the most allowed" in said
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_more_columns_or_rows_than_somebody_takes(tmp_path, name, content):
 def test_cells_are_counted_before_they_take_memory(tmp_path, name, content):
     path = write(tmp_path / name, content)
     assert len(read(path, limits=tables.Limits(cells=30))) == 3
-    assert "more than 20 cells, and no more" in message_of(tables.TooLargeError, path, limits=tables.Limits(cells=20))
+    assert "more than 20 cells, the most" in message_of(tables.TooLargeError, path, limits=tables.Limits(cells=20))
 
 
 def test_a_column_for_each_line_is_refused_whoever_asks(tmp_path):
@@ -195,7 +195,7 @@ def test_of_a_wide_table_fewer_rows_are_held_at_once(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("a.txt", "short\n" + "x" * 31, "line 2: longer than 30 characters; is it one text a line?"),
+        ("a.txt", "short\n" + "x" * 31, "line 2: longer than 30 characters; is there one text per line?"),
         ("a.jsonl", '{"text": "a"}\n{"text": "' + "x" * 30 + '"}\n', "line 2: longer than 30 characters"),
         ("a.csv", 'text\n"' + "x\n" * 40, "line 2: field larger than field limit (30)"),
     ],

@@ -35,7 +35,7 @@ def test_separator_is_found_in_the_header(tmp_path, separator):
 
 def test_a_line_for_excel_is_not_taken_for_the_header(tmp_path):
     path = write(tmp_path / "a.csv", "sep=;\r\nid;text\r\n1;hello\r\n")
-    assert message_of(DataError, path).endswith("a.csv: its first line, 'sep=;', is for Excel alone; delete it")
+    assert message_of(DataError, path).endswith("a.csv: its first line, 'sep=;', is only for Excel; delete it")
 
 
 def test_column_names_may_repeat_or_be_empty(tmp_path):
@@ -63,7 +63,7 @@ def test_tsv_without_quoting(tmp_path):
 def test_header_only_is_an_empty_table(tmp_path):
     with tables.open_table(write(tmp_path / "a.csv", "id,text\n")) as table:
         assert (table.total_rows, table.text_column) == (0, "text")
-        assert table.notes == ["there is a header and not one row"]
+        assert table.notes == ["there is a header, but no rows"]
         (frame,) = table.chunks()
     assert frame.shape == (0, 2)
     save(frame, tmp_path / "b.csv")
@@ -130,7 +130,7 @@ def test_standard_input_is_one_text_a_line(monkeypatch):
 
 def test_empty_standard_input(monkeypatch):
     monkeypatch.setattr(sys, "stdin", _stdin(b""))
-    assert "standard input is empty: expected one text a line" in message_of(DataError, "-")
+    assert "standard input is empty: expected one text per line" in message_of(DataError, "-")
 
 
 def test_json_lines_keep_values_and_all_fields(tmp_path):

@@ -78,7 +78,7 @@ def test_a_workbook_has_a_frozen_header_filters_fitting_widths_and_real_dates(tm
 
 def test_workbook_value_without_heading(tmp_path):
     path = workbook(tmp_path / "a.xlsx", S=[["text"], ["a"], [], ["b", "c"]])
-    assert "sheet 'S', row 4: a value stands to the right of the last heading, 'text'" in message_of(DataError, path)
+    assert "sheet 'S', row 4: a value is to the right of the last heading, 'text'" in message_of(DataError, path)
 
 
 def test_workbook_without_rows(tmp_path):
@@ -102,7 +102,7 @@ def test_workbook_limits(tmp_path, monkeypatch):
     assert "write a .csv file to keep them whole" in note
     assert texts(tmp_path / "a.xlsx") == ["😀" * 16_383, "a"]
     monkeypatch.setattr(workbooks, "MOST_ROWS", 2)
-    with pytest.raises(OutputError, match="holds 1 rows below its header, and there are more"):
+    with pytest.raises(OutputError, match="holds 1 rows below its header, but there are more"):
         save(frame, tmp_path / "b.xlsx")
     assert not (tmp_path / "b.xlsx").exists()
     with (
@@ -145,7 +145,7 @@ def test_a_workbook_that_unpacks_to_much_is_refused_before_it_is_unpacked(tmp_pa
     assert path.stat().st_size < 100_000
     monkeypatch.setattr(openpyxl, "load_workbook", None)
     message = message_of(tables.TooLargeError, path, limits=limits)
-    assert "a.xlsx has more than 1,000,000 bytes when it is unpacked, and no more are taken" in message
+    assert "a.xlsx has more than 1,000,000 bytes when unpacked, the most allowed" in message
     broken = write(tmp_path / "b.xlsx", b"PK nonsense")
     assert "BadZipFile" in message_of(DataError, broken, limits=limits)
 

@@ -16,8 +16,8 @@ from tf_model.io import tables
 
 def test_columns_that_are_called_as_ours_get_names_that_nobody_has(tmp_path):
     with tables.open_table(write(tmp_path / "a.csv", "text,product,answer,answer_input\na,b,c,d\n")) as table:
-        assert tables.names_apart(table, ["emotion"]) == {}
-        names = tables.names_apart(table, ["product", "product_confidence", "answer"])
+        assert tables.input_renames(table, ["emotion"]) == {}
+        names = tables.input_renames(table, ["product", "product_confidence", "answer"])
     assert names == {"product": "product_input", "answer": "answer_input_input"}
 
 
@@ -33,7 +33,7 @@ def test_outputs_that_are_refused(tmp_path):
     with tables.open_table(path) as table:
         with pytest.raises(UsageError, match=r"ends in \.csv, \.tsv, \.xlsx, \.parquet.*found '\.doc'"):
             tables.check_output(tmp_path / "b.doc")
-        with pytest.raises(UsageError, match="is the input itself, which is never changed"):
+        with pytest.raises(UsageError, match="is the input itself, which is never overwritten"):
             tables.check_output(tmp_path / "." / "a.csv", overwrite=True, table=table)
     other = write(tmp_path / "b.csv", "mine")
     with pytest.raises(OutputError, match="already exists; add --overwrite"):
@@ -68,7 +68,7 @@ def test_folder_that_is_not_writable(tmp_path, monkeypatch):
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(tempfile, "mkdtemp", refuse)
-    with pytest.raises(OutputError, match="writing there is not permitted; choose another place"):
+    with pytest.raises(OutputError, match="writing there is not permitted; choose another folder"):
         save(pandas.DataFrame({"text": ["a"]}), tmp_path / "a.csv")
 
 

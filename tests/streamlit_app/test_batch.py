@@ -304,7 +304,7 @@ def test_too_many_rows_are_sent_to_the_command_line(stub, monkeypatch):
     monkeypatch.setattr(files, "LIMITS", tables.Limits(rows=3, columns=2, bytes=10**6))
     app = upload("text\n{}".format("a\n" * 4).encode(), "big.csv")
     assert app.error[0].value == "This file cannot be used here."
-    assert "big.csv has more than 3 rows, and no more are taken here" in words_of(app)
+    assert "big.csv has more than 3 rows, the most allowed here" in words_of(app)
     assert "python -m tf_model.predict FILE --output answers.csv" in words_of(app)
     assert not any(label.startswith("Answer") for label in buttons(app))
 
@@ -350,7 +350,7 @@ def test_columns_that_are_called_as_those_of_the_answers_are_kept_under_another_
 def test_a_header_without_a_row_has_nothing_to_answer(stub):
     app = upload(b"text,id\n", "a.csv")
     assert next(each for each in app.button if each.label == "Answer 0 rows").disabled
-    assert "there is a header and not one row" in words_of(app)
+    assert "there is a header, but no rows" in words_of(app)
 
 
 # ---------------------------------------------------------------- cancelling

@@ -170,13 +170,13 @@ class Predictor(ModelFacts):
     ) -> Iterator[Any]:
         """Yield the table's chunks with the predictions as further columns on the right; see :meth:`predict`.
 
-        A table column with the name of a prediction column is renamed, see :func:`tf_model.io.tables.names_apart`.
+        A table column with the name of a prediction column is renamed, see :func:`tf_model.io.tables.input_renames`.
         ``record`` gets the texts of each chunk and their :class:`Measured`.
         """
         import pandas
 
         columns = list(self.columns(probabilities))
-        names = tables.names_apart(table, columns)
+        names = tables.input_renames(table, columns)
         for chunk in table.chunks():
             texts = table.texts(chunk)
             measured = self.predict_measured(texts, on_progress=on_progress, threshold=threshold)

@@ -113,12 +113,12 @@ class TargetPredictor:
     ) -> Iterator[Any]:
         """Yield the table's chunks, one row for each product of a text, with further columns on the right.
 
-        See :meth:`predict`, and for columns of the same name :func:`tf_model.io.tables.names_apart`. Rows keep the
+        See :meth:`predict`, and for columns of the same name :func:`tf_model.io.tables.input_renames`. Rows keep the
         index of the chunk, so the rows of a text share an index.
         """
         import pandas as pd
 
-        names = tables.names_apart(table, self.columns(probabilities))
+        names = tables.input_renames(table, self.columns(probabilities))
         for chunk in table.chunks():
             found = self.predict(table.texts(chunk), probabilities, on_progress, threshold)
             rows = chunk.iloc[found.pop("text")].rename(columns=names)

@@ -56,7 +56,7 @@ class Table(AbstractContextManager["Table"]):
         self.total_rows: int | None = None  # None: unknown until the end of the input
         self.notes: list[str] = []  # remarks for the user
         self.limits = Limits()
-        self.checked: tuple[int, ...] | None = None  # the stamp of the checked file, see `stamp`; None: it has none
+        self.checked_stamp: tuple[int, ...] | None = None  # `stamp` of the checked file; None: it has none
         self.on_bad_row: Callable[[BadRow], None] | None = None  # None: a row that cannot be read is an error
 
     def check(self) -> None:
@@ -65,15 +65,15 @@ class Table(AbstractContextManager["Table"]):
         self.refuse_beyond_limits(columns=len(self.columns))
         if self.on_bad_row:
             return
-        self.total_rows = blank = 0
+        self.total_rows = blank_rows = 0
         for number, _ in self.rows():
-            blank = number - self.first_row - self.total_rows
+            blank_rows = number - self.first_row - self.total_rows
             self.total_rows += 1
             self.refuse_beyond_limits(rows=self.total_rows)
-        if blank:
-            self.notes.append(f"blank rows were left out: {blank}")
+        if blank_rows:
+            self.notes.append(f"blank rows were left out: {blank_rows}")
         if self.total_rows == 0:
-            self.notes.append("there is a header and not one row")
+            self.notes.append("there is a header, but no rows")
 
     def find_columns(self) -> None:
         """Set ``columns``, and whatever else is needed to read the rows."""
@@ -105,8 +105,8 @@ class Table(AbstractContextManager["Table"]):
 
     def refuse_changed(self) -> None:
         """Raise :class:`DataError` if the file has changed since it was checked."""
-        if self.checked and self.checked != self.stamp():
-            raise DataError(f"{self.name} was changed while it was read; wait until it is written, and begin again")
+        if self.checked_stamp and self.checked_stamp != self.stamp():
+            raise DataError(f"{self.name} changed while it was being read; wait until it is written, and start again")
 
     def _chunk_rows(self, rows: int) -> int:
         return max(min(rows, CHUNK_CELLS // max(len(self.columns), 1)), 1)
@@ -127,10 +127,10 @@ class Table(AbstractContextManager["Table"]):
             (rows, self.limits.rows, "rows"),
             (columns, self.limits.columns, "columns"),
             (max(cells, rows * len(self.columns)), self.limits.cells, "cells"),
-            (unpacked, self.limits.bytes, "bytes when it is unpacked"),
+            (unpacked, self.limits.bytes, "bytes when unpacked"),
         ):
             if size > limit:
-                raise TooLargeError(f"{self.name} has more than {limit:,} {unit}, and no more are taken")
+                raise TooLargeError(f"{self.name} has more than {limit:,} {unit}, the most allowed")
 
     def close(self) -> None:
         """Close the file if it is open."""
@@ -184,7 +184,7 @@ def values_of(column: Any) -> list[Any]:
     if column.dtype.kind == "f" and column.dtype.itemsize == 4:
         # 0.9 as float32 is 0.9, not the 0.8999999761581421 of its float64 neighbour.
         values = [float(str(value)) for value in column.to_numpy("float32", na_value=float("nan"))]
-    return [None if gone else value for value, gone in zip(values, column.isna().to_numpy(), strict=True)]
+    return [None if is_missing else value for value, is_missing in zip(values, column.isna().to_numpy(), strict=True)]
 
 
 def as_text(value: Any) -> str:

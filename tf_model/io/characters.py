@@ -11,7 +11,7 @@ _SYMBOLS = {code: chr(0x2400 + code) for code in range(0x20)} | {0x7F: "␡"}
 _UNPRINTABLE = re.compile("[\x80-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 
 
-def decoded(stream: io.BufferedReader, errors: str = _FALLBACK) -> TextIO:
+def text_stream(stream: io.BufferedReader, errors: str = _FALLBACK) -> TextIO:
     """Decode ``stream`` as UTF-8, or as its byte order mark says, and keep its line endings.
 
     Bytes that are not UTF-8 are read one by one as Windows-1252, so that a file with both encodings is read correctly.
@@ -25,7 +25,7 @@ def decoded(stream: io.BufferedReader, errors: str = _FALLBACK) -> TextIO:
 
 def is_unicode(stream: io.BufferedReader) -> bool:
     """Whether all of ``stream`` is UTF-8, or begins with a byte order mark of UTF-16."""
-    text = decoded(stream, "strict")
+    text = text_stream(stream, "strict")
     try:
         while text.read(2**20):
             pass

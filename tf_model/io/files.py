@@ -28,19 +28,19 @@ def explain_read_errors(source: Path | str) -> Iterator[None]:
 
 def check_file(path: Path, origin: str = "") -> None:
     """Raise :class:`DataError` unless ``path`` is a readable file. ``origin`` says who named it."""
-    shown = f"{path} ({origin})" if origin else str(path)
-    with explain_read_errors(shown):
+    description = f"{path} ({origin})" if origin else str(path)
+    with explain_read_errors(description):
         if not path.exists():
-            raise DataError(f"{shown} does not exist; check the name")
+            raise DataError(f"{description} does not exist; check the name")
         if not path.is_file():
-            raise DataError(f"{shown} is a folder or a pipe; name a file (`predict -` reads standard input)")
+            raise DataError(f"{description} is a folder or a pipe; name a file (`predict -` reads standard input)")
         path.open("rb").close()  # checks the permission
 
 
 OLD, LOCK = "old", ".lock"  # beside a new file: the folder that it replaces, and the lock that a live run holds
 
 _FULL = "the disk is full; free some space and run the command again"
-_NOT_PERMITTED = "writing there is not permitted; choose another place or change its permissions"
+_NOT_PERMITTED = "writing there is not permitted; choose another folder or change its permissions"
 _NO_FOLDER = "a part of this path is a file, not a folder; choose another path"
 _ADVICE = {
     errno.ENOSPC: _FULL,
@@ -88,11 +88,11 @@ def clear_up(target: Path) -> None:
     """Remove what killed runs left beside ``target``, and restore a folder that such a run had moved away."""
     from filelock import FileLock
 
-    for holder in target.parent.glob(f".{glob.escape(target.name)}.????????.part"):
-        with suppress(OSError), FileLock(holder / LOCK).acquire(blocking=False):  # else its run is alive
-            if (holder / OLD).exists() and not target.exists():
-                (holder / OLD).rename(target)
-            shutil.rmtree(holder, ignore_errors=True)
+    for folder in target.parent.glob(f".{glob.escape(target.name)}.????????.part"):
+        with suppress(OSError), FileLock(folder / LOCK).acquire(blocking=False):  # else its run is alive
+            if (folder / OLD).exists() and not target.exists():
+                (folder / OLD).rename(target)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -110,20 +110,20 @@ def whole_file(target: Path, overwrite: bool = False, is_folder: bool = False) -
             advice = "a file; give the name of a folder" if is_folder else "a folder; give the name of a file"
             raise OutputError(f"{target} is {advice}")
         target.parent.mkdir(parents=True, exist_ok=True)
-        held = None
-        while held is None:
-            holder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+        lock = None
+        while lock is None:
+            folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
             with suppress(FileNotFoundError, FileExistsError):  # another run cleared it up before it was locked
-                held = FileLock(holder / LOCK).acquire()
-        new, old = holder / target.name, holder / OLD
+                lock = FileLock(folder / LOCK).acquire()
+        new, old = folder / target.name, folder / OLD
         try:
-            with held:
+            with lock:
                 if is_folder:
                     new.mkdir()
                 yield new
                 if not is_folder:
-                    with new.open("rb") as written:
-                        os.fsync(written.fileno())
+                    with new.open("rb") as file:
+                        os.fsync(file.fileno())
                 refuse_to_overwrite(target, overwrite)  # another program may have made it meanwhile
                 if target.exists():
                     shutil.copymode(target, new)  # private files stay private
@@ -132,8 +132,8 @@ def whole_file(target: Path, overwrite: bool = False, is_folder: bool = False) -
                 new.replace(target)
         finally:
             if old.exists() and new.exists():
-                old.rename(target)  # if that fails too, its error leaves the old folder in the holder
-            shutil.rmtree(holder, ignore_errors=True)
+                old.rename(target)  # if that fails too, its error leaves the old folder in ``folder``
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def whole_folder(target: Path, overwrite: bool = False) -> AbstractContextManager[Path]:
@@ -152,12 +152,12 @@ def locked(lock: Path, work: str, advice: str = "wait until it ends") -> Iterato
     with explain_write_errors(lock):
         lock.parent.mkdir(parents=True, exist_ok=True)
         try:
-            held = FileLock(lock).acquire(blocking=False)
+            file_lock = FileLock(lock).acquire(blocking=False)
         except Timeout:
             process = lock.read_text().strip() if lock.exists() else ""
-            holder = f" (process {process})" if process else ""
-            raise OutputError(f"{work} is under way{holder}; {advice}") from None
-    with held:
+            owner = f" (process {process})" if process else ""
+            raise OutputError(f"{work} is under way{owner}; {advice}") from None
+    with file_lock:
         try:
             lock.write_text(f"{os.getpid()}\n")
             yield
@@ -167,8 +167,8 @@ def locked(lock: Path, work: str, advice: str = "wait until it ends") -> Iterato
 
 def sha256_of(file: Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def write_json(target: Path, value: Any, overwrite: bool = True) -> None:

@@ -42,12 +42,12 @@ class Parquet(Table):
         """Read the whole file and count its unpacked bytes, with repeated texts held in memory only once."""
         import pyarrow.parquet
 
-        texts = {chunk.path_in_schema for chunk in chunks if chunk.physical_type == "BYTE_ARRAY"}
+        text_columns = {chunk.path_in_schema for chunk in chunks if chunk.physical_type == "BYTE_ARRAY"}
         # These columns' decoders return every text in full, so few rows are read at a time.
-        delta = {chunk.path_in_schema for chunk in chunks if "BYTE_ARRAY" in str(chunk.encodings)}
+        delta_columns = {chunk.path_in_schema for chunk in chunks if "BYTE_ARRAY" in str(chunk.encodings)}
         unpacked = 0
-        with pyarrow.parquet.ParquetFile(self.path, read_dictionary=texts - delta) as file:
-            for batch in file.iter_batches(16 if delta else self._chunk_rows(CHUNK_ROWS)):
+        with pyarrow.parquet.ParquetFile(self.path, read_dictionary=text_columns - delta_columns) as file:
+            for batch in file.iter_batches(16 if delta_columns else self._chunk_rows(CHUNK_ROWS)):
                 batch.validate(full=True)  # else bytes that are not UTF-8 are only found when a text is used
                 unpacked += sum(map(_unpacked_bytes, batch.columns))
                 self.refuse_beyond_limits(unpacked=unpacked)
@@ -74,7 +74,7 @@ class Parquet(Table):
         except TweetTargetError:
             raise
         except Exception as error:  # Arrow's errors, and Python's for names and metadata, have no common base
-            raise DataError(f"{self.name}: expected a Parquet file ({first_line(error)}); make it anew") from error
+            raise DataError(f"{self.name}: expected a Parquet file ({first_line(error)}); create it again") from error
 
 
 def _unpacked_bytes(array: Any) -> int:
@@ -89,9 +89,9 @@ def _unpacked_bytes(array: Any) -> int:
         return sum(map(_unpacked_bytes, array.flatten()))
     if types.is_temporal(array.type) and not types.is_interval(array.type):
         # OverflowError for what Python cannot hold, such as the year 10000. compute.min_max() takes no durations.
-        ordered = array.take(compute.array_sort_indices(array)).drop_null()
-        for end in (ordered[:1], ordered[-1:]):
-            end.to_pylist()
+        sorted_values = array.take(compute.array_sort_indices(array)).drop_null()
+        for extreme in (sorted_values[:1], sorted_values[-1:]):
+            extreme.to_pylist()
     return _unpacked_bytes(array.flatten()) if types.is_nested(array.type) else array.nbytes
 
 
@@ -108,8 +108,8 @@ class ParquetWriter(TableWriter):
         import pyarrow.parquet
 
         names = unique_names(frame, "Parquet")
-        kinds = self.writer.schema.types if self.writer else [None] * len(names)
-        arrays = [_to_arrow(frame.iloc[:, position], kind) for position, kind in enumerate(kinds)]
+        arrow_types = self.writer.schema.types if self.writer else [None] * len(names)
+        arrays = [_to_arrow(frame.iloc[:, position], arrow_type) for position, arrow_type in enumerate(arrow_types)]
         table = pyarrow.Table.from_arrays(arrays, names)
         if self.writer is None:
             self.writer = pyarrow.parquet.ParquetWriter(self.path, table.schema)
@@ -122,27 +122,27 @@ class ParquetWriter(TableWriter):
             self.writer.close()
 
 
-def _to_arrow(column: Any, kind: Any) -> Any:
-    """A column as ``kind``; None: its own type, or for objects their common type, or text if mixed or nested."""
+def _to_arrow(column: Any, arrow_type: Any) -> Any:
+    """A column as ``arrow_type``; None: its own type, or for objects their common type, or text if mixed or nested."""
     import pyarrow
     from pyarrow import types
 
     text, is_object, values = pyarrow.string(), column.dtype == object, column
-    if kind is None and column.dtype == "str":
-        kind = text
+    if arrow_type is None and column.dtype == "str":
+        arrow_type = text
     if is_object:
         values = [as_text(value) if isinstance(value, str) else value for value in values_of(column)]
-        if kind == text:
+        if arrow_type == text:
             values = [None if value is None else as_text(value) for value in values]
     try:
         array = pyarrow.array(values, from_pandas=True)
-        if kind is None:
-            is_open = is_object and (types.is_null(array.type) or types.is_nested(array.type))
-            return _to_arrow(column, text) if is_open else array
-        if types.is_boolean(array.type) != types.is_boolean(kind) and not types.is_null(array.type):
+        if arrow_type is None:
+            needs_text = is_object and (types.is_null(array.type) or types.is_nested(array.type))
+            return _to_arrow(column, text) if needs_text else array
+        if types.is_boolean(array.type) != types.is_boolean(arrow_type) and not types.is_null(array.type):
             raise pyarrow.ArrowInvalid  # a cast would turn true and false into numbers
-        return array.cast(kind)
+        return array.cast(arrow_type)
     except (pyarrow.ArrowException, OverflowError, UnicodeEncodeError) as error:
-        if kind is None:
+        if arrow_type is None:
             return _to_arrow(column, text)
-        raise OutputError(f"column {column.name!r} began as {kind} but not all is; write .jsonl or .csv") from error
+        raise OutputError(f"column {column.name!r} is not all {arrow_type}; write .jsonl or .csv") from error

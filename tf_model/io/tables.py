@@ -72,7 +72,7 @@ def open_table(
 def _reader(path: Path | str, column: str | None, sheet: str | None, sheet_option: str) -> Table:
     name, suffix = str(path), Path(path).suffix.lower()
     if sheet is not None and suffix != ".xlsx":
-        raise UsageError(f"{sheet_option} chooses a sheet of an .xlsx workbook, and {name} is none; leave it out")
+        raise UsageError(f"{sheet_option} chooses a sheet of an .xlsx workbook, and {name} is not one; leave it out")
     if name == STANDARD_INPUT:
         return StandardInput(name)
     path = Path(path)
@@ -86,7 +86,7 @@ def _reader(path: Path | str, column: str | None, sheet: str | None, sheet_optio
         table = Workbook(path, sheet, sheet_option, lambda name: plain_name(name) in names)
     else:
         table = _READERS[suffix](path)
-    table.checked = table.stamp()
+    table.checked_stamp = table.stamp()
     return table
 
 
@@ -105,21 +105,21 @@ def choose_text_column(sample: Any, name: str) -> tuple[int, str]:
     A column with a usual name is chosen, else the one with the longest texts on average. Raises :class:`DataError` if
     no column holds text.
     """
-    columns = [str(each) for each in sample.columns]
+    columns = [str(heading) for heading in sample.columns]
     lengths = {}  # mean length of texts, for columns that may hold text
     for position in range(len(columns)):
         present = sample.iloc[:, position].dropna()
-        of_texts = [len(value) for value in present if isinstance(value, str)]
-        if of_texts or present.empty:
-            lengths[position] = sum(of_texts) / max(len(of_texts), 1)
+        text_lengths = [len(value) for value in present if isinstance(value, str)]
+        if text_lengths or present.empty:
+            lengths[position] = sum(text_lengths) / max(len(text_lengths), 1)
     if not lengths:
         raise DataError(f"{name}: expected a column of texts, but none of {listed(columns)} holds text")
     if len(columns) == 1:
         return 0, "the only column"
     names = {plain_name(columns[position]): position for position in reversed(lengths)}
-    for usual in _USUAL:
-        if usual in names:
-            return names[usual], "by its name"
+    for usual_name in _USUAL:
+        if usual_name in names:
+            return names[usual_name], "by its name"
     longest = max(lengths, key=lengths.__getitem__)
     reason = f"no column has a usual name; its texts are the longest, {lengths[longest]:.0f} characters on average"
     return longest, reason
@@ -128,14 +128,16 @@ def choose_text_column(sample: Any, name: str) -> tuple[int, str]:
 def named_column(table: Table, column: str) -> int:
     """The position of the column that the user named; case and the separator of its words do not matter."""
     columns, name = table.columns, table.name
-    matches = [position for position, each in enumerate(columns) if each == column]
-    matches = matches or [position for position, each in enumerate(columns) if plain_name(each) == plain_name(column)]
+    matches = [position for position, heading in enumerate(columns) if heading == column]
+    matches = matches or [
+        position for position, heading in enumerate(columns) if plain_name(heading) == plain_name(column)
+    ]
     if len(matches) == 1:
         return matches[0]
     if matches:
         raise UsageError(f"{name} has {len(matches)} columns called {column!r}; rename all but one")
-    near = close_names(column, columns, most=3)
-    hint = f"did you mean {listed(near)}? The" if near else "the"
+    similar_names = close_names(column, columns, most=3)
+    hint = f"did you mean {listed(similar_names)}? The" if similar_names else "the"
     raise UsageError(f"{name} has no column {column!r}; {hint} columns are {listed(columns)}")
 
 
@@ -151,15 +153,15 @@ _WRITERS: dict[str, Callable[[Path], TableWriter]] = {
 OUTPUT_SUFFIXES = tuple(_WRITERS)
 
 
-def names_apart(table: Table, ours: Iterable[str]) -> dict[str, str]:
-    """New names for input columns with the same names as ``ours``: ``product`` becomes ``product_input``."""
-    names, taken = {}, {*table.columns, *ours}
-    for name in ours:
+def input_renames(table: Table, reserved: Iterable[str]) -> dict[str, str]:
+    """New names for input columns with the same names as ``reserved``: ``product`` becomes ``product_input``."""
+    names, used_names = {}, {*table.columns, *reserved}
+    for name in reserved:
         if name in table.columns:
             names[name] = f"{name}_input"
-            while names[name] in taken:
+            while names[name] in used_names:
                 names[name] += "_input"
-            taken.add(names[name])
+            used_names.add(names[name])
     return names
 
 
@@ -174,7 +176,9 @@ def check_output(output: Path, overwrite: bool = False, table: Table | None = No
         raise UsageError(f"{output}: {expected}, found {output.suffix or 'no ending'!r}; choose one of these")
     with explain_write_errors(output):
         if table and output.exists() and table.path.exists() and output.samefile(table.path):
-            raise UsageError(f"{output} is the input itself, which is never changed; choose another name for --output")
+            raise UsageError(
+                f"{output} is the input itself, which is never overwritten; choose another name for --output"
+            )
     refuse_to_overwrite(output, overwrite)
     rows = (table.total_rows if table else None) or 0
     if output.suffix.lower() == ".xlsx" and rows >= workbooks.MOST_ROWS:

@@ -30,14 +30,14 @@ class _TextFile(Table):
     def lines(self) -> Iterator[str]:
         """Yield the lines with their endings."""
         with explain_read_errors(self.path), self.path.open("rb") as stream:
-            yield from self.limited(characters.decoded(stream))
+            yield from self.limited_lines(characters.text_stream(stream))
 
-    def limited(self, stream: TextIO) -> Iterator[str]:
+    def limited_lines(self, stream: TextIO) -> Iterator[str]:
         """Yield the lines of ``stream``; :class:`DataError` if a line is too long."""
         for number in count(1):
             line = stream.readline(MOST_CHARACTERS + 1)
             if len(line) > MOST_CHARACTERS:
-                advice = "is it one text a line?"
+                advice = "is there one text per line?"
                 raise DataError(f"{self.name}, line {number}: longer than {MOST_CHARACTERS:,} characters; {advice}")
             if not line:
                 return
@@ -68,7 +68,7 @@ class Lines(_TextFile):
                 raise DataError(f"{self.name}, line {number}: {_NUL}; save it as UTF-8")
             yield number, [line.rstrip("\r\n")]
         if number == 0:
-            raise DataError(explain_empty(self.name, "one text a line"))
+            raise DataError(explain_empty(self.name, "one text per line"))
 
 
 class StandardInput(Lines):
@@ -81,9 +81,9 @@ class StandardInput(Lines):
 
     def lines(self) -> Iterator[str]:
         """Yield the lines with their endings."""
-        stream = characters.decoded(sys.stdin.buffer)
+        stream = characters.text_stream(sys.stdin.buffer)
         try:
-            yield from self.limited(stream)
+            yield from self.limited_lines(stream)
         finally:
             stream.detach()
 
@@ -112,7 +112,7 @@ class Delimited(_TextFile):
         if self.path.suffix.lower() == ".csv":
             first_line = next((line for line in self.lines() if line.strip()), "")
             if re.fullmatch("(?i)sep=.?", first_line.strip()):
-                raise DataError(f"{self.name}: its first line, {first_line.strip()!r}, is for Excel alone; delete it")
+                raise DataError(f"{self.name}: its first line, {first_line.strip()!r}, is only for Excel; delete it")
             self.delimiter = max(",;\t", key=re.sub('"[^"]*("|$)', "", first_line).count)
         _, self.columns = next(self._records(), (0, []))
         if not self.columns:
@@ -170,12 +170,12 @@ class JsonLines(_TextFile):
             try:
                 cells += _count(record)
             except RecursionError:
-                deep = f"lists or objects more than {MOST_NESTED} deep within one another"
-                raise DataError(f"{self.name}, line {line}: {deep}; make the field a text") from None
+                nesting = f"lists or objects nested more than {MOST_NESTED} levels deep"
+                raise DataError(f"{self.name}, line {line}: {nesting}; store the field as text") from None
             self.refuse_beyond_limits(columns=len(fields), cells=cells)
         self.columns = list(fields)
         if not self.columns:
-            raise DataError(explain_empty(self.name, 'one JSON object a line, such as {"text": "..."}'))
+            raise DataError(explain_empty(self.name, 'one JSON object per line, such as {"text": "..."}'))
 
     def rows(self) -> Iterator[tuple[int, Sequence[Any]]]:
         """Yield one row per object."""
@@ -202,8 +202,8 @@ def _count(value: Any, depth: int = 0) -> int:
     """The number of values in a JSON value, including itself; ``RecursionError`` if it is nested too deep to write."""
     if depth > MOST_NESTED:
         raise RecursionError
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return 1 + sum(_count(each, depth + 1) for each in inner)
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + sum(_count(child, depth + 1) for child in children)
 
 
 class _TextWriter(TableWriter):

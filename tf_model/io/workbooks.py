@@ -36,10 +36,10 @@ class Workbook(Table):
     book: Any = None
 
     def __init__(
-        self, path: Path | str, sheet: str | None, sheet_option: str, is_wanted: Callable[[str], bool]
+        self, path: Path | str, sheet: str | None, sheet_option: str, is_text_column: Callable[[str], bool]
     ) -> None:
         super().__init__(path)
-        self.sheet_name, self.sheet_option, self.is_wanted = sheet, sheet_option, is_wanted
+        self.sheet_name, self.sheet_option, self.is_text_column = sheet, sheet_option, is_text_column
 
     def find_columns(self) -> None:
         """Find the sheet and its header."""
@@ -60,7 +60,7 @@ class Workbook(Table):
         width = len(self.columns)
         for number, row in islice(self._filled_rows(), 1, None):
             if len(row) > width:
-                reason = f"a value stands to the right of the last heading, {self.columns[-1]!r}; name its column"
+                reason = f"a value is to the right of the last heading, {self.columns[-1]!r}; name its column"
                 raise DataError(f"{self.name}, sheet {self.sheet.title!r}, row {number}: {reason}")
             yield number, row + [None] * (width - len(row))
 
@@ -75,24 +75,26 @@ class Workbook(Table):
         A first sheet with a single column may be a cover page: then the sheet with the most rows is taken.
         """
         sheets = {sheet.title: sheet for sheet in self.book.worksheets}
-        first = self.sheet = next(iter(sheets.values()))
+        first_sheet = self.sheet = next(iter(sheets.values()))
         if self.sheet_name is not None:
             if self.sheet_name not in sheets:
                 raise UsageError(f"{self.name} has no sheet {self.sheet_name!r}; its sheets are {listed(sheets)}")
             self.sheet = sheets[self.sheet_name]
         elif len(sheets) > 1:
-            which = "the first sheet with a column for texts"
+            description = "the first sheet with a column for texts"
             for self.sheet in sheets.values():
-                if any(map(self.is_wanted, self._header())):
+                if any(map(self.is_text_column, self._header())):
                     break
             else:
-                self.sheet, which = first, "the longest sheet"
+                self.sheet, description = first_sheet, "the longest sheet"
                 if len(self._header()) < 2:
                     self.sheet = max(sheets.values(), key=self._length)
-            if self.sheet is first:
-                which = "the first sheet"
+            if self.sheet is first_sheet:
+                description = "the first sheet"
             name = self.sheet.title
-            self.notes.append(f"reading {which}, {name!r}, of {listed(sheets)}; {self.sheet_option} chooses another")
+            self.notes.append(
+                f"reading {description}, {name!r}, of {listed(sheets)}; {self.sheet_option} chooses another"
+            )
 
     def _length(self, sheet: Any) -> int:
         """The number of non-blank rows of a sheet."""
@@ -112,7 +114,7 @@ class Workbook(Table):
             for number, cells in enumerate(self.sheet.iter_rows(values_only=True), 1):
                 if number > MOST_ROWS:  # openpyxl counts up to any row number that a cell claims
                     raise ValueError
-                row = [_unescaped(value) for value in cells]
+                row = [_unescape(value) for value in cells]
                 while row and row[-1] is None:
                     row.pop()
                 if row:
@@ -146,7 +148,7 @@ class WorkbookWriter(TableWriter):
         self.book = openpyxl.Workbook(write_only=True)
         self.sheet = self.book.create_sheet("Predictions")
         self.sheet.freeze_panes = "A2"
-        self.rows = self.cut = 0
+        self.rows = self.shortened = 0
 
     def write(self, frame: Any) -> None:
         """Append the rows of ``frame``, after a header if it is the first."""
@@ -175,7 +177,7 @@ class WorkbookWriter(TableWriter):
             return value
         units = value.encode("utf-16-le")
         if len(units) > 2 * MOST_CHARACTERS:
-            self.cut += 1
+            self.shortened += 1
             value = units[: 2 * MOST_CHARACTERS].decode("utf-16-le", "ignore")
         cell = WriteOnlyCell(self.sheet, value=_TO_ESCAPE.sub(lambda match: f"_x{ord(match[0]):04X}_", value))
         cell.data_type = "s"
@@ -189,9 +191,9 @@ class WorkbookWriter(TableWriter):
         content = BytesIO()
         self.book.save(content)
         self.path.write_bytes(content.getbuffer())
-        if self.cut:
-            most = f"{MOST_CHARACTERS:,} characters, the most that a cell of a workbook holds"
-            self.notes.append(f"texts cut to {most}: {self.cut}; write a .csv file to keep them whole")
+        if self.shortened:
+            limit = f"{MOST_CHARACTERS:,} characters, the most that a cell of a workbook holds"
+            self.notes.append(f"texts cut to {limit}: {self.shortened}; write a .csv file to keep them whole")
 
     def __exit__(self, *_: object) -> None:
         """Close the sheet and its temporary file."""
@@ -202,7 +204,7 @@ class WorkbookWriter(TableWriter):
 def explain_too_many(how_many: str) -> str:
     """The message for too many rows for a sheet."""
     return (
-        f"a sheet of a workbook holds {MOST_ROWS - 1:,} rows below its header, and {how_many}; write .csv or .parquet"
+        f"a sheet of a workbook holds {MOST_ROWS - 1:,} rows below its header, but {how_many}; write .csv or .parquet"
     )
 
 
@@ -218,6 +220,6 @@ def _exact(value: Any) -> Any:
     return value if value is None or isinstance(value, timedelta) else as_text(value)
 
 
-def _unescaped(value: Any) -> Any:
+def _unescape(value: Any) -> Any:
     """The value of a cell, with escaped characters restored."""
     return well_formed(_ESCAPED.sub(lambda match: chr(int(match[1], 16)), value)) if isinstance(value, str) else value
