@@ -24,7 +24,7 @@ from tf_model.evaluation.comparison import compare_right
 from tf_model.evaluation.joint_metrics import COVERAGE, by_task
 from tf_model.evaluation.metrics import evaluate_probabilities
 from tf_model.io.files import whole_file
-from tf_model.modeling.joint_label import confidence_and_right
+from tf_model.modeling.joint_label import confidence_and_correctness
 from tf_model.training.cross_validation import FOLD_SEED, FOLDS
 
 REPORT, GROUPED = "report", "grouped"
@@ -208,7 +208,7 @@ def correct_by_question(problem: Problem, predicted: Mapping[str, np.ndarray]) -
     if problem.name == tasks.ANSWER:
         rows, _ = by_question[tasks.EMOTION.name]
         scores = [np.eye(len(task.labels))[predicted[task.name][rows]] for task in problem.rows.tasks]
-        _, correct = confidence_and_right(problem.rows.label_ids[rows], scores, tasks.EMOTION.neutral)
+        _, correct = confidence_and_correctness(problem.rows.label_ids[rows], scores, tasks.EMOTION.neutral)
         by_question[tasks.ANSWER] = rows, correct
     return by_question
 

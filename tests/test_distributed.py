@@ -88,7 +88,7 @@ def test_every_row_is_in_one_share_and_the_shares_are_alike_in_size(replicas):
     whole = [labels.numpy()[:, 0].tolist() for _, labels in training_batches(token_ids, label_ids, **options)]
     found = [[] for _ in whole]
     for place in range(replicas):
-        own = training_batches(token_ids, label_ids, **options, replicas=replicas, own=range(place, place + 1))
+        own = training_batches(token_ids, label_ids, **options, replicas=replicas, own_shares=range(place, place + 1))
         shares = list(own)
         assert len(shares) == len(whole)
         for batch, (inputs, labels), seen in zip(whole, shares, found, strict=True):

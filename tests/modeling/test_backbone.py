@@ -152,7 +152,7 @@ def test_inputs_longer_than_the_backbone_has_positions_for_are_refused(folder):
     change_settings(folder, max_position_embeddings=20)
     found = backbone.find(str(folder))
     found.check_length(20)
-    with pytest.raises(UsageError, match="reads at most 20 tokens, and inputs may have 21; give no more than it reads"):
+    with pytest.raises(UsageError, match="reads at most 20 tokens, but inputs may have 21; lower --max-tokens"):
         found.check_length(21)
 
 
@@ -223,7 +223,7 @@ def test_settings_in_another_format_are_refused(folder, file, content):
         (lambda tokens: tokens[1:], "lacks [PAD]"),
         (lambda tokens: [token for token in tokens if token not in ("[CLS]", "[UNK]")], "lacks [UNK], [CLS]"),
         (lambda tokens: [*tokens[1:], "[PAD]"], "does not begin with [PAD]"),
-        (lambda tokens: [*tokens, "more"], "has {more} tokens, its config.json only {size}"),
+        (lambda tokens: [*tokens, "more"], "has {more} tokens, but its config.json only {size}"),
         (lambda tokens: [], "lacks [PAD], [UNK], [CLS], [SEP]"),
     ],
 )
@@ -247,7 +247,7 @@ def test_a_token_may_be_a_character_that_separates_lines(folder, vocabulary):
 
 @pytest.mark.parametrize("name", ["~nobody-of-this-name/bert", "x" * 5000], ids=["home", "long"])
 def test_what_cannot_be_a_path_is_refused(name):
-    assert "is no name of a folder" in refusal(name)
+    assert "is not a folder name" in refusal(name)
 
 
 def test_a_file_instead_of_a_folder_is_refused(tiny_bert):

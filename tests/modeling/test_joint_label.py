@@ -16,7 +16,7 @@ from tf_model.modeling.joint_label import (
     answer_text,
     best_two,
     candidates,
-    confidence_and_right,
+    confidence_and_correctness,
     confidence_of,
     joint_outputs,
     tensorflow_functions,
@@ -65,7 +65,7 @@ def test_an_unknown_product_is_neither_wrong_nor_none():
     products = np.array([[0.9, 0.1]] * 5)
     emotions = np.eye(3)[[POSITIVE, POSITIVE, POSITIVE, NONE, NONE]]
     true = np.array([[0, POSITIVE], [1, POSITIVE], [-1, POSITIVE], [-1, NONE], [0, POSITIVE]])
-    confidence, right = confidence_and_right(true, [products, emotions], NONE)
+    confidence, right = confidence_and_correctness(true, [products, emotions], NONE)
     assert right.tolist() == [True, False, True, True, False]
     assert confidence == pytest.approx([0.9, 0.9, 0.9, 1, 1])
 
@@ -82,7 +82,7 @@ def test_no_emotion_may_be_any_class_or_none(neutral):
         is_none = number == neutral
         assert guesses[found["best"][0]] == (emotion if is_none else f"{emotion} → iPad")
         assert float(found["confidence"][0]) == pytest.approx(0.6 if is_none else 0.54)
-        right = confidence_and_right(np.array([[0, number]]), probabilities, neutral)
+        right = confidence_and_correctness(np.array([[0, number]]), probabilities, neutral)
         assert right[1].tolist() == [is_none], "the product is wrong, and counts where there is an emotion"
     assert len(guesses) == (6 if neutral is None else 5)
     rows = answer_metrics(np.array([0, 1, 2]), np.ones(3), np.ones(3, bool), 0.5, neutral)["emotion_rows"]
@@ -102,7 +102,7 @@ def test_of_a_target_the_emotion_is_the_answer_and_its_probability_the_confidenc
     assert texts["answer_confidence"] == pytest.approx([0.5, 0.7, 0.5])
     sure = joint_outputs({"target_probabilities": probabilities}, chosen, threshold=0.6)
     assert sure["answer"].tolist() == [NOT_SURE, "b", NOT_SURE]
-    confidence, right = confidence_and_right(np.array([[0], [1], [0]]), [probabilities], target.neutral)
+    confidence, right = confidence_and_correctness(np.array([[0], [1], [0]]), [probabilities], target.neutral)
     assert right.tolist() == [True, True, False]
     assert confidence == pytest.approx([0.5, 0.7, 0.5])
 

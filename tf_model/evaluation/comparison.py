@@ -17,7 +17,7 @@ from tf_model.evaluation.joint_metrics import by_task
 from tf_model.evaluation.metrics import evaluate_probabilities, mean_interval, table_of_numbers, wilson_interval
 from tf_model.inference.predictor import Predictor
 from tf_model.model_dir import PRODUCTS, read_validation_rows
-from tf_model.modeling.joint_label import confidence_and_right
+from tf_model.modeling.joint_label import confidence_and_correctness
 
 BETTER, WORSE, NO_DIFFERENCE = "better", "worse", "no clear difference"
 SIGNIFICANCE = 0.05
@@ -94,7 +94,7 @@ def compare_models(old: Predictor, new: Predictor, dataset: data.Dataset) -> dic
         metrics, correct = {}, []
         for model, each in zip(("old", "new"), scores, strict=True):  # best guesses: "Not sure" gives no advantage
             probabilities = [each[task.name][known] for task in chosen]
-            is_right = confidence_and_right(rows.label_ids[known], probabilities, chosen[1].neutral)[1]
+            is_right = confidence_and_correctness(rows.label_ids[known], probabilities, chosen[1].neutral)[1]
             interval = list(wilson_interval(int(is_right.sum()), len(is_right)))
             metrics[model] = {"accuracy": float(is_right.mean()), "accuracy_interval": interval}
             correct.append(is_right)

@@ -10,7 +10,7 @@ from tf_model import config, data, paths, tasks
 from tf_model.errors import DataError
 from tf_model.evaluation.metrics import REPORT, wilson_interval
 from tf_model.model_dir import ModelReport, Predictions
-from tf_model.modeling.joint_label import confidence_and_right
+from tf_model.modeling.joint_label import confidence_and_correctness
 
 REPORT_VALIDATION_ROWS = 659  # 20% of the 3,291 tweets with a product, rounded up
 
@@ -68,7 +68,7 @@ def joint_correctness(model: ModelReport) -> tuple[np.ndarray, np.ndarray] | Non
     product = model.predictions["product"].take(model.predictions["emotion"].label_ids != tasks.NO_LABEL)
     neutral = model.tasks[1].neutral
     ids = np.stack([product.label_ids, emotion.label_ids], axis=1)
-    return confidence_and_right(ids, [product.probabilities, emotion.probabilities], neutral)
+    return confidence_and_correctness(ids, [product.probabilities, emotion.probabilities], neutral)
 
 
 def hardest_mistakes(predictions: Predictions, most: int = 50) -> pd.DataFrame:

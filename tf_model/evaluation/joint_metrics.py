@@ -30,7 +30,7 @@ from tf_model.evaluation.metrics import (
     print_metrics,
     wilson_interval,
 )
-from tf_model.modeling.joint_label import answer_outputs, confidence_and_right
+from tf_model.modeling.joint_label import answer_outputs, confidence_and_correctness
 from tf_model.tasks import ANSWER_TASKS, EMOTION, PRODUCT, Task
 
 Tasks = Sequence[Task]
@@ -281,5 +281,5 @@ def _joint(
     """For the rows with an emotion label: true emotion, confidence of the best answer, and whether it is correct."""
     known = label_ids[:, -1] >= 0
     scores = [values[known] for values in by_task(probabilities, chosen).values()]
-    confidence, correct = confidence_and_right(label_ids[known], scores, chosen[-1].neutral)
+    confidence, correct = confidence_and_correctness(label_ids[known], scores, chosen[-1].neutral)
     return label_ids[known, -1], confidence, correct

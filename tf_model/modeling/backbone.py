@@ -61,8 +61,8 @@ class Backbone:
         """Raise :class:`UsageError` if the backbone cannot read so many tokens; a GPU would raise no error."""
         if tokens > self.max_tokens:
             raise UsageError(
-                f"the backbone {self.name} reads at most {self.max_tokens} tokens, and inputs may have {tokens}; "
-                "give no more than it reads with --max-tokens, or choose another backbone"
+                f"the backbone {self.name} reads at most {self.max_tokens} tokens, but inputs may have {tokens}; "
+                "lower --max-tokens, or choose another backbone"
             )
 
 
@@ -73,17 +73,17 @@ def find(name: str) -> Backbone:
     """
     if name == PACKAGED_BACKBONE:
         source, folder = f"{PACKAGE} (sentence-transformers/all-MiniLM-L6-v2)", _package(PACKAGE.replace("-", "_"))
-        return _checked(_read(name, folder / "model", source), PACKAGED_SHA256, "delete .venv and run `make install`")
+        return _verify(_read(name, folder / "model", source), PACKAGED_SHA256, "delete .venv and run `make install`")
     if name == MPNET:
         source, folder = f"{_MPNET_PACKAGES} (sentence-transformers/all-mpnet-base-v2)", Path(_joined_mpnet().name)
-        return _checked(_read(name, folder / "all-mpnet-base-v2", source), MPNET_SHA256, "run `make install-teacher`")
+        return _verify(_read(name, folder / "all-mpnet-base-v2", source), MPNET_SHA256, "run `make install-teacher`")
     try:
         folder = Path(name).expanduser()
         if folder.is_dir():
             return _read(name, folder, "local folder")
         exists = folder.exists()
     except (OSError, RuntimeError, ValueError) as error:
-        raise ModelError(f"the backbone {name!r} is no name of a folder ({error}); give minilm or a folder") from error
+        raise ModelError(f"the backbone {name!r} is not a folder name ({error}); give minilm or a folder") from error
     if exists or name.startswith((".", "/", "~")) or name.count("/") > 1:
         reason = "is a file" if exists else "does not exist"
         raise ModelError(f"the backbone folder {name} {reason}; give a folder that holds {', '.join(FILES)}")
@@ -99,12 +99,12 @@ def _package(name: str, target: str = "install") -> Path:
     return Path(spec.origin).parent
 
 
-def _checked(backbone: Backbone, released: Mapping[str, str], remedy: str) -> Backbone:
+def _verify(backbone: Backbone, expected: Mapping[str, str], remedy: str) -> Backbone:
     """Return the backbone; raises :class:`ModelError` unless its files have the sha256 of the release."""
     for file, sha256 in {"model.safetensors": backbone.sha256, "vocab.txt": sha256_of(backbone.vocabulary)}.items():
-        if sha256 != released[file]:
+        if sha256 != expected[file]:
             raise ModelError(
-                f"{backbone.folder / file} has sha256 {sha256}, not {released[file]}: it is damaged or has been "
+                f"{backbone.folder / file} has sha256 {sha256}, not {expected[file]}: it is damaged or has been "
                 f"changed; install the package again: {remedy}"
             )
     return backbone
@@ -116,16 +116,16 @@ def _joined_mpnet() -> tempfile.TemporaryDirectory:
     parts = [_package(name, "install-teacher") for name in MPNET_PARTS]
     folder = tempfile.TemporaryDirectory(prefix="mpnet-")
     try:
-        with tempfile.TemporaryFile() as whole:
+        with tempfile.TemporaryFile() as archive:
             for number, part in enumerate(parts, start=1):
                 with (part / "input" / f"all-mpnet-base-v2.zip.00{number}").open("rb") as file:
-                    shutil.copyfileobj(file, whole)
-            with zipfile.ZipFile(whole) as files:
-                files.extractall(folder.name, [f"all-mpnet-base-v2/{file}" for file in (*FILES, TOKENIZER)])
+                    shutil.copyfileobj(file, archive)
+            with zipfile.ZipFile(archive) as zip_file:
+                zip_file.extractall(folder.name, [f"all-mpnet-base-v2/{file}" for file in (*FILES, TOKENIZER)])
     except (OSError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ModelError(
             f"the packages {_MPNET_PACKAGES} cannot be joined ({first_line(error)}): a part is "
-            "missing or has been changed, or there is no room; run `make install-teacher`"
+            "missing or has been changed, or the disk is full; run `make install-teacher`"
         ) from error
     return folder
 
@@ -153,12 +153,12 @@ def _read(name: str, folder: Path, source: str) -> Backbone:
 
     missing = [file for file in FILES if not (folder / file).is_file()]
     if missing:
-        pickled = " (weights in pickle or HDF5 files are not read)" if "model.safetensors" in missing else ""
+        note = " (weights in pickle or HDF5 files are not read)" if "model.safetensors" in missing else ""
         raise ModelError(
-            f"the backbone {name} has no {', '.join(missing)} in {folder}{pickled}; download the folder again or "
+            f"the backbone {name} has no {', '.join(missing)} in {folder}{note}; download the folder again or "
             "choose another backbone"
         )
-    with _explained(name, "config.json"):
+    with _explain_errors(name, "config.json"):
         config = _read_json(folder / "config.json")
         model_type, size = config.get("model_type"), config.get("vocab_size")
         max_tokens = int(config.get("max_position_embeddings", BERT_MAX_TOKENS))
@@ -168,21 +168,21 @@ def _read(name: str, folder: Path, source: str) -> Backbone:
             f"the backbone {name} is a {model_type!r} model, not a BERT or MPNet; "
             'choose one whose config.json says "model_type": "bert"'
         )
-    with _explained(name, "vocab.txt"):
+    with _explain_errors(name, "vocab.txt"):
         tokens = read_vocabulary(folder / "vocab.txt")
-    absent = [token for token in (PAD, UNKNOWN, CLS, SEP) if token not in tokens]
-    if absent or (tokens[0] != PAD and not is_mpnet):
-        problem = f"lacks {', '.join(absent)}" if absent else "does not begin with [PAD]"
-        raise ModelError(f"vocab.txt of the backbone {name} {problem}; give the vocabulary of a BERT, one token a line")
+    missing_tokens = [token for token in (PAD, UNKNOWN, CLS, SEP) if token not in tokens]
+    if missing_tokens or (tokens[0] != PAD and not is_mpnet):
+        problem = f"lacks {', '.join(missing_tokens)}" if missing_tokens else "does not begin with [PAD]"
+        raise ModelError(f"vocab.txt of the backbone {name} {problem}; give a BERT vocabulary, one token per line")
     if size is not None and len(tokens) > size:
         raise ModelError(
-            f"vocab.txt of the backbone {name} has {len(tokens)} tokens, its config.json only {size}; "
+            f"vocab.txt of the backbone {name} has {len(tokens)} tokens, but its config.json only {size}; "
             "the files belong to different models: download the folder again"
         )
     # The header holds the offset of every tensor: a half-downloaded file fails here, at once.
-    with _explained(name, "model.safetensors"), safe_open(folder / "model.safetensors", framework="numpy"):
+    with _explain_errors(name, "model.safetensors"), safe_open(folder / "model.safetensors", framework="numpy"):
         pass
-    with _explained(name, TOKENIZER):
+    with _explain_errors(name, TOKENIZER):
         lower_case = bool(_read_json(folder / TOKENIZER).get("do_lower_case", True))
     max_tokens -= 2 * is_mpnet  # MPNet's positions start at 2
     sha256 = sha256_of(folder / "model.safetensors")
@@ -194,7 +194,7 @@ def _read_json(path: Path) -> Any:
 
 
 @contextmanager
-def _explained(name: str, file: str) -> Iterator[None]:
+def _explain_errors(name: str, file: str) -> Iterator[None]:
     """Raise :class:`ModelError` in one line if ``file`` of the backbone ``name`` cannot be read."""
     from safetensors import SafetensorError
 

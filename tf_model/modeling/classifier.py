@@ -40,7 +40,7 @@ def build(backbone: Backbone, classes: Sequence[int], pooling: str = "cls") -> T
     try:
         # Local safetensors only: nothing is fetched, nothing is unpickled. A classification layer of an earlier
         # fine-tuning may have another size and is replaced; anything else that does not fit is refused below.
-        model, loaded = architecture.from_pretrained(
+        model, info = architecture.from_pretrained(
             backbone.folder,
             num_labels=sum(classes),
             use_safetensors=True,
@@ -50,17 +50,17 @@ def build(backbone: Backbone, classes: Sequence[int], pooling: str = "cls") -> T
         )
     except (OSError, ValueError, TypeError) as error:
         raise ModelError(f"the backbone {backbone.name} cannot be loaded as a BERT: {first_line(error)}") from error
-    names = [*loaded["missing_keys"], *(key[0] if isinstance(key, tuple) else key for key in loaded["mismatched_keys"])]
+    names = [*info["missing_keys"], *(key[0] if isinstance(key, tuple) else key for key in info["mismatched_keys"])]
     # A pretrained BERT may lack the classifier and the pooler: they are new, random and trained from scratch.
-    absent = [name for name in names if "classifier" not in name and "pooler" not in name]
-    if absent:
+    missing = [name for name in names if "classifier" not in name and "pooler" not in name]
+    if missing:
         raise ModelError(
-            f"the weights of {backbone.name} do not fit its config.json: {len(absent)} of its layers' weights are "
-            f"missing or of another size, such as {absent[0]}; download the folder again or choose another backbone"
+            f"the weights of {backbone.name} do not fit its config.json: {len(missing)} of its layers' weights are "
+            f"missing or of another size, such as {missing[0]}; download the folder again or choose another backbone"
         )
     # In mixed precision the logits and the loss stay in float32, as TensorFlow's guide recommends for the last layer.
-    last = getattr(model.classifier, "out_proj", model.classifier)  # MPNet's head has two layers
-    last._set_dtype_policy(tf_keras.mixed_precision.Policy("float32"))
+    last_layer = getattr(model.classifier, "out_proj", model.classifier)  # MPNet's head has two layers
+    last_layer._set_dtype_policy(tf_keras.mixed_precision.Policy("float32"))
     model.config.task_classes = list(classes)  # in the configuration, which copies of the model share
     return model
 
@@ -125,8 +125,8 @@ def _loss_of_tasks(classes: Sequence[int], smoothing: float = 0.0) -> Any:
         total = 0.0
         label_ids = tf.reshape(label_ids, [-1, len(classes)])
         for task, scores in enumerate(tf.split(logits, classes, axis=-1)):
-            labelled = tf.where(label_ids[:, task] >= 0)[:, 0]
-            losses = losses_of(tf.gather(label_ids[:, task], labelled), tf.gather(scores, labelled))
+            positions = tf.where(label_ids[:, task] >= 0)[:, 0]
+            losses = losses_of(tf.gather(label_ids[:, task], positions), tf.gather(scores, positions))
             total += _mean_of_devices(losses, tf.cast(tf.size(losses), tf.float32))
         return total
 
@@ -140,10 +140,10 @@ def _loss_of_targets(classes: Sequence[int]) -> Any:
     def cross_entropy(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         total = 0.0
         targets = tf.maximum(targets, 0.0)  # -1 in the padding rows of a device's share
-        for wanted, scores in zip(tf.split(targets, classes, -1), tf.split(logits, classes, -1), strict=True):
-            losses = -tf.reduce_sum(wanted * tf.nn.log_softmax(scores), axis=-1)  # (B)
-            labelled = tf.reduce_sum(tf.cast(tf.reduce_sum(wanted, axis=-1) > 0, tf.float32))
-            total += _mean_of_devices(losses, labelled)
+        for task_targets, scores in zip(tf.split(targets, classes, -1), tf.split(logits, classes, -1), strict=True):
+            losses = -tf.reduce_sum(task_targets * tf.nn.log_softmax(scores), axis=-1)  # (B)
+            label_count = tf.reduce_sum(tf.cast(tf.reduce_sum(task_targets, axis=-1) > 0, tf.float32))
+            total += _mean_of_devices(losses, label_count)
         return total
 
     return cross_entropy
@@ -166,13 +166,13 @@ def _accuracy_of_tasks(classes: Sequence[int], soft: bool = False) -> Any:
 
     class Accuracy(tf_keras.metrics.Mean):
         def update_state(self, label_ids, logits, sample_weight=None):
-            guesses = [tf.argmax(scores, axis=-1) for scores in tf.split(logits, classes, axis=-1)]
+            predictions = [tf.argmax(scores, axis=-1) for scores in tf.split(logits, classes, axis=-1)]
             if soft:  # the most probable class of each task
                 parts = tf.split(label_ids, classes, axis=-1)
                 ids = [tf.where(tf.reduce_max(each, axis=-1) > 0, tf.argmax(each, axis=-1), -1) for each in parts]
                 label_ids = tf.stack(ids, axis=1)
             label_ids = tf.reshape(tf.cast(label_ids, tf.int64), [-1, len(classes)])
-            correct = tf.cast(tf.stack(guesses, axis=1) == label_ids, tf.float32)
+            correct = tf.cast(tf.stack(predictions, axis=1) == label_ids, tf.float32)
             return super().update_state(correct, sample_weight=tf.cast(label_ids >= 0, tf.float32))
 
     return Accuracy("accuracy")

@@ -29,17 +29,17 @@ def answer_text(emotion: str, product: str | None) -> str:
     return emotion if emotion == tasks.NO_EMOTION or product is None else f"{emotion}{ARROW}{product}"
 
 
-def candidates(chosen: Sequence[tasks.Task]) -> list[str]:
+def candidates(model_tasks: Sequence[tasks.Task]) -> list[str]:
     """All answers but "Not sure" of a model of product and emotion, or of target alone.
 
     First no emotion, if there is such a class, then each other emotion: towards each product, or without one.
     """
-    *product, emotion = chosen
-    none = [] if emotion.neutral is None else [emotion.no_emotion]
-    non_neutral = [label for label in emotion.labels if label not in none]
+    *product, emotion = model_tasks
+    neutral = [] if emotion.neutral is None else [emotion.no_emotion]
+    non_neutral = [label for label in emotion.labels if label not in neutral]
     if not product:
-        return [*none, *non_neutral]
-    return [*none, *(f"{label}{ARROW}{towards}" for label in non_neutral for towards in product[0].labels)]
+        return [*neutral, *non_neutral]
+    return [*neutral, *(f"{label}{ARROW}{name}" for label in non_neutral for name in product[0].labels)]
 
 
 def confidence_of(
@@ -78,7 +78,7 @@ def best_two(probabilities: Sequence[Any], neutral: int | None, xp: Any = np) ->
     }
 
 
-def confidence_and_right(
+def confidence_and_correctness(
     label_ids: np.ndarray, probabilities: Sequence[np.ndarray], neutral: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The confidence of each best answer, float [N], and whether it is exactly correct, bool [N].
@@ -87,35 +87,35 @@ def confidence_and_right(
     or for targets. For a neutral text, no emotion is correct; for any other text, its emotion and, if it has a product
     label (its id is not -1), its product.
     """
-    two = best_two([np.asarray(values, np.float32) for values in probabilities], neutral)
+    best_pair = best_two([np.asarray(values, np.float32) for values in probabilities], neutral)
     *product, emotion = (values.argmax(axis=1) for values in probabilities)
     correct = emotion == label_ids[:, -1]
     if product:
         product_matches = (label_ids[:, 0] == tasks.NO_LABEL) | (product[0] == label_ids[:, 0])
         correct &= (label_ids[:, -1] == neutral) | product_matches
-    return two["confidence"], correct
+    return best_pair["confidence"], correct
 
 
 def joint_outputs(
-    outputs: Mapping[str, Any], chosen: Sequence[tasks.Task], threshold: float, xp: Any = np
+    outputs: Mapping[str, Any], model_tasks: Sequence[tasks.Task], threshold: float, xp: Any = np
 ) -> dict[str, Any]:
     """``answer``, ``best_guess``, ``second_guess``, string [N], and ``answer_confidence``, float32 [N], of each text.
 
     ``outputs`` holds ``<task>_probabilities``, float32 [N, classes], of the tasks of :func:`candidates`.
     """
-    guesses = np.array(candidates(chosen), object)
-    two = best_two([outputs[f"{task.name}_probabilities"] for task in chosen], chosen[-1].neutral, xp)
-    best = xp.take(guesses, two["best"])
+    answers = np.array(candidates(model_tasks), object)
+    best_pair = best_two([outputs[f"{task.name}_probabilities"] for task in model_tasks], model_tasks[-1].neutral, xp)
+    best = xp.take(answers, best_pair["best"])
     return {
-        "answer": xp.where(two["confidence"] >= threshold, best, NOT_SURE),
-        "answer_confidence": two["confidence"],
+        "answer": xp.where(best_pair["confidence"] >= threshold, best, NOT_SURE),
+        "answer_confidence": best_pair["confidence"],
         "best_guess": best,
-        "second_guess": xp.take(guesses, two["second"]),
+        "second_guess": xp.take(answers, best_pair["second"]),
     }
 
 
 def answer_outputs(
-    probabilities: Sequence[Any], chosen: Sequence[tasks.Task], threshold: float | None, xp: Any = np
+    probabilities: Sequence[Any], model_tasks: Sequence[tasks.Task], threshold: float | None, xp: Any = np
 ) -> dict[str, Any]:
     """The outputs of a model, from its calibrated probabilities, float32 [N, classes] of each task.
 
@@ -123,13 +123,13 @@ def answer_outputs(
     :func:`joint_outputs`.
     """
     outputs = {}
-    for task, values in zip(chosen, probabilities, strict=True):
+    for task, values in zip(model_tasks, probabilities, strict=True):
         outputs |= {
             task.name: xp.take(np.array(task.labels, object), xp.argmax(values, axis=-1)),
             f"{task.name}_confidence": xp.max(values, axis=-1),
             f"{task.name}_probabilities": values,
         }
-    return outputs if threshold is None else outputs | joint_outputs(outputs, chosen, threshold, xp)
+    return outputs if threshold is None else outputs | joint_outputs(outputs, model_tasks, threshold, xp)
 
 
 def tensorflow_functions() -> Any:

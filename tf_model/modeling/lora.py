@@ -47,7 +47,7 @@ def attach(model: Any, rank: int) -> None:
     _set_trainable(model, False)
     model.adapters = [Adapter(dense, rank) for dense in _projections(model)]  # saved in checkpoints with the model
     for dense, adapter in zip(_projections(model), model.adapters, strict=True):
-        dense.call = _adapted(dense.call, adapter)
+        dense.call = _with_adapter(dense.call, adapter)
 
 
 def merge(model: Any) -> None:
@@ -59,7 +59,7 @@ def merge(model: Any) -> None:
     _set_trainable(model, True)
 
 
-def _adapted(call: Callable[[tf.Tensor], tf.Tensor], adapter: Adapter) -> Callable[[tf.Tensor], tf.Tensor]:
+def _with_adapter(call: Callable[[tf.Tensor], tf.Tensor], adapter: Adapter) -> Callable[[tf.Tensor], tf.Tensor]:
     return lambda inputs: call(inputs) + adapter(inputs)
 
 

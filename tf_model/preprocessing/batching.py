@@ -37,7 +37,7 @@ def training_batches(
     first_epoch: int,
     epochs: int,
     replicas: int = 1,
-    own: range = range(1),
+    own_shares: range = range(1),
 ) -> tf.data.Dataset:
     """The batches of the epochs ``first_epoch`` (from 0) to ``epochs`` (exclusive), in order.
 
@@ -47,7 +47,7 @@ def training_batches(
 
     A batch is ``({"input_ids": int32 [B, L], "attention_mask": int32 [B, L]}, label ids int32 [B, tasks])``. If
     ``label_ids`` are float32, they are soft targets, and so is the batch: float32 [B, classes of all tasks]. If several
-    ``replicas`` share each batch, only the shares ``own`` are returned, one after the other, of ``ceil(B / replicas)``
+    ``replicas`` share each batch, only the ``own_shares`` are returned, one after the other, of ``ceil(B / replicas)``
     rows each; padding rows have the label -1.
     """
     rows = len(label_ids)
@@ -67,9 +67,9 @@ def training_batches(
 
     def shares(positions: tf.Tensor) -> tf.data.Dataset:
         # Every ``replicas``-th position, so that each share has long and short texts; -1 is padding.
-        missing = tf.math.floormod(-tf.size(positions), replicas)
-        dealt = tf.reshape(tf.pad(positions, [[0, missing]], constant_values=-1), [-1, replicas])
-        return tf.data.Dataset.from_tensor_slices(tf.transpose(dealt)[own.start : own.stop])
+        padding = tf.math.floormod(-tf.size(positions), replicas)
+        columns = tf.reshape(tf.pad(positions, [[0, padding]], constant_values=-1), [-1, replicas])
+        return tf.data.Dataset.from_tensor_slices(tf.transpose(columns)[own_shares.start : own_shares.stop])
 
     def share(positions: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         inputs, labels = batch(tf.maximum(positions, 0))

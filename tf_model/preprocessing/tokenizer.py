@@ -67,18 +67,18 @@ class TextEncoder(tf.Module):
         ids = self._tokenizer(words)  # (words, (tokens))
         positions = self._positions(tf.RaggedTensor.from_tensor(ids.flat_values[tf.newaxis]))[0]
         word_of_token = tf.cast(tf.gather(ids.value_rowids(), positions), tf.int32)
-        read, word_of_token = tf.unique(word_of_token)
+        word_indices, word_of_token = tf.unique(word_of_token)
         ids = tf.cast(tf.gather(ids.flat_values, positions), tf.int32)
         token_ids = tf.concat([[self._cls], ids, [self._sep]], axis=0)
-        return tf.gather(words, read), token_ids, tf.concat([[-1], word_of_token, [-1]], axis=0)
+        return tf.gather(words, word_indices), token_ids, tf.concat([[-1], word_of_token, [-1]], axis=0)
 
     def _positions(self, ids: tf.RaggedTensor) -> tf.RaggedTensor:
         """Positions of the tokens that are read, int64 [N, (tokens)]: the first, or those around a distant mention."""
-        lengths, most = ids.row_lengths(), self.max_tokens - 2
+        lengths, limit = ids.row_lengths(), self.max_tokens - 2
         is_mention = tf.cast(ids == self._tokenizer.mask_token_id, tf.int64)
         mentions = tf.reduce_max(tf.ragged.range(lengths) * is_mention, axis=1)
-        first = tf.clip_by_value(mentions - most // 2, 0, tf.maximum(lengths - most, 0))
-        return tf.ragged.range(first, tf.minimum(first + most, lengths))
+        start = tf.clip_by_value(mentions - limit // 2, 0, tf.maximum(lengths - limit, 0))
+        return tf.ragged.range(start, tf.minimum(start + limit, lengths))
 
     def __call__(self, texts: tf.Tensor) -> dict[str, tf.Tensor]:
         """Model inputs for raw ``texts`` (string [N]): see :func:`pad`."""

@@ -215,7 +215,7 @@ def _shared(batches: Callable[..., tf.data.Dataset], strategy: Any) -> Any:
     def own(context: Any) -> tf.data.Dataset:
         here = context.num_replicas_in_sync // context.num_input_pipelines
         first = context.input_pipeline_id * here
-        return batches(replicas=context.num_replicas_in_sync, own=range(first, first + here))
+        return batches(replicas=context.num_replicas_in_sync, own_shares=range(first, first + here))
 
     return strategy.distribute_datasets_from_function(own)
 
