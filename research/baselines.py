@@ -18,7 +18,7 @@ from research.study import GROUPED, PROBLEMS, PROTOCOLS, REPORT, Problem, make_p
 from tf_model import cli, data, paths, tasks
 from tf_model.data import splits
 from tf_model.errors import UsageError
-from tf_model.evaluation.comparison import compare_right
+from tf_model.evaluation.comparison import paired_test
 from tf_model.evaluation.joint_metrics import answer_metrics
 from tf_model.evaluation.metrics import mean_interval, summarize
 from tf_model.training.cross_validation import FOLD_SEED, FOLDS
@@ -121,7 +121,7 @@ def duplicate_gain(problem: Problem, grouped: str, report: str) -> dict[str, Any
     packed by :func:`research.runs.pack`.
     """
     rows = np.sort(problem.folds[REPORT][0].validation)
-    return compare_right(unpack(grouped, len(problem.rows))[rows], unpack(report, len(rows)), problem.groups[rows])
+    return paired_test(unpack(grouped, len(problem.rows))[rows], unpack(report, len(rows)), problem.groups[rows])
 
 
 def _metrics(

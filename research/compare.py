@@ -20,7 +20,7 @@ from research.runs import UNCHANGED, load, load_to_extend, record, still_valid
 from research.study import GROUPED, REPORT, Correct, Problem, make_problem
 from tf_model import cli, config, data, paths, tasks
 from tf_model.errors import DataError, UsageError
-from tf_model.evaluation.comparison import compare_right
+from tf_model.evaluation.comparison import paired_test
 from tf_model.model_dir import RECIPE, read_json, read_report
 from tf_model.training.cross_validation import read_fold
 
@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def compare_all(problem: Problem, ours: Mapping[str, Correct], theirs: Correct, title: str) -> dict[str, Any]:
-    """Test our accuracy less a baseline's with ``compare_right``, by question and by seed; each test is printed.
+    """Test our accuracy less a baseline's with ``paired_test``, by question and by seed; each test is printed.
 
     Only questions that the baseline predicts are compared. DataError if the two sides predicted other rows.
     """
@@ -70,8 +70,8 @@ def compare_all(problem: Problem, ours: Mapping[str, Correct], theirs: Correct, 
         for key, our_correct in ours.items():
             rows, correct = our_correct[question]
             if not np.array_equal(rows, their_rows):
-                raise DataError("the baseline and our model predicted different rows; run both on all folds")
-            tests[question][key] = test = compare_right(their_correct, correct, problem.groups[rows])
+                raise DataError("expected predictions of the same rows from both sides; run both on all folds")
+            tests[question][key] = test = paired_test(their_correct, correct, problem.groups[rows])
             shown = f"{study.with_interval(test)}, p {test['p_value']:.2g}"
             print(f"{question}, seed {key}, less {title}: {shown}")
     return tests

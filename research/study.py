@@ -20,7 +20,7 @@ from tf_model import cli, data, paths, tasks
 from tf_model.data import splits
 from tf_model.device import versions
 from tf_model.evaluation.calibration import accuracy_at_coverage
-from tf_model.evaluation.comparison import compare_right
+from tf_model.evaluation.comparison import paired_test
 from tf_model.evaluation.joint_metrics import COVERAGE, by_task
 from tf_model.evaluation.metrics import evaluate_probabilities
 from tf_model.io.files import whole_file
@@ -271,5 +271,5 @@ def paired_difference(
     """
     seeds = [seed for seed in new if seed in old]
     before, after = (np.concatenate([side[seed] for seed in seeds]) for side in (old, new))
-    test = compare_right(before, after, np.tile(groups, len(seeds)))
+    test = paired_test(before, after, np.tile(groups, len(seeds)))
     return {"seeds": seeds, "difference": test["difference"], "interval": test["difference_interval"]}

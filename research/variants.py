@@ -70,7 +70,7 @@ class Variant:
 def hard_targets(rows: data.TrainingRows, settings: config.TrainingConfig) -> np.ndarray:
     """The labels themselves."""
     no_teacher = np.zeros((len(rows), sum(CLASSES)), np.float32)
-    return distillation.blended(rows.label_ids, no_teacher, weight=0.0, tasks=rows.tasks)
+    return distillation.blend(rows.label_ids, no_teacher, weight=0.0, tasks=rows.tasks)
 
 
 def class_balanced(rows: data.TrainingRows, settings: config.TrainingConfig) -> np.ndarray:
@@ -112,7 +112,7 @@ def distilled(*teachers: Mapping[str, Any]) -> Targets:
                 scores[fold.validation] = _train_and_score(rows.take(fold.train), replace(settings, **teacher), texts)
             temperatures = joint_metrics.fit_temperatures(rows.label_ids, scores, rows.tasks)
             predictions.append(joint_metrics.calibrate(scores, temperatures, rows.tasks))
-        return distillation.blended(rows.label_ids, np.mean(predictions, axis=0), settings.teacher_weight, rows.tasks)
+        return distillation.blend(rows.label_ids, np.mean(predictions, axis=0), settings.teacher_weight, rows.tasks)
 
     return targets
 

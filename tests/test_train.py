@@ -338,7 +338,7 @@ def test_a_termination_keeps_the_epochs_and_leaves_nothing_half(tmp_path, steady
 
     code, said = run()
     assert code == 2
-    assert "holds an unfinished run (1 epoch); add --resume to go on with it, or --restart to begin again" in said
+    assert "holds an unfinished run (1 epoch); add --resume to continue it, or --restart to start again" in said
     code, said = run("--resume", "--learning-rate", "1e-3", "--batch-size", "32")
     assert code == 2
     assert "had other settings (batch_size was 64, learning_rate was 0.01); resume with those, or add --rest" in said
@@ -347,7 +347,7 @@ def test_a_termination_keeps_the_epochs_and_leaves_nothing_half(tmp_path, steady
     code, said = run("--resume")
     assert code == 130
     assert "stopped; 2 epochs kept in " in said
-    assert "run the same command with --resume to go on" in said
+    assert "run the same command with --resume to continue" in said
     assert "Traceback" not in said
     monkeypatch.undo()
 

@@ -95,7 +95,7 @@ def main(argv: list[str] | None = None) -> int:
             kept = checkpoint.progress()
             if kept and not isinstance(error, TweetTargetError):
                 where = paths.shown(checkpoint.folder)
-                cli.say(f"stopped; {kept} kept in {where}: run the same command with --resume to go on")
+                cli.say(f"stopped; {kept} kept in {where}: run the same command with --resume to continue")
             raise
         if runtime.worker_index:
             runtime.workers.wait()

@@ -15,7 +15,7 @@ from tf_model import tasks
 from tf_model.data import dataset as dataset_file
 from tf_model.errors import DataError, ModelError
 from tf_model.evaluation import comparison, metrics
-from tf_model.evaluation.comparison import compare_models, compare_right, mcnemar_test
+from tf_model.evaluation.comparison import compare_models, mcnemar_test, paired_test
 from tf_model.evaluation.metrics import mean_interval
 from tf_model.inference.predictor import Predictor
 
@@ -27,7 +27,7 @@ def right(*counts: tuple[bool, bool, int]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def difference_interval(old, new, groups=None):
-    return tuple(compare_right(old, new, groups)["difference_interval"])
+    return tuple(paired_test(old, new, groups)["difference_interval"])
 
 
 # ------------------------------------------------------------------------------------------------------ figures
@@ -42,7 +42,7 @@ def test_mcnemar_is_a_sign_test_on_the_rows_where_they_differ():
 
 
 def test_models_that_never_differ_are_equally_good():
-    found = compare_right(*right((True, True, 9), (False, False, 1)))
+    found = paired_test(*right((True, True, 9), (False, False, 1)))
     assert (found["p_value"], found["difference"], found["difference_interval"]) == (1.0, 0.0, [0.0, 0.0])
     assert found["verdict"] == comparison.NO_DIFFERENCE
 
@@ -51,7 +51,7 @@ def test_models_that_never_differ_are_equally_good():
     ("only_old", "only_new", "verdict"), [(5, 20, "better"), (20, 5, "worse"), (5, 6, "no clear difference")]
 )
 def test_the_verdict_is_on_the_new_model(only_old, only_new, verdict):
-    found = compare_right(*right((True, True, 600), (True, False, only_old), (False, True, only_new)))
+    found = paired_test(*right((True, True, 600), (True, False, only_old), (False, True, only_new)))
     assert found["verdict"] == verdict
     assert (found["only_old_right"], found["only_new_right"]) == (only_old, only_new)
     rows = 600 + only_old + only_new
@@ -95,16 +95,16 @@ def test_retweets_of_one_tweet_are_not_as_many_tweets():
     old[:9] = False  # one tweet and its eight retweets, which the new model gets right
     new[9] = False
     groups = np.concatenate([np.zeros(9, int), np.arange(1, 192)])
-    assert compare_right(old, new)["verdict"] == comparison.BETTER
-    found = compare_right(old, new, groups)
+    assert paired_test(old, new)["verdict"] == comparison.BETTER
+    found = paired_test(old, new, groups)
     assert found["p_value"] < comparison.SIGNIFICANCE
     assert found["difference_interval"][0] <= 0 < found["difference_interval"][1]
     assert found["verdict"] == comparison.NO_DIFFERENCE
-    assert compare_right(new, old, groups)["verdict"] == comparison.NO_DIFFERENCE
+    assert paired_test(new, old, groups)["verdict"] == comparison.NO_DIFFERENCE
 
 
 def test_an_interval_needs_two_texts():
-    with pytest.raises(DataError, match="at least 2 rows that are no near-duplicates, got 1"):
+    with pytest.raises(DataError, match="at least 2 rows that are not near-duplicates, got 1"):
         difference_interval(*right((True, False, 5)), np.zeros(5, int))
 
 
@@ -251,7 +251,7 @@ def test_rows_that_a_model_may_have_trained_on_are_not_used(tmp_path, dataset):
     with pytest.raises(ModelError, match=r"other was trained on other data \(sha256 0+\) .* with --data"):
         compare_models(known, other, dataset)
     elsewhere = model(tmp_path / "elsewhere", dataset, range(6, 14))
-    with pytest.raises(ModelError, match="only 1 row is unknown to both; train them with one --split-seed"):
+    with pytest.raises(ModelError, match="only 1 row is unknown to both; train them with the same --split-seed"):
         compare_models(known, elsewhere, dataset)
 
 

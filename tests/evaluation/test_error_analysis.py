@@ -70,7 +70,7 @@ class TestReference:
     def test_the_report_has_no_emotion(self, tmp_path):
         assert report_metrics(read_report(write_single(tmp_path, "emotion")), "emotion") == (
             {},
-            "The report gives no figure for the emotion.",
+            "The report gives no metrics for the emotion.",
         )
 
 

@@ -60,7 +60,7 @@ def test_an_unknown_target_is_judged_by_its_emotion_and_reported_apart():
     assert found["product"]["brier"] == pytest.approx((2 * right + wrong) / 3)
     console = Console(width=200, record=True)
     joint_metrics.print_evaluation(console, "a part", found)
-    assert "of 2 only the emotion is judged: they have no product label" in console.export_text()
+    assert "for 2, only the emotion is evaluated: they have no product label" in console.export_text()
 
 
 def test_shares_of_the_emotions_are_counted_by_the_labels_by_the_guesses_and_among_the_answered():
@@ -212,17 +212,17 @@ def test_predictions_are_the_answers_that_the_threshold_lets_through():
 
 def test_a_model_of_one_task_has_the_same_metrics_without_an_answer():
     ids, scores = LABEL_IDS[:, 1:], PROBABILITIES[:, len(tasks.PRODUCTS) :]
-    metrics = joint_metrics.evaluate_predictions(ids, scores, chosen=[tasks.EMOTION])
+    metrics = joint_metrics.evaluate_predictions(ids, scores, model_tasks=[tasks.EMOTION])
     assert metrics == {"emotion": joint_metrics.evaluate_predictions(LABEL_IDS, PROBABILITIES, 0.5)["emotion"]}
     parts = np.array_split(np.arange(len(ids)), 2)
-    out_of_fold = joint_metrics.evaluate_out_of_fold(ids, scores, parts, chosen=[tasks.EMOTION])
+    out_of_fold = joint_metrics.evaluate_out_of_fold(ids, scores, parts, model_tasks=[tasks.EMOTION])
     assert out_of_fold["headline"] == {
         f"emotion_{name}": metrics["emotion"][name] for name in ("accuracy", "macro_f1", "loss")
     }
     groups = np.arange(len(ids))
     low, high = joint_metrics.accuracy_intervals(ids, [scores], groups, [tasks.EMOTION])["emotion_accuracy"]
     assert low < metrics["emotion"]["accuracy"] < high
-    frame = joint_metrics.predictions(scores, chosen=[tasks.EMOTION])
+    frame = joint_metrics.predictions(scores, model_tasks=[tasks.EMOTION])
     assert list(frame) == ["emotion", "emotion_confidence"]
     assert frame["emotion"].tolist() == [tasks.EMOTIONS[number] for number in scores.argmax(axis=1)]
 
@@ -246,7 +246,7 @@ def test_a_model_of_targets_alone_is_calibrated_and_gives_answers():
     assert answer["not_sure_share"] == 1 - sure.mean() > 0
     assert answer["unknown_target_rows"] == 0
     assert {name for name in headline if "80_percent" in name or "product" in name} == set()
-    assert headline["target_ece"] < joint_metrics.evaluate_predictions(ids, scores, chosen=chosen)["target"]["ece"]
+    assert headline["target_ece"] < joint_metrics.evaluate_predictions(ids, scores, model_tasks=chosen)["target"]["ece"]
     low, high = joint_metrics.accuracy_intervals(ids, [after], np.arange(600), chosen)["answer_emotion_rows_accuracy"]
     assert low < answer["emotion_rows_accuracy"] < high
     frame = joint_metrics.predictions(after[known], found["calibration"]["threshold"], chosen)

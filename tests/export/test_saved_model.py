@@ -110,7 +110,7 @@ def probabilities() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def metrics(validation, probabilities) -> dict:
-    measured = evaluate_predictions(validation.label_ids, probabilities, chosen=[TASK])
+    measured = evaluate_predictions(validation.label_ids, probabilities, model_tasks=[TASK])
     return {
         "dataset": data.SAMPLE,
         "data_sha256": "0" * 64,

@@ -218,7 +218,7 @@ def test_folds_that_are_done_are_not_trained_again_after_an_interrupt(tiny_bert,
         train.main(arguments)
     said = capsys.readouterr().err
     assert "stopped; 1 fold of the calibration kept in " in said
-    assert "run the same command with --resume to go on" in said
+    assert "run the same command with --resume to continue" in said
     with pytest.raises(
         UsageError, match=r"an unfinished run \(1 fold of the calibration\); add --resume .* or --restart"
     ):

@@ -150,7 +150,7 @@ class TestFigures:
         metrics = json.loads((folder / "metrics.json").read_text())
         metrics["validation"]["product"]["rows"] = 659
         (folder / "metrics.json").write_text(json.dumps(metrics))
-        assert "Comparable: measured on the same 659 tweets as the report's figure." in said(open_page())
+        assert "Comparable: measured on the same 659 tweets as the report's." in said(open_page())
 
     def test_each_class_with_its_metrics(self, models):
         write_single(models)
@@ -254,7 +254,7 @@ class TestAnswer:
     def test_the_report_says_nothing_of_emotions(self, models):
         write_answer(models)
         page = open_page(task="emotion")
-        assert "The report gives no figure for the emotion." in said(page)
+        assert "The report gives no metrics for the emotion." in said(page)
         assert metrics_of(page).index.tolist() == ["training", "validation"]
 
 

@@ -14,7 +14,7 @@ from tf_model.evaluation.joint_metrics import by_task
 from tf_model.inference.predictor import Predictor, probability_column
 from tf_model.model_dir import read_out_of_fold
 from tf_model.training import cross_validation
-from tf_model.training.distillation import NO_ROW, blended, teach
+from tf_model.training.distillation import NO_ROW, blend, teach
 
 CONFIG = make_config("answer", teacher_weight=0.25)
 
@@ -49,7 +49,7 @@ def test_a_model_keeps_what_it_said_of_rows_that_it_had_not_seen(answer_model, r
 def test_targets_are_labels_and_teachers_and_teachers_alone_where_there_is_no_label():
     chosen = (tasks.Task("a", "a", ("x", "y")), tasks.Task("b", "b", ("x", "y", "z")))
     taught = np.array([[0.5, 0.5, 0.2, 0.2, 0.6], [0.1, 0.9, 1.0, 0.0, 0.0]])
-    found = blended(np.array([[0, -1], [1, 2]]), taught, 0.25, chosen)
+    found = blend(np.array([[0, -1], [1, 2]]), taught, 0.25, chosen)
     expected = [[0.875, 0.125, 0.2, 0.2, 0.6], [0.025, 0.975, 0.25, 0, 0.75]]
     np.testing.assert_allclose(found, expected, atol=1e-6)
     assert found.dtype == np.float32
@@ -62,7 +62,7 @@ def test_labelled_and_unlabelled_texts_are_taught(answer_model, dataset, rows, s
     np.testing.assert_array_equal(train_split.validation, split.validation)
     np.testing.assert_array_equal(train_split.train, [*split.train, len(rows), len(rows) + 1])
     assert not taught.targets[split.validation].any()
-    expected = blended(rows.label_ids[split.train], read_out_of_fold(answer_model)[1], 0.25, rows.tasks)
+    expected = blend(rows.label_ids[split.train], read_out_of_fold(answer_model)[1], 0.25, rows.tasks)
     np.testing.assert_allclose(taught.targets[split.train], expected, atol=1e-3)
     frame = Predictor.load(answer_model).predict([more[0], more[2]], probabilities=True)
     columns = [probability_column(task.name, label) for task in rows.tasks for label in task.labels]
@@ -101,7 +101,7 @@ def test_a_teacher_that_cannot_teach_is_refused(answer_model, dataset, rows, spl
 
 
 def test_a_teacher_of_other_classes_is_refused(trained, dataset, rows, split):
-    assert "answers with other classes than this model" in refused([trained[0]], dataset, rows, split, CONFIG)
+    assert "predicts other classes than this model" in refused([trained[0]], dataset, rows, split, CONFIG)
 
 
 def test_a_student_is_trained_by_the_real_command(answer_model, shallow_bert, tmp_path, monkeypatch, capsys):
@@ -111,7 +111,7 @@ def test_a_student_is_trained_by_the_real_command(answer_model, shallow_bert, tm
     options += ["--precision", "float32", "--teacher", str(answer_model), "--unlabelled", str(tmp_path / "more.txt")]
     assert train.main([*options, "--output-dir", str(tmp_path)]) == 0
     err = capsys.readouterr().err
-    assert "texts without a label" in err
+    assert "unlabelled texts" in err
     metrics = json.loads((tmp_path / "answer" / "metrics.json").read_text())
     assert [each["name"] for each in metrics["teachers"]] == ["answer"]
     assert len(metrics["teachers"][0]["sha256"]) == 64

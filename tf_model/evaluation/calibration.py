@@ -15,8 +15,8 @@ def scale(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     """Softmax of ``log(probabilities) / temperature``, float64 [N, classes]; above 1, confidence is lower."""
     logits = np.log(np.clip(np.asarray(probabilities, np.float64), SMALLEST_PROBABILITY, 1)) / temperature
     logits -= logits.max(axis=1, keepdims=True)
-    powers = np.exp(logits)
-    return powers / powers.sum(axis=1, keepdims=True)
+    exponentials = np.exp(logits)
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
 def fit_temperature(label_ids: np.ndarray, probabilities: np.ndarray) -> float:
@@ -30,8 +30,8 @@ def fit_temperature(label_ids: np.ndarray, probabilities: np.ndarray) -> float:
     rows = np.arange(len(label_ids))
 
     def loss(log_temperature: float) -> float:
-        scaled = scale(probabilities, float(np.exp(log_temperature)))[rows, label_ids]
-        return -float(np.log(np.maximum(scaled, SMALLEST_PROBABILITY)).mean())
+        true_probabilities = scale(probabilities, float(np.exp(log_temperature)))[rows, label_ids]
+        return -float(np.log(np.maximum(true_probabilities, SMALLEST_PROBABILITY)).mean())
 
     result = minimize_scalar(loss, bounds=tuple(np.log(TEMPERATURES)), method="bounded")
     return float(np.exp(result.x))
@@ -93,14 +93,14 @@ def risk_coverage(confidence: np.ndarray, correct: np.ndarray, points: int = 101
     confidence, correct = np.asarray(confidence, np.float64), np.asarray(correct, bool)
     table = []
     for threshold in np.linspace(0, 1, points).round(6):
-        answered = confidence >= threshold
-        if answered.any():
+        is_answered = confidence >= threshold
+        if is_answered.any():
             table.append(
                 {
                     "threshold": float(threshold),
-                    "coverage": float(answered.mean()),
-                    "accuracy": float(correct[answered].mean()),
-                    "rows": int(answered.sum()),
+                    "coverage": float(is_answered.mean()),
+                    "accuracy": float(correct[is_answered].mean()),
+                    "rows": int(is_answered.sum()),
                 }
             )
     return table
@@ -108,13 +108,13 @@ def risk_coverage(confidence: np.ndarray, correct: np.ndarray, points: int = 101
 
 def choose_threshold(table: list[dict[str, float | int]], accuracy: float) -> float:
     """The lowest threshold of a :func:`risk_coverage` table that reaches this accuracy, else the most accurate one."""
-    reached = [row for row in table if row["accuracy"] >= accuracy]
-    best = reached[0] if reached else max(table, key=lambda row: row["accuracy"])
+    sufficient = [row for row in table if row["accuracy"] >= accuracy]
+    best = sufficient[0] if sufficient else max(table, key=lambda row: row["accuracy"])
     return float(best["threshold"])
 
 
 def accuracy_at_coverage(confidence: np.ndarray, correct: np.ndarray, coverage: float) -> float:
     """Accuracy of the most confident share ``coverage`` (0 to 1) of the answers; ties are taken in row order."""
     count = max(1, round(coverage * len(confidence)))
-    surest = np.argsort(-np.asarray(confidence, np.float64), kind="stable")[:count]
-    return float(np.asarray(correct)[surest].mean())
+    most_confident = np.argsort(-np.asarray(confidence, np.float64), kind="stable")[:count]
+    return float(np.asarray(correct)[most_confident].mean())

@@ -36,7 +36,7 @@ def mcnemar_test(old_correct: np.ndarray, new_correct: np.ndarray) -> float:
     return float(binomtest(only_new, only_new + only_old).pvalue) if only_new + only_old else 1.0
 
 
-def compare_right(old_correct: np.ndarray, new_correct: np.ndarray, groups: np.ndarray | None = None) -> dict[str, Any]:
+def paired_test(old_correct: np.ndarray, new_correct: np.ndarray, groups: np.ndarray | None = None) -> dict[str, Any]:
     """How two models differ on the same rows (correct: bool [N]; near-duplicate group: int [N]).
 
     ``difference`` is new less old accuracy; ``verdict`` says which is better where test and interval agree.
@@ -44,7 +44,7 @@ def compare_right(old_correct: np.ndarray, new_correct: np.ndarray, groups: np.n
     p_value = mcnemar_test(old_correct, new_correct)
     difference = float(new_correct.mean() - old_correct.mean())
     low, high = mean_interval(new_correct.astype(float) - old_correct, groups)
-    clear = p_value < SIGNIFICANCE and (low > 0 or high < 0)  # the test alone counts every retweet as a new tweet
+    is_significant = p_value < SIGNIFICANCE and (low > 0 or high < 0)  # the test alone counts retweets as new tweets
     return {
         "rows": len(old_correct),
         "groups": len(old_correct) if groups is None else len(np.unique(groups)),
@@ -53,70 +53,70 @@ def compare_right(old_correct: np.ndarray, new_correct: np.ndarray, groups: np.n
         "only_old_right": int((old_correct & ~new_correct).sum()),
         "only_new_right": int((new_correct & ~old_correct).sum()),
         "p_value": p_value,
-        "verdict": NO_DIFFERENCE if not clear else BETTER if difference > 0 else WORSE,
+        "verdict": NO_DIFFERENCE if not is_significant else BETTER if difference > 0 else WORSE,
     }
 
 
 def compare_models(old: Predictor, new: Predictor, dataset: data.Dataset) -> dict[str, Any]:
     """Compare the answers of two models on the texts, or labelled mentions, that are in both validation parts.
 
-    ``tasks`` holds :func:`compare_right` and both models' metrics for each task that they share, and for the answer;
+    ``tasks`` holds :func:`paired_test` and both models' metrics for each task that they share, and for the answer;
     ``task`` is the task that decides. Raises :class:`ModelError` if there is nothing to compare on.
     """
     old_name, new_name = paths.shown(old.folder), paths.shown(new.folder)
-    chosen = [task for task in old.tasks if task in new.tasks]
-    if not chosen:
+    shared_tasks = [task for task in old.tasks if task in new.tasks]
+    if not shared_tasks:
         raise ModelError(
             f"{old_name} predicts {', '.join(old.labels)} and {new_name} predicts {', '.join(new.labels)}; "
-            "compare models of the same task, and of the same classes"
+            "compare models of the same task, with the same classes"
         )
-    unseen = np.intersect1d(_unseen_rows(old, dataset), _unseen_rows(new, dataset))
-    name = tasks.name_of(task.name for task in chosen)
+    row_numbers = np.intersect1d(_validation_rows(old, dataset), _validation_rows(new, dataset))
+    name = tasks.name_of(task.name for task in shared_tasks)
     products = read_products(old.folder / PRODUCTS) if name == tasks.TARGET.name else None
-    rows = data.training_rows(dataset, name, products).numbered(unseen)
+    rows = data.training_rows(dataset, name, products).numbered(row_numbers)
     rows = rows.take(np.flatnonzero((rows.judged_ids != tasks.NO_LABEL).any(axis=1)))
     if len(rows) < 2:
         raise ModelError(
             f"{old_name} and {new_name} validated on different rows: only {len(rows)} "
-            f"{plural(len(rows), 'row is', 'rows are')} unknown to both; train them with one --split-seed"
+            f"{plural(len(rows), 'row is', 'rows are')} unknown to both; train them with the same --split-seed"
         )
     groups = near_duplicate_groups(rows.texts)
     scores = [by_task(model.probabilities(rows.texts), model.tasks) for model in (old, new)]
-    compared = {}
-    for task, ids in zip(chosen, rows.label_ids.T, strict=True):
-        known = ids != tasks.NO_LABEL
-        evaluated = [evaluate_probabilities(ids[known], each[task.name][known], task.labels) for each in scores]
-        metrics = [{name: each[name] for name in METRICS} for each in evaluated]
-        correct = [each[task.name][known].argmax(axis=1) == ids[known] for each in scores]
-        compared[task.name] = dict(zip(("old", "new"), metrics, strict=True)) | compare_right(*correct, groups[known])
+    results = {}
+    for task, ids in zip(shared_tasks, rows.label_ids.T, strict=True):
+        mask = ids != tasks.NO_LABEL
+        evaluations = [evaluate_probabilities(ids[mask], each[task.name][mask], task.labels) for each in scores]
+        metrics = [{name: each[name] for name in METRICS} for each in evaluations]
+        correct = [each[task.name][mask].argmax(axis=1) == ids[mask] for each in scores]
+        results[task.name] = dict(zip(("old", "new"), metrics, strict=True)) | paired_test(*correct, groups[mask])
     if name == tasks.ANSWER:
-        known = rows.label_ids[:, 1] != tasks.NO_LABEL
+        mask = rows.label_ids[:, 1] != tasks.NO_LABEL
         metrics, correct = {}, []
         for model, each in zip(("old", "new"), scores, strict=True):  # best guesses: "Not sure" gives no advantage
-            probabilities = [each[task.name][known] for task in chosen]
-            is_right = confidence_and_correctness(rows.label_ids[known], probabilities, chosen[1].neutral)[1]
-            interval = list(wilson_interval(int(is_right.sum()), len(is_right)))
-            metrics[model] = {"accuracy": float(is_right.mean()), "accuracy_interval": interval}
-            correct.append(is_right)
-        compared[tasks.ANSWER] = metrics | compare_right(*correct, groups[known])
+            probabilities = [each[task.name][mask] for task in shared_tasks]
+            is_correct = confidence_and_correctness(rows.label_ids[mask], probabilities, shared_tasks[1].neutral)[1]
+            interval = list(wilson_interval(int(is_correct.sum()), len(is_correct)))
+            metrics[model] = {"accuracy": float(is_correct.mean()), "accuracy_interval": interval}
+            correct.append(is_correct)
+        results[tasks.ANSWER] = metrics | paired_test(*correct, groups[mask])
     return {
         "old": old_name,
         "new": new_name,
         "dataset": dataset.name,
         "data_sha256": dataset.sha256,
         "rows": len(rows),
-        "tasks": compared,
+        "tasks": results,
         "task": name,
-        "verdict": compared[name]["verdict"],
+        "verdict": results[name]["verdict"],
     }
 
 
-def _unseen_rows(model: Predictor, dataset: data.Dataset) -> np.ndarray:
+def _validation_rows(model: Predictor, dataset: data.Dataset) -> np.ndarray:
     """Row numbers of the validation part of a model, which it was not trained on, int64 [N]."""
     if model.data_sha256 != dataset.sha256:
         raise ModelError(
             f"{paths.shown(model.folder)} was trained on other data (sha256 {model.data_sha256}) than "
-            f"{paths.shown(dataset.path)}; give its own with --data"
+            f"{paths.shown(dataset.path)}; give that data with --data"
         )
     return read_validation_rows(model.folder)
 
@@ -144,11 +144,11 @@ def print_comparison(console: Any, comparison: Mapping[str, Any]) -> None:
 def result_line(comparison: Mapping[str, Any]) -> str:
     """The result in one line, with the metrics behind it."""
     result = comparison["tasks"][comparison["task"]]
-    words = NO_DIFFERENCE + " between the models"
+    outcome = NO_DIFFERENCE + " between the models"
     if comparison["verdict"] != NO_DIFFERENCE:
-        words = f"the new model is {comparison['verdict']}"
+        outcome = f"the new model is {comparison['verdict']}"
     return (
-        f"{words}: accuracy of the {comparison['task']} {result['new']['accuracy']:.4f} against "
+        f"{outcome}: accuracy of the {comparison['task']} {result['new']['accuracy']:.4f} against "
         f"{result['old']['accuracy']:.4f}, right where the other is wrong {result['only_new_right']} against "
         f"{result['only_old_right']} times, p = {result['p_value']:.2g}"
     )

@@ -18,12 +18,12 @@ REPORT_VALIDATION_ROWS = 659  # 20% of the 3,291 tweets with a product, rounded 
 def report_metrics(model: ModelReport, task: str) -> tuple[Mapping[str, Mapping[str, float]], str]:
     """The report's metrics for a task (it has only products), and a sentence on whether they are comparable."""
     if task != tasks.PRODUCT.name:
-        return {}, f"The report gives no figure for the {task}."
+        return {}, f"The report gives no metrics for the {task}."
     split = {name: getattr(config.REPORT, name) for name in ("split_seed", "validation_size")}
     if model.metrics.get("dataset") != data.ASSIGNMENT:
         return REPORT, "Not comparable: the report used another dataset."
     if split.items() <= model.recipe.items() and model.part("validation", task).get("rows") == REPORT_VALIDATION_ROWS:
-        return REPORT, "Comparable: measured on the same 659 tweets as the report's figure."
+        return REPORT, "Comparable: measured on the same 659 tweets as the report's."
     return REPORT, "Not comparable: the report validated on other rows."
 
 
@@ -43,17 +43,17 @@ class ThresholdEffect:
 
 def threshold_effect(confidences: np.ndarray, correct: np.ndarray, threshold: float) -> ThresholdEffect:
     """Count answers and abstentions at a threshold, from float [N] and bool [N], N at least 1."""
-    answered = confidences >= threshold
-    count, right = int(answered.sum()), int((answered & correct).sum())
+    is_answered = confidences >= threshold
+    answered_count, correct_count = int(is_answered.sum()), int((is_answered & correct).sum())
     return ThresholdEffect(
         rows=len(correct),
-        answered=count,
-        correct=right,
-        abstained_correct=int((~answered & correct).sum()),
-        abstained_wrong=int((~answered & ~correct).sum()),
-        coverage=count / len(correct),
-        accuracy=right / count if count else None,
-        accuracy_interval=wilson_interval(right, count) if count else None,
+        answered=answered_count,
+        correct=correct_count,
+        abstained_correct=int((~is_answered & correct).sum()),
+        abstained_wrong=int((~is_answered & ~correct).sum()),
+        coverage=answered_count / len(correct),
+        accuracy=correct_count / answered_count if answered_count else None,
+        accuracy_interval=wilson_interval(correct_count, answered_count) if answered_count else None,
     )
 
 
@@ -74,8 +74,8 @@ def joint_correctness(model: ModelReport) -> tuple[np.ndarray, np.ndarray] | Non
 def hardest_mistakes(predictions: Predictions, most: int = 50) -> pd.DataFrame:
     """The wrong predictions of labelled rows with the lowest probability of the true class, the lowest first."""
     wrong = np.flatnonzero(~predictions.correct)
-    true = predictions.probabilities[np.arange(len(predictions.rows)), predictions.label_ids]
-    hardest = wrong[np.lexsort((predictions.rows[wrong], true[wrong]))][:most]
+    true_probabilities = predictions.probabilities[np.arange(len(predictions.rows)), predictions.label_ids]
+    hardest = wrong[np.lexsort((predictions.rows[wrong], true_probabilities[wrong]))][:most]
     labels = np.asarray(predictions.labels, object)
     return pd.DataFrame(
         {
@@ -83,7 +83,7 @@ def hardest_mistakes(predictions: Predictions, most: int = 50) -> pd.DataFrame:
             "label": labels[predictions.label_ids[hardest]],
             "predicted": labels[predictions.predicted_ids[hardest]],
             "confidence": predictions.confidences[hardest],
-            "true_probability": true[hardest],
+            "true_probability": true_probabilities[hardest],
         }
     )
 
@@ -91,9 +91,9 @@ def hardest_mistakes(predictions: Predictions, most: int = 50) -> pd.DataFrame:
 def texts_of(dataset: data.Dataset, data_sha256: str | None) -> dict[int, str]:
     """The texts of a dataset by row number; :class:`DataError` if it is not the file with this hash."""
     if dataset.sha256 != data_sha256:
-        wanted = (data_sha256 or "not recorded")[:12]
+        expected = (data_sha256 or "not recorded")[:12]
         raise DataError(
-            f"expected the dataset that the model was validated on (sha256 {wanted}), got "
-            f"{paths.shown(dataset.path)} (sha256 {dataset.sha256[:12]}); give that file with TWEETS_DATA"
+            f"expected the dataset that the model was validated on (sha256 {expected}), got "
+            f"{paths.shown(dataset.path)} (sha256 {dataset.sha256[:12]}); name that file in TWEETS_DATA"
         )
     return dict(zip(dataset.labelled["row"].tolist(), dataset.labelled[tasks.TEXT_COLUMN].tolist(), strict=True))

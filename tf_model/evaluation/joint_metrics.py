@@ -1,8 +1,8 @@
 """Metrics of a model's predictions: of each task, of the joint label, and of the calibration.
 
 Label ids are int [N, tasks], -1 where a text has no label of a task. Probabilities are float [N, classes of all tasks],
-the tasks side by side; ``chosen`` lists the tasks with their classes. A model of product and emotion, in this order, or
-of targets also gives answers.
+the tasks side by side; ``model_tasks`` lists the tasks with their classes. A model of product and emotion, in this
+order, or of targets also gives answers.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,8 +24,8 @@ from tf_model.evaluation.calibration import (
     squared_distances,
 )
 from tf_model.evaluation.metrics import (
+    decimal,
     evaluate_probabilities,
-    figure,
     mean_interval,
     print_metrics,
     wilson_interval,
@@ -37,48 +37,54 @@ Tasks = Sequence[Task]
 COVERAGE = 0.8  # accuracy is also reported for this share of the product predictions, the most confident ones
 
 
-def by_task(probabilities: np.ndarray, chosen: Tasks = ANSWER_TASKS) -> dict[str, np.ndarray]:
+def by_task(probabilities: np.ndarray, model_tasks: Tasks = ANSWER_TASKS) -> dict[str, np.ndarray]:
     """Split probabilities by task: [N, classes] under each task's name."""
-    ends = np.cumsum([len(task.labels) for task in chosen])[:-1]
-    return dict(zip([task.name for task in chosen], np.split(probabilities, ends, axis=1), strict=True))
+    ends = np.cumsum([len(task.labels) for task in model_tasks])[:-1]
+    return dict(zip([task.name for task in model_tasks], np.split(probabilities, ends, axis=1), strict=True))
 
 
 def labelled(
-    label_ids: np.ndarray, probabilities: np.ndarray, chosen: Tasks = ANSWER_TASKS
+    label_ids: np.ndarray, probabilities: np.ndarray, model_tasks: Tasks = ANSWER_TASKS
 ) -> Iterator[tuple[Task, np.ndarray, np.ndarray]]:
     """Each task with the true classes, int [M], and the probabilities, [M, classes], of the rows with its label."""
-    for task, ids, scores in zip(chosen, label_ids.T, by_task(probabilities, chosen).values(), strict=True):
+    for task, ids, scores in zip(model_tasks, label_ids.T, by_task(probabilities, model_tasks).values(), strict=True):
         yield task, ids[ids >= 0], scores[ids >= 0]
 
 
 def fit_temperatures(
-    label_ids: np.ndarray, probabilities: np.ndarray, chosen: Tasks = ANSWER_TASKS
+    label_ids: np.ndarray, probabilities: np.ndarray, model_tasks: Tasks = ANSWER_TASKS
 ) -> dict[str, float]:
     """The temperature of each task; see :func:`tf_model.evaluation.calibration.fit_temperature`."""
-    return {task.name: fit_temperature(ids, scores) for task, ids, scores in labelled(label_ids, probabilities, chosen)}
+    return {
+        task.name: fit_temperature(ids, scores) for task, ids, scores in labelled(label_ids, probabilities, model_tasks)
+    }
 
 
-def calibrate(probabilities: np.ndarray, temperatures: dict[str, float], chosen: Tasks = ANSWER_TASKS) -> np.ndarray:
+def calibrate(
+    probabilities: np.ndarray, temperatures: dict[str, float], model_tasks: Tasks = ANSWER_TASKS
+) -> np.ndarray:
     """``probabilities`` with each task's temperature applied, float64 [N, classes of all tasks]."""
-    scores = by_task(probabilities, chosen)
+    scores = by_task(probabilities, model_tasks)
     return np.concatenate([scale(scores[name], temperatures[name]) for name in scores], axis=1)
 
 
 def calibrate_across(
-    label_ids: np.ndarray, probabilities: np.ndarray, parts: Sequence[np.ndarray], chosen: Tasks = ANSWER_TASKS
+    label_ids: np.ndarray, probabilities: np.ndarray, parts: Sequence[np.ndarray], model_tasks: Tasks = ANSWER_TASKS
 ) -> np.ndarray:
     """Calibrate each part with temperatures fitted on all other parts, so that no part is fitted on itself."""
     calibrated = np.empty(probabilities.shape, np.float64)
     for part in parts:
         others = np.setdiff1d(np.arange(len(probabilities)), part)
-        temperatures = fit_temperatures(label_ids[others], probabilities[others], chosen)
-        calibrated[part] = calibrate(probabilities[part], temperatures, chosen)
+        temperatures = fit_temperatures(label_ids[others], probabilities[others], model_tasks)
+        calibrated[part] = calibrate(probabilities[part], temperatures, model_tasks)
     return calibrated
 
 
-def threshold_for(label_ids: np.ndarray, probabilities: np.ndarray, chosen: Tasks = ANSWER_TASKS) -> dict[str, Any]:
+def threshold_for(
+    label_ids: np.ndarray, probabilities: np.ndarray, model_tasks: Tasks = ANSWER_TASKS
+) -> dict[str, Any]:
     """The threshold chosen for :data:`TARGET_ACCURACY`, with the table that it was chosen from."""
-    _, confidence, correct = _joint(label_ids, probabilities, chosen)
+    _, confidence, correct = _joint(label_ids, probabilities, model_tasks)
     table = risk_coverage(confidence, correct)
     return {
         "threshold": choose_threshold(table, TARGET_ACCURACY),
@@ -88,7 +94,7 @@ def threshold_for(label_ids: np.ndarray, probabilities: np.ndarray, chosen: Task
 
 
 def evaluate_predictions(
-    label_ids: np.ndarray, probabilities: np.ndarray, threshold: float | None = None, chosen: Tasks = ANSWER_TASKS
+    label_ids: np.ndarray, probabilities: np.ndarray, threshold: float | None = None, model_tasks: Tasks = ANSWER_TASKS
 ) -> dict[str, Any]:
     """Metrics of a model's probabilities by task, each on the rows with its label; ready for JSON.
 
@@ -99,27 +105,27 @@ def evaluate_predictions(
     metrics = {
         task.name: evaluate_probabilities(ids, scores, task.labels)
         | {"ece": expected_calibration_error(ids, scores), "brier": brier_score(ids, scores)}
-        for task, ids, scores in labelled(label_ids, probabilities, chosen)
+        for task, ids, scores in labelled(label_ids, probabilities, model_tasks)
     }
     if threshold is None:
         return metrics
-    emotion_ids, confidence, correct = _joint(label_ids, probabilities, chosen)
-    emotion = chosen[-1]
-    known = label_ids[:, -1] >= 0
-    non_neutral = known & (label_ids[:, -1] != emotion.neutral)
-    guesses = by_task(probabilities, chosen)[emotion.name][known].argmax(axis=1)
-    answered = guesses[confidence >= threshold]
+    emotion_ids, confidence, correct = _joint(label_ids, probabilities, model_tasks)
+    emotion = model_tasks[-1]
+    has_emotion = label_ids[:, -1] >= 0
+    non_neutral = has_emotion & (label_ids[:, -1] != emotion.neutral)
+    predicted_ids = by_task(probabilities, model_tasks)[emotion.name][has_emotion].argmax(axis=1)
+    answered_ids = predicted_ids[confidence >= threshold]
     shares = {
         label: {
             "labels": float((emotion_ids == number).mean()),
-            "best_guess": float((guesses == number).mean()),
-            "answered": float((answered == number).mean()) if answered.size else None,
+            "best_guess": float((predicted_ids == number).mean()),
+            "answered": float((answered_ids == number).mean()) if answered_ids.size else None,
         }
         for number, label in enumerate(emotion.labels)
     }
-    unknown = int((non_neutral & (label_ids[:, 0] == tasks.NO_LABEL)).sum())
+    unknown_products = int((non_neutral & (label_ids[:, 0] == tasks.NO_LABEL)).sum())
     answer = answer_metrics(emotion_ids, confidence, correct, threshold, emotion.neutral)
-    return metrics | {tasks.ANSWER: answer | {"unknown_target_rows": unknown, "emotion_shares": shares}}
+    return metrics | {tasks.ANSWER: answer | {"unknown_target_rows": unknown_products, "emotion_shares": shares}}
 
 
 def answer_metrics(
@@ -135,7 +141,7 @@ def answer_metrics(
     ``accuracy_not_sure_wrong`` is over all rows and counts "Not sure" as wrong.
     """
     non_neutral = emotion_ids != neutral
-    answered = confidence >= threshold
+    is_answered = confidence >= threshold
     return {
         "rows": len(correct),
         "accuracy": float(correct.mean()),
@@ -143,9 +149,9 @@ def answer_metrics(
         "emotion_rows": int(non_neutral.sum()),
         "emotion_rows_accuracy": float(correct[non_neutral].mean()) if non_neutral.any() else None,
         "threshold": threshold,
-        "not_sure_share": float((~answered).mean()),
-        "answered_accuracy": float(correct[answered].mean()) if answered.any() else None,
-        "accuracy_not_sure_wrong": float((correct & answered).mean()),
+        "not_sure_share": float((~is_answered).mean()),
+        "answered_accuracy": float(correct[is_answered].mean()) if is_answered.any() else None,
+        "accuracy_not_sure_wrong": float((correct & is_answered).mean()),
     }
 
 
@@ -154,53 +160,53 @@ def evaluate_out_of_fold(
     probabilities: np.ndarray,
     parts: Sequence[np.ndarray],
     groups: np.ndarray | None = None,
-    chosen: Tasks = ANSWER_TASKS,
+    model_tasks: Tasks = ANSWER_TASKS,
 ) -> dict[str, Any]:
     """:func:`evaluate_predictions` and :func:`headline` of a cross-validation; ``parts`` are the rows of each fold.
 
     If the model gives answers, each part is first calibrated with temperatures from the other parts, as ``calibration``
     reports; the threshold is chosen on all predictions.
     """
-    if not tasks.has_answer(task.name for task in chosen):
-        metrics = evaluate_predictions(label_ids, probabilities, chosen=chosen)
+    if not tasks.has_answer(task.name for task in model_tasks):
+        metrics = evaluate_predictions(label_ids, probabilities, model_tasks=model_tasks)
         return metrics | {"headline": headline(metrics)}
-    calibrated = calibrate_across(label_ids, probabilities, parts, chosen)
-    threshold = threshold_for(label_ids, calibrated, chosen)
-    metrics = evaluate_predictions(label_ids, calibrated, threshold["threshold"], chosen)
-    calibration = evaluate_calibration(label_ids, probabilities, calibrated, groups, chosen)
+    calibrated = calibrate_across(label_ids, probabilities, parts, model_tasks)
+    threshold = threshold_for(label_ids, calibrated, model_tasks)
+    metrics = evaluate_predictions(label_ids, calibrated, threshold["threshold"], model_tasks)
+    calibration = evaluate_calibration(label_ids, probabilities, calibrated, groups, model_tasks)
     return {**metrics, "calibration": calibration | threshold, "headline": headline(metrics, calibration)}
 
 
-def predictions(probabilities: np.ndarray, threshold: float | None = None, chosen: Tasks = ANSWER_TASKS) -> Any:
+def predictions(probabilities: np.ndarray, threshold: float | None = None, model_tasks: Tasks = ANSWER_TASKS) -> Any:
     """A table of the :func:`answer_outputs` of these probabilities, without the probabilities themselves."""
     import pandas as pd
 
-    scores = [np.asarray(values, np.float32) for values in by_task(probabilities, chosen).values()]
-    outputs = answer_outputs(scores, chosen, threshold)
+    scores = [np.asarray(values, np.float32) for values in by_task(probabilities, model_tasks).values()]
+    outputs = answer_outputs(scores, model_tasks, threshold)
     return pd.DataFrame({name: values for name, values in outputs.items() if values.ndim == 1})
 
 
 def accuracy_intervals(
-    label_ids: np.ndarray, probabilities: Sequence[np.ndarray], groups: np.ndarray, chosen: Tasks = ANSWER_TASKS
+    label_ids: np.ndarray, probabilities: Sequence[np.ndarray], groups: np.ndarray, model_tasks: Tasks = ANSWER_TASKS
 ) -> dict[str, list[float]]:
     """95% intervals, ``[low, high]``, of the accuracies in :func:`headline`, averaged over seeds.
 
     ``probabilities`` has one array per seed; a metric over fewer than two groups has no interval.
     """
     correct = {}  # of each metric: which rows count, bool [N], and whether each seed is correct there, [seeds, N]
-    for task, ids in zip(chosen, label_ids.T, strict=True):
-        guesses = [by_task(each, chosen)[task.name].argmax(axis=1) for each in probabilities]
-        correct[f"{task.name}_accuracy"] = ids >= 0, guesses == ids
-    if tasks.has_answer(task.name for task in chosen):
+    for task, ids in zip(model_tasks, label_ids.T, strict=True):
+        predicted_ids = [by_task(each, model_tasks)[task.name].argmax(axis=1) for each in probabilities]
+        correct[f"{task.name}_accuracy"] = ids >= 0, predicted_ids == ids
+    if tasks.has_answer(task.name for task in model_tasks):
         has_emotion = label_ids[:, -1] >= 0
         joint = np.zeros((len(probabilities), len(label_ids)), bool)
-        joint[:, has_emotion] = [_joint(label_ids, each, chosen)[2] for each in probabilities]
+        joint[:, has_emotion] = [_joint(label_ids, each, model_tasks)[2] for each in probabilities]
         correct["answer_accuracy"] = has_emotion, joint
-        correct["answer_emotion_rows_accuracy"] = has_emotion & (label_ids[:, -1] != chosen[-1].neutral), joint
+        correct["answer_emotion_rows_accuracy"] = has_emotion & (label_ids[:, -1] != model_tasks[-1].neutral), joint
     return {
-        name: list(mean_interval(np.mean(of_seeds, axis=0)[known], groups[known]))
-        for name, (known, of_seeds) in correct.items()
-        if len(np.unique(groups[known])) > 1
+        name: list(mean_interval(np.mean(seed_correct, axis=0)[has_label], groups[has_label]))
+        for name, (has_label, seed_correct) in correct.items()
+        if len(np.unique(groups[has_label])) > 1
     }
 
 
@@ -209,77 +215,79 @@ def evaluate_calibration(
     before: np.ndarray,
     after: np.ndarray,
     groups: np.ndarray | None = None,
-    chosen: Tasks = ANSWER_TASKS,
+    model_tasks: Tasks = ANSWER_TASKS,
 ) -> dict[str, Any]:
     """ECE, Brier score and reliability of each task, ``before`` and ``after`` calibration.
 
     With ``groups`` also ``brier_gain``: by how much calibration lowers the Brier score, with its 95% interval.
     """
     metrics: dict[str, Any] = {}
-    pairs = zip(labelled(label_ids, before, chosen), labelled(label_ids, after, chosen), label_ids.T, strict=True)
+    pairs = zip(
+        labelled(label_ids, before, model_tasks), labelled(label_ids, after, model_tasks), label_ids.T, strict=True
+    )
     for (task, ids, old), (_, _, new), all_ids in pairs:
-        of_task = {"before": calibration_metrics(ids, old), "after": calibration_metrics(ids, new)}
+        task_metrics = {"before": calibration_metrics(ids, old), "after": calibration_metrics(ids, new)}
         if groups is not None and len(np.unique(groups[all_ids >= 0])) > 1:
             gain = squared_distances(ids, old) - squared_distances(ids, new)
             interval = list(mean_interval(gain, groups[all_ids >= 0]))
-            of_task["brier_gain"] = {"difference": float(gain.mean()), "interval": interval}
+            task_metrics["brier_gain"] = {"difference": float(gain.mean()), "interval": interval}
         if task.name == PRODUCT.name:
             correct = new.argmax(axis=1) == ids
-            of_task["accuracy_at_80_percent"] = accuracy_at_coverage(new.max(axis=1), correct, COVERAGE)
-        metrics[task.name] = of_task
+            task_metrics["accuracy_at_80_percent"] = accuracy_at_coverage(new.max(axis=1), correct, COVERAGE)
+        metrics[task.name] = task_metrics
     return metrics
 
 
 def headline(metrics: dict[str, Any], calibration: dict[str, Any] | None = None) -> dict[str, float]:
     """The metrics that models are compared by, in one flat dict; with ``calibration``, also those of the answer."""
-    flat = {}
-    for name, of_task in metrics.items():
+    values = {}
+    for name, task_metrics in metrics.items():
         if name != tasks.ANSWER:
-            flat |= {f"{name}_accuracy": of_task["accuracy"], f"{name}_macro_f1": of_task["macro_f1"]}
+            values |= {f"{name}_accuracy": task_metrics["accuracy"], f"{name}_macro_f1": task_metrics["macro_f1"]}
     if calibration is None:
-        return flat | {f"{name}_loss": of_task["loss"] for name, of_task in metrics.items()}
+        return values | {f"{name}_loss": task_metrics["loss"] for name, task_metrics in metrics.items()}
     answer = metrics[tasks.ANSWER]
-    flat |= {
+    values |= {
         "answer_accuracy": answer["accuracy"],
         "answer_emotion_rows_accuracy": answer["emotion_rows_accuracy"],
         "answer_not_sure_share": answer["not_sure_share"],
         "answer_answered_accuracy": answer["answered_accuracy"],
-        **{f"{name}_ece": of_task["after"]["ece"] for name, of_task in calibration.items()},
+        **{f"{name}_ece": task_metrics["after"]["ece"] for name, task_metrics in calibration.items()},
     }
     if PRODUCT.name in calibration:
-        flat["product_accuracy_at_80_percent"] = calibration[PRODUCT.name]["accuracy_at_80_percent"]
-    return flat
+        values["product_accuracy_at_80_percent"] = calibration[PRODUCT.name]["accuracy_at_80_percent"]
+    return values
 
 
 def print_evaluation(console: Any, title: str, metrics: dict[str, Any]) -> None:
     """Print what :func:`evaluate_predictions` returned."""
-    for name, of_task in metrics.items():
+    for name, task_metrics in metrics.items():
         if name in tasks.ALL_TASKS:
-            print_metrics(console, f"{name}, {title}", of_task)
-            line = f"calibration error {of_task['ece']:.4f} (15 bins), Brier score {of_task['brier']:.4f}"
+            print_metrics(console, f"{name}, {title}", task_metrics)
+            line = f"calibration error {task_metrics['ece']:.4f} (15 bins), Brier score {task_metrics['brier']:.4f}"
             console.print(f"{name}, {title}: {line}", highlight=False, markup=False, soft_wrap=True)
     if tasks.ANSWER not in metrics:
         return
     answer = metrics[tasks.ANSWER]
     low, high = answer["accuracy_interval"]
-    unknown = f" (of {answer['unknown_target_rows']:,} only the emotion is judged: they have no product label)"
-    shares = (f"{name} {', '.join(map(figure, each.values()))}" for name, each in answer["emotion_shares"].items())
+    note = f" (for {answer['unknown_target_rows']:,}, only the emotion is evaluated: they have no product label)"
+    shares = (f"{name} {', '.join(map(decimal, each.values()))}" for name, each in answer["emotion_shares"].items())
     lines = [
         f"answer, {title}: exactly correct {answer['accuracy']:.4f} (95% interval {low:.3f} to {high:.3f}) of "
-        f"{answer['rows']:,} tweets, {figure(answer['emotion_rows_accuracy'])} of the {answer['emotion_rows']:,} "
-        f"non-neutral{unknown if answer['unknown_target_rows'] else ''}",
+        f"{answer['rows']:,} tweets, {decimal(answer['emotion_rows_accuracy'])} of the {answer['emotion_rows']:,} "
+        f"non-neutral{note if answer['unknown_target_rows'] else ''}",
         f"with 'Not sure' below {answer['threshold']:.2f}: {answer['not_sure_share']:.1%} not sure, "
-        f"{figure(answer['answered_accuracy'])} of the given correct, {answer['accuracy_not_sure_wrong']:.4f} of all",
-        f"shares by the labels, by the best guess, of the answered: {'; '.join(shares)}",
+        f"{decimal(answer['answered_accuracy'])} of the given correct, {answer['accuracy_not_sure_wrong']:.4f} of all",
+        f"shares by label, by best guess, among the answered: {'; '.join(shares)}",
     ]
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 
 def _joint(
-    label_ids: np.ndarray, probabilities: np.ndarray, chosen: Tasks
+    label_ids: np.ndarray, probabilities: np.ndarray, model_tasks: Tasks
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """For the rows with an emotion label: true emotion, confidence of the best answer, and whether it is correct."""
-    known = label_ids[:, -1] >= 0
-    scores = [values[known] for values in by_task(probabilities, chosen).values()]
-    confidence, correct = confidence_and_correctness(label_ids[known], scores, chosen[-1].neutral)
-    return label_ids[known, -1], confidence, correct
+    has_emotion = label_ids[:, -1] >= 0
+    scores = [values[has_emotion] for values in by_task(probabilities, model_tasks).values()]
+    confidence, correct = confidence_and_correctness(label_ids[has_emotion], scores, model_tasks[-1].neutral)
+    return label_ids[has_emotion, -1], confidence, correct

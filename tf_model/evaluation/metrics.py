@@ -44,7 +44,7 @@ def mean_interval(values: np.ndarray, groups: np.ndarray | None = None) -> tuple
     sizes = np.bincount(groups)
     if len(sizes) < 2:
         raise DataError(
-            f"an interval needs at least 2 rows that are no near-duplicates, got {len(sizes)}; label more rows"
+            f"an interval needs at least 2 rows that are not near-duplicates, got {len(sizes)}; label more rows"
         )
     sums = np.bincount(groups, weights=values)
 
@@ -140,7 +140,7 @@ def comparison_table(
     table = table_of_numbers(("part", "rows", *columns), "beside the report" if reference else None)
     for part, metrics in (("train", train_metrics), ("validation", validation_metrics)):
         pairs = ((metrics[key], *([reference[part].get(key)] if reference else [])) for key in titles)
-        table.add_row(part, f"{metrics['rows']:,}", *(figure(value) for pair in pairs for value in pair))
+        table.add_row(part, f"{metrics['rows']:,}", *(decimal(value) for pair in pairs for value in pair))
     return table
 
 
@@ -156,6 +156,6 @@ def table_of_numbers(columns: Sequence[str], title: str | None = None) -> Any:
     return table
 
 
-def figure(value: float | None) -> str:
+def decimal(value: float | None) -> str:
     """A share or a loss with four decimals; "-" where there is none."""
     return "-" if value is None else f"{value:.4f}"

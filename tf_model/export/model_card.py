@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tf_model.config import TrainingConfig
-from tf_model.evaluation.metrics import figure
+from tf_model.evaluation.metrics import decimal
 from tf_model.tasks import Task
 
 # The pretrained weights on the Hugging Face hub; all are Apache-2.0. Weights from a folder have no known name.
@@ -27,7 +27,7 @@ def model_card(
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined, autoescape=False)
-    environment.filters["number"] = figure
+    environment.filters["number"] = decimal
     recalls = []
     for task in tasks:
         per_class = metrics["validation"][task.name]["per_class"]

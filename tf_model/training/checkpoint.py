@@ -23,7 +23,7 @@ class Checkpoint:
 
     def __init__(self, folder: Path, fingerprint: dict[str, Any], worker: int = 0):
         self.folder = folder
-        self._own = folder / f"worker-{worker}" if worker else folder
+        self._save_folder = folder / f"worker-{worker}" if worker else folder
         self.fingerprint = json.loads(json.dumps(fingerprint))
         self._manager: Any = None
         self._history: Any = None
@@ -49,26 +49,28 @@ class Checkpoint:
             shutil.rmtree(self.folder, ignore_errors=True)
         elif not resume:
             raise UsageError(
-                f"{paths.shown(self.folder)} holds an unfinished run ({progress}); add --resume to go on with it, or "
-                "--restart to begin again"
+                f"{paths.shown(self.folder)} holds an unfinished run ({progress}); add --resume to continue it, or "
+                "--restart to start again"
             )
         else:
             path = self.folder / FINGERPRINT
-            then = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else self.fingerprint
-            names = sorted({*then, *self.fingerprint})
-            was = [f"{name} was {then.get(name)}" for name in names if then.get(name) != self.fingerprint.get(name)]
-            if was:
+            saved = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else self.fingerprint
+            names = sorted({*saved, *self.fingerprint})
+            changes = [
+                f"{name} was {saved.get(name)}" for name in names if saved.get(name) != self.fingerprint.get(name)
+            ]
+            if changes:
                 raise UsageError(
-                    f"the unfinished run in {paths.shown(self.folder)} had other settings ({', '.join(was)}); "
-                    "resume with those, or add --restart to begin again"
+                    f"the unfinished run in {paths.shown(self.folder)} had other settings ({', '.join(changes)}); "
+                    "resume with those, or add --restart to start again"
                 )
             cli.say(f"resuming after {progress}")
 
     def make_folder(self) -> None:
         """Create the folder; :class:`OutputError` if that fails, before the training rather than after it."""
-        with explain_write_errors(self._own):
-            self._own.mkdir(parents=True, exist_ok=True)
-        if self._own == self.folder and not (self.folder / FINGERPRINT).is_file():
+        with explain_write_errors(self._save_folder):
+            self._save_folder.mkdir(parents=True, exist_ok=True)
+        if self._save_folder == self.folder and not (self.folder / FINGERPRINT).is_file():
             write_json(self.folder / FINGERPRINT, self.fingerprint)
 
     def restore(self, model: Any) -> list[dict[str, float]]:
@@ -77,7 +79,7 @@ class Checkpoint:
 
         self._history = tf.Variable("[]", dtype=tf.string, trainable=False)
         state = tf.train.Checkpoint(model=model, optimizer=model.optimizer, history=self._history)
-        self._manager = tf.train.CheckpointManager(state, str(self._own), max_to_keep=1)
+        self._manager = tf.train.CheckpointManager(state, str(self._save_folder), max_to_keep=1)
         latest = tf.train.latest_checkpoint(str(self.folder))
         if latest:
             state.restore(latest).assert_existing_objects_matched()
@@ -93,10 +95,10 @@ class Checkpoint:
             try:
                 self._manager.save(checkpoint_number=len(history))
             except tf.errors.OpError as error:
-                kept = "the epoch before is kept: free some space, then add --resume"
+                advice = "the previous epoch is kept: free some space, then add --resume"
                 raise OutputError(
                     f"cannot write the checkpoint in {self.folder}: {first_line(error)}; "
-                    f"{kept if len(history) > 1 else 'free some space, then run the command again'}"
+                    f"{advice if len(history) > 1 else 'free some space, then run the command again'}"
                 ) from error
 
     def remove(self) -> None:

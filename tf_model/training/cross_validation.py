@@ -68,10 +68,10 @@ def cross_validate(
             path = store / f"seed-{seed}-fold-{number}.npz"
             if not path.is_file():
                 cli.say(title(seed, number))
-                own, steps = replace(config, seed=seed), trainer.steps_per_epoch(config, len(split.train))
+                seed_config, steps = replace(config, seed=seed), trainer.steps_per_epoch(config, len(split.train))
                 with cli.show_epochs(cli.stderr(), config.epochs, steps) as bar:
                     options = {"runtime": runtime, "each_epoch": each_epoch, "callbacks": [bar]}
-                    probabilities, history = _train_fold(own, backbone, classes, examples, split, **options)
+                    probabilities, history = _train_fold(seed_config, backbone, classes, examples, split, **options)
                 write_fold(path, split.validation, probabilities, history)
             yield read_fold(path, seed, number)
 
@@ -80,12 +80,12 @@ def _train_fold(config, backbone, classes, examples, split, *, runtime, each_epo
     """Train on one fold; return its validation part's predictions, float32 [V, classes], and the history."""
     import tf_keras
 
-    encoder, encoded = examples()
+    encoder, all_examples = examples()
     tf_keras.backend.clear_session()
-    training, validation = encoded.take(split.train), encoded.take(split.validation)
-    watched = validation if each_epoch else None
+    training, validation = all_examples.take(split.train), all_examples.take(split.validation)
+    epoch_validation = validation if each_epoch else None
     options = {"runtime": runtime, "callbacks": callbacks}
-    fitted = trainer.fit(config, backbone, classes, encoder, training, watched, **options).in_float32()
+    fitted = trainer.fit(config, backbone, classes, encoder, training, epoch_validation, **options).in_float32()
     return fitted.probabilities(validation.token_ids), fitted.history
 
 
@@ -97,7 +97,7 @@ def fold_store(
     backbone: Backbone,
     runtime: Runtime,
     config: TrainingConfig,
-    **more: Any,
+    **other_settings: Any,
 ) -> Path:
     """The folder under ``base`` named by a hash of all that decides the predictions; ``data`` identifies the data."""
     fingerprint = {
@@ -107,7 +107,7 @@ def fold_store(
         "computed": [runtime.precision, runtime.xla, runtime.deterministic],
         "versions": versions(),
         "recipe": config.to_dict(),
-        **more,
+        **other_settings,
     }
     return base / f"grouped-{hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()[:12]}"
 
@@ -139,9 +139,9 @@ def grouped_store(
 
 def out_of_fold(results: Sequence[FoldResult], seed: int, rows: int) -> np.ndarray:
     """The probabilities of all rows with one seed, float32 [rows, classes], each from the fold that left it out."""
-    own = [result for result in results if result.seed == seed]
-    probabilities = np.full((rows, own[0].probabilities.shape[1]), np.nan, np.float32)
-    for result in own:
+    seed_results = [result for result in results if result.seed == seed]
+    probabilities = np.full((rows, seed_results[0].probabilities.shape[1]), np.nan, np.float32)
+    for result in seed_results:
         probabilities[result.positions] = result.probabilities
     return probabilities
 
@@ -154,8 +154,8 @@ def write_fold(path: Path, positions: np.ndarray, probabilities: np.ndarray, his
 
 def read_fold(path: Path, seed: int, fold: int) -> FoldResult:
     """Read what :func:`write_fold` wrote."""
-    with np.load(path, allow_pickle=False) as kept:
-        return FoldResult(seed, fold, kept["positions"], kept["probabilities"], json.loads(str(kept["history"])))
+    with np.load(path, allow_pickle=False) as arrays:
+        return FoldResult(seed, fold, arrays["positions"], arrays["probabilities"], json.loads(str(arrays["history"])))
 
 
 def calibrate_out_of_fold(
@@ -194,6 +194,6 @@ def calibrate_out_of_fold(
         **joint_metrics.threshold_for(rows.judged_ids, after, rows.tasks),
         "folds": CALIBRATION_FOLDS,
         "rows": len(rows),
-        **joint_metrics.evaluate_calibration(rows.judged_ids, before, after, chosen=rows.tasks),
+        **joint_metrics.evaluate_calibration(rows.judged_ids, before, after, model_tasks=rows.tasks),
     }
     return calibration, after

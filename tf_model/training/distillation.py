@@ -28,40 +28,42 @@ def teach(
     rows: TrainingRows,
     split: Split,
     config: TrainingConfig,
-    more: Sequence[str] = (),
+    extra_texts: Sequence[str] = (),
 ) -> tuple[TrainingRows, Split]:
-    """Add soft targets to ``rows``, and the texts of the sheet Test and ``more`` to the training part.
+    """Add soft targets to ``rows``, and the texts of the sheet Test and ``extra_texts`` to the training part.
 
-    Targets of a labelled row are :func:`blended` from its labels and the teachers' out-of-fold predictions. Targets of
+    Targets of a labelled row are :func:`blend` from its labels and the teachers' out-of-fold predictions. Targets of
     a text without a label are the teachers' predictions; the most probable classes become labels that are not used for
     evaluation. Raises :class:`ModelError` for a teacher with other classes or rows, or no out-of-fold predictions.
     """
     unlabelled = [] if dataset.unlabelled is None else dataset.unlabelled[UNLABELLED_COLUMN].tolist()
-    known = {*rows.texts, ""}
-    texts = [text for text in dict.fromkeys([*unlabelled, *more]) if text not in known]
-    of_rows, of_texts = [], []
+    dataset_texts = {*rows.texts, ""}
+    texts = [text for text in dict.fromkeys([*unlabelled, *extra_texts]) if text not in dataset_texts]
+    row_scores, text_scores = [], []
     for folder in folders:
         predictor = Predictor.load(folder, "tensorflow")
         if predictor.labels != {task.name: task.labels for task in rows.tasks}:
-            raise ModelError(f"the teacher {folder} answers with other classes than this model; choose another one")
+            raise ModelError(f"the teacher {folder} predicts other classes than this model; choose another one")
         numbers, probabilities = model_dir.read_out_of_fold(folder)
         is_same = np.array_equal(numbers, rows.rows[split.train])
         if predictor.data_sha256 != dataset.sha256 or not is_same:
             raise ModelError(
-                f"the teacher {folder} was trained on other rows than this model will be, and may have learned those "
-                "that judge it; train it with the same --data, --extra, --split-seed and --validation-size"
+                f"the teacher {folder} was trained on other rows than this model will be, perhaps on its "
+                "validation rows; train it with the same --data, --extra, --split-seed and --validation-size"
             )
-        of_rows.append(probabilities)
-        of_texts.append(predictor.probabilities(texts))
-    softer = dict.fromkeys([task.name for task in rows.tasks], config.teacher_temperature)
-    taught, guessed = (calibrate(np.mean(said, axis=0), softer, rows.tasks) for said in (of_rows, of_texts))
-    cli.say(f"teachers: {len(folders)}, of {len(taught):,} labelled rows and {len(texts):,} texts without a label")
+        row_scores.append(probabilities)
+        text_scores.append(predictor.probabilities(texts))
+    temperatures = dict.fromkeys([task.name for task in rows.tasks], config.teacher_temperature)
+    row_targets, text_targets = (
+        calibrate(np.mean(scores, axis=0), temperatures, rows.tasks) for scores in (row_scores, text_scores)
+    )
+    cli.say(f"teachers: {len(folders)}, for {len(row_targets):,} labelled rows and {len(texts):,} unlabelled texts")
 
-    targets = np.zeros((len(rows) + len(texts), taught.shape[1]), np.float32)
-    targets[split.train] = blended(rows.label_ids[split.train], taught, config.teacher_weight, rows.tasks)
-    targets[len(rows) :] = guessed
-    label_ids = np.stack([part.argmax(axis=1) for part in by_task(guessed, rows.tasks).values()], axis=1)
-    together = replace(
+    targets = np.zeros((len(rows) + len(texts), row_targets.shape[1]), np.float32)
+    targets[split.train] = blend(rows.label_ids[split.train], row_targets, config.teacher_weight, rows.tasks)
+    targets[len(rows) :] = text_targets
+    label_ids = np.stack([part.argmax(axis=1) for part in by_task(text_targets, rows.tasks).values()], axis=1)
+    all_rows = replace(
         rows,
         rows=np.concatenate([rows.rows, np.full(len(texts), NO_ROW)]),
         texts=[*rows.texts, *texts],
@@ -69,16 +71,16 @@ def teach(
         is_weak=np.arange(len(targets)) >= len(rows),
         targets=targets,
     )
-    return together, Split(np.concatenate([split.train, np.arange(len(rows), len(targets))]), split.validation)
+    return all_rows, Split(np.concatenate([split.train, np.arange(len(rows), len(targets))]), split.validation)
 
 
-def blended(label_ids: np.ndarray, taught: np.ndarray, weight: float, tasks: Sequence[Task]) -> np.ndarray:
-    """Mix labels, int [N, tasks], with a share ``weight`` of ``taught``: targets, float32 [N, classes of all tasks].
+def blend(label_ids: np.ndarray, predictions: np.ndarray, weight: float, tasks: Sequence[Task]) -> np.ndarray:
+    """Mix labels, int [N, tasks], with a share ``weight`` of ``predictions``: float32 [N, classes of all tasks].
 
-    A row without a label of a task gets ``taught`` alone.
+    A row without a label of a task gets ``predictions`` alone.
     """
     columns = []
-    for ids, probabilities in zip(label_ids.T, by_task(taught, tasks).values(), strict=True):
+    for ids, probabilities in zip(label_ids.T, by_task(predictions, tasks).values(), strict=True):
         labels = np.eye(probabilities.shape[1])[np.maximum(ids, 0)]
         shares = np.where(ids == NO_LABEL, 1.0, weight)[:, np.newaxis]
         columns.append((1 - shares) * labels + shares * probabilities)

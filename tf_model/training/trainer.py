@@ -48,16 +48,16 @@ class Examples:
         targets = None if self.targets is None else self.targets[positions]
         return Examples(tf.gather(self.token_ids, positions), self.label_ids[positions], texts, targets)
 
-    def with_pairs(self, encoder: TextEncoder, joined: int, opinions: int, seed: int) -> Examples:
+    def with_pairs(self, encoder: TextEncoder, joined_count: int, opinion_count: int, seed: int) -> Examples:
         """These examples, and those made by :func:`join_texts` and :func:`opinion_pairs`."""
         import tensorflow as tf
 
         from tf_model.preprocessing.batching import encode
 
-        texts, asked = join_texts(self.texts, self.label_ids[:, 0], joined, seed)
-        written, emotions = opinion_pairs(opinions, seed)
-        token_ids = tf.concat([self.token_ids, encode(encoder, texts + written)], axis=0)
-        return Examples(token_ids, np.concatenate([self.label_ids, self.label_ids[asked], emotions[:, np.newaxis]]))
+        texts, positions = join_texts(self.texts, self.label_ids[:, 0], joined_count, seed)
+        opinion_texts, emotions = opinion_pairs(opinion_count, seed)
+        token_ids = tf.concat([self.token_ids, encode(encoder, texts + opinion_texts)], axis=0)
+        return Examples(token_ids, np.concatenate([self.label_ids, self.label_ids[positions], emotions[:, np.newaxis]]))
 
 
 def join_texts(texts: Sequence[str], label_ids: np.ndarray, pairs: int, seed: int) -> tuple[list[str], np.ndarray]:
@@ -67,19 +67,19 @@ def join_texts(texts: Sequence[str], label_ids: np.ndarray, pairs: int, seed: in
     classes of ``label_ids``, int [N], are drawn equally often, so that opposites are common.
     """
     weights = 1 / np.bincount(label_ids)[label_ids]
-    drawn = np.random.default_rng(seed).choice(len(texts), size=2 * pairs, p=weights / weights.sum())
-    joined = []
-    for first, second in drawn.reshape(-1, 2):
-        joined += [f"{texts[first]} {unmark(texts[second])}", f"{unmark(texts[first])} {texts[second]}"]
-    return joined, drawn
+    positions = np.random.default_rng(seed).choice(len(texts), size=2 * pairs, p=weights / weights.sum())
+    joined_texts = []
+    for first, second in positions.reshape(-1, 2):
+        joined_texts += [f"{texts[first]} {unmark(texts[second])}", f"{unmark(texts[first])} {texts[second]}"]
+    return joined_texts, positions
 
 
 def steps_per_epoch(config: TrainingConfig, rows: int) -> int:
     """Batches in an epoch of ``rows`` examples and those of :meth:`Examples.with_pairs`; the last may be smaller."""
-    return -(-(rows + 2 * sum(made_pairs(config, rows))) // config.batch_size)
+    return -(-(rows + 2 * sum(pair_counts(config, rows))) // config.batch_size)
 
 
-def made_pairs(config: TrainingConfig, rows: int) -> tuple[int, int]:
+def pair_counts(config: TrainingConfig, rows: int) -> tuple[int, int]:
     """How many pairs of texts and of written opinions are made for ``rows`` examples."""
     return round(config.joined_pairs * rows), round(config.opinion_pairs * rows)
 
@@ -124,8 +124,8 @@ class Fitted:
         """The classifier on one device in float32, as it is exported; itself if it already is."""
         import tf_keras
 
-        shared = self.model.distribute_strategy.num_replicas_in_sync > 1
-        if self.model.dtype_policy.name == "float32" and not shared:
+        is_distributed = self.model.distribute_strategy.num_replicas_in_sync > 1
+        if self.model.dtype_policy.name == "float32" and not is_distributed:
             return self
         policy = tf_keras.mixed_precision.global_policy()
         tf_keras.mixed_precision.set_global_policy("float32")
@@ -162,7 +162,7 @@ def fit(
     from tf_model.preprocessing.batching import training_batches
 
     steps = steps_per_epoch(config, len(training))
-    pairs = made_pairs(config, len(training))
+    pairs = pair_counts(config, len(training))
     if any(pairs):
         training = training.with_pairs(encoder, *pairs, config.seed)
     labels = training.label_ids if training.targets is None else training.targets
@@ -182,7 +182,7 @@ def fit(
     fitted = Fitted(model, encoder)
     if checkpoint:
         fitted.history = checkpoint.restore(model)
-    done = len(fitted.history)
+    epochs_done = len(fitted.history)
     batches = partial(
         training_batches,
         training.token_ids,
@@ -190,18 +190,18 @@ def fit(
         batch_size=config.batch_size,
         max_tokens=config.max_tokens,
         seed=config.seed,
-        first_epoch=done,
+        first_epoch=epochs_done,
         epochs=config.epochs,
     )
-    if done < config.epochs:
+    if epochs_done < config.epochs:
         with runtime.workers.losses_explained() if runtime.workers else nullcontext():
             model.fit(
-                _shared(batches, strategy) if strategy.num_replicas_in_sync > 1 else batches(),
-                initial_epoch=done,
+                _distribute(batches, strategy) if strategy.num_replicas_in_sync > 1 else batches(),
+                initial_epoch=epochs_done,
                 epochs=config.epochs,
                 steps_per_epoch=steps,
                 verbose=0,
-                callbacks=[_epochs(fitted, config, validation, checkpoint, runtime.worker_index), *callbacks],
+                callbacks=[_epoch_callback(fitted, config, validation, checkpoint, runtime.worker_index), *callbacks],
             )
     if config.lora_rank:
         lora.merge(model)
@@ -209,37 +209,37 @@ def fit(
     return fitted
 
 
-def _shared(batches: Callable[..., tf.data.Dataset], strategy: Any) -> Any:
+def _distribute(batches: Callable[..., tf.data.Dataset], strategy: Any) -> Any:
     """Share every batch among the devices of all workers."""
 
-    def own(context: Any) -> tf.data.Dataset:
-        here = context.num_replicas_in_sync // context.num_input_pipelines
-        first = context.input_pipeline_id * here
-        return batches(replicas=context.num_replicas_in_sync, own_shares=range(first, first + here))
+    def local_batches(context: Any) -> tf.data.Dataset:
+        local_replicas = context.num_replicas_in_sync // context.num_input_pipelines
+        first = context.input_pipeline_id * local_replicas
+        return batches(replicas=context.num_replicas_in_sync, own_shares=range(first, first + local_replicas))
 
-    return strategy.distribute_datasets_from_function(own)
+    return strategy.distribute_datasets_from_function(local_batches)
 
 
-def _epochs(
+def _epoch_callback(
     fitted: Fitted, config: TrainingConfig, validation: Examples | None, checkpoint: Checkpoint | None, worker: int
 ) -> Any:
     """A Keras callback that reseeds before each epoch, and times, scores and saves after it."""
     import tf_keras
 
-    model, begun = fitted.model, 0.0
+    model, start_time = fitted.model, 0.0
 
     def on_epoch_begin(epoch, logs=None):
-        nonlocal begun
-        begun = time.perf_counter()
+        nonlocal start_time
+        start_time = time.perf_counter()
         # Each worker has its own seed, or all shares of a batch would drop the same units.
         bert.reseed_dropout(model, config.seed * 1_000_003 + worker * 7919 + epoch)
 
     def on_epoch_end(epoch, logs=None):
-        row = {"epoch": epoch + 1, "seconds": time.perf_counter() - begun}
+        row = {"epoch": epoch + 1, "seconds": time.perf_counter() - start_time}
         row |= {name: float(value) for name, value in (logs or {}).items()}
         if validation:
             scores = fitted.probabilities(validation.token_ids)
-            row |= _validated(validation.label_ids, scores, model.config.task_classes)
+            row |= _validation_metrics(validation.label_ids, scores, model.config.task_classes)
             logs.update(val_loss=row["val_loss"], val_accuracy=row["val_accuracy"])
         fitted.history.append(row)
         if checkpoint:
@@ -248,15 +248,15 @@ def _epochs(
     return tf_keras.callbacks.LambdaCallback(on_epoch_begin=on_epoch_begin, on_epoch_end=on_epoch_end)
 
 
-def _validated(label_ids: np.ndarray, probabilities: np.ndarray, classes: Sequence[int]) -> dict[str, float]:
+def _validation_metrics(label_ids: np.ndarray, probabilities: np.ndarray, classes: Sequence[int]) -> dict[str, float]:
     """Loss (summed over the tasks) and accuracy (of all labels) of a validation part, for the history."""
     from tf_model.evaluation.metrics import evaluate_probabilities
 
     columns = np.split(probabilities, np.cumsum(classes)[:-1], axis=1)
-    by_task = [
+    task_metrics = [
         evaluate_probabilities(ids[ids >= 0], scores[ids >= 0], [str(number) for number in range(scores.shape[1])])
         for ids, scores in zip(label_ids.T, columns, strict=True)
         if (ids >= 0).any()
     ]
-    accuracy = np.average([task["accuracy"] for task in by_task], weights=[task["rows"] for task in by_task])
-    return {"val_loss": sum(task["loss"] for task in by_task), "val_accuracy": float(accuracy)}
+    accuracy = np.average([task["accuracy"] for task in task_metrics], weights=[task["rows"] for task in task_metrics])
+    return {"val_loss": sum(task["loss"] for task in task_metrics), "val_accuracy": float(accuracy)}
