@@ -212,7 +212,7 @@ def test_sheet_and_column(stubbed, tmp_path, capsys):
         (["a.csv", "--workers", "2"], "--workers needs --engine"),
         (["a.csv", "--engine", "ray"], "--engine needs --output"),
         (["a.csv", "--engine", "ray", "--output", "b", "--server", "c"], "--engine does not go with --server"),
-        (["--text", "a", "--threshold", "0"], "a threshold is for answers"),
+        (["--text", "a", "--threshold", "0"], "a threshold needs a model that gives answers"),
         (["--text", "a", "--products", "b.csv"], "--products needs --targets"),
         (["--text", "a", "--targets", "--record"], "--targets does not go with --record"),
         (["--text", "a", "--targets", "--server", "b"], "--targets does not go with --server"),

@@ -48,7 +48,7 @@ def test_every_file_of_the_contract_is_there(trained):
 def test_an_mpnet_answers_from_its_saved_model_and_has_no_light_one(tiny_mpnet, tmp_path, capsys):
     options = ["--recipe", "tuned", "--epochs", "1", "--backbone", str(tiny_mpnet), "--output-dir", str(tmp_path)]
     assert train.main([*SAMPLE, *FAST, *options]) == 0
-    assert "no light model: it can compute a BERT, not the model 'mpnet'" in capsys.readouterr().err
+    assert "no light model: it supports only BERT, not the model 'mpnet'" in capsys.readouterr().err
     predictor = Predictor.load(tmp_path / "product")
     trained = pandas.read_csv(tmp_path / "product" / "validation_predictions.csv")
     texts = data.read(paths.SAMPLE_CORPUS).labelled.set_index("row")[tasks.TEXT_COLUMN][trained["row"]].tolist()

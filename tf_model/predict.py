@@ -224,7 +224,7 @@ def _predict_on_ray(arguments: argparse.Namespace) -> None:
             before = f"; {done:,} of them were done by an earlier run" if done else ""
             count = len(shards.sizes)
             cli.say(f"{shards.rows:,} rows in {count:,} {plural(count, 'shard', 'shards')}{before}")
-            advance = stack.enter_context(count_progress(shards.rows - done, shown=True))
+            advance = stack.enter_context(count_progress(shards.rows - done, show=True))
 
         shards = predict_files(
             folder,
@@ -252,7 +252,7 @@ def _predict_input(arguments: argparse.Namespace, predictor: Predictor, table: t
     to_terminal = not arguments.output and sys.stdout.isatty()
     notes: list[str] = []
     with ExitStack() as stack:
-        progress = count_progress(table.total_rows, shown=not to_terminal, summary=arguments.text is None)
+        progress = count_progress(table.total_rows, show=not to_terminal, summary=arguments.text is None)
         options = {
             "probabilities": arguments.probabilities,
             "threshold": arguments.threshold,

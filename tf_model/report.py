@@ -117,7 +117,7 @@ def answered(
     names = tables.input_renames(table, [STATUS])
     refuse_without_texts(table, next(table.chunks(1_000)))
     check, parts, texts = FitCheck(products, several=not is_target, english=model.reads_english), [], []
-    with count_progress(table.total_rows, shown=not has_all, summary=not has_all) as advance:
+    with count_progress(table.total_rows, show=not has_all, summary=not has_all) as advance:
         chunks = table.chunks() if has_all else predictor.predict_table(table, probabilities=True, on_progress=advance)
         for chunk in chunks:
             own = pd.Series(table.texts(chunk), chunk.index, object).map(tables.as_text, na_action="ignore").fillna("")

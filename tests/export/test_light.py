@@ -68,7 +68,7 @@ def scored(folder: Path) -> np.ndarray:
 def test_without_rows_to_judge_by_it_stays_in_32_bit_floats(fitted, tmp_path, capsys, probabilities):
     assert write(fitted, tmp_path)["network"] == "float32"
     said = capsys.readouterr().err
-    assert "light model: float32, for want of the rows" in said
+    assert "light model: float32, as the rows to test a smaller one" in said
     assert "set TWEETS_DATA to the file that the model was trained on" in said
     np.testing.assert_allclose(scored(tmp_path), probabilities, atol=1e-5)
     assert probabilities.std(axis=0).max() > 1e-3  # or any weights would pass
@@ -97,11 +97,11 @@ def test_what_loses_too_much_gives_way_to_the_next(fitted, tmp_path, monkeypatch
 def test_where_none_will_do_there_is_none(fitted, tmp_path, monkeypatch, rows, probabilities, capsys):
     with pytest.raises(FileNotFoundError):
         write(fitted, tmp_path, rows, np.concatenate([probabilities[:, 8::-1], probabilities[:, :8:-1]], axis=1))
-    assert "no light model: it would not answer as the SavedModel does" in capsys.readouterr().err
+    assert "no light model: its answers would differ too much from the SavedModel's" in capsys.readouterr().err
     monkeypatch.setattr(fitted.model.config, "hidden_act", "relu")
     with pytest.raises(FileNotFoundError):
         write(fitted, tmp_path, rows, probabilities)
-    assert "no light model: it cannot compute the activation function 'relu'" in capsys.readouterr().err
+    assert "no light model: it does not support the activation function 'relu'" in capsys.readouterr().err
     assert not (tmp_path / "light").exists()
 
 

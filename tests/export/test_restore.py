@@ -106,7 +106,7 @@ def test_an_export_is_signed_and_does_not_keep_an_earlier_signature(copy, tmp_pa
 
 def test_only_a_model_is_replaced(product, tmp_path, monkeypatch):
     monkeypatch.setattr(restore, "load", lambda folder: [folder])
-    monkeypatch.setattr(export, "_write_again", lambda _, folder: (folder / "saved_model.pb").write_text("new"))
+    monkeypatch.setattr(export, "_export_again", lambda _, folder: (folder / "saved_model.pb").write_text("new"))
     mine = tmp_path / "results"
     mine.mkdir()
     (mine / "mine.txt").write_text("mine")
@@ -147,7 +147,7 @@ def refusal(folder: Path) -> str:
 @pytest.mark.parametrize(
     ("name", "change", "words"),
     [
-        ("recipe.json", {"cleaning": "report"}, r"and its export differ by .* reads texts in another way; train it ag"),
+        ("recipe.json", {"cleaning": "report"}, r"and its export differ by .* reads texts differently; train it again"),
         ("recipe.json", {"colour": "red"}, r"recipe.json of .* cannot be used \(colour of a recipe: unexpected"),
     ],
 )

@@ -140,7 +140,7 @@ def test_a_model_that_was_replaced_is_not_loaded_to_explain_the_answers_of_anoth
     monkeypatch.setattr(predictor, "_load_graph", lambda *_: loaded.append(1))
     shutil.rmtree(copy)
     for _ in range(2):
-        with pytest.raises(ModelError, match="copy was replaced since it was loaded; load it again"):
+        with pytest.raises(ModelError, match="copy has been replaced since it was loaded; load it again"):
             models[1].explain("I love my iPad")
         shutil.copytree(product, copy, dirs_exist_ok=True)
         (copy / "manifest.json").write_text("{}")
@@ -166,7 +166,7 @@ def test_a_damaged_file_is_named(copy, capsys):
     assert model.runtime == "tensorflow"
     line = capsys.readouterr().err
     assert line.count("\n") == 1
-    assert line.endswith("; the SavedModel answers instead, and needs more time\n")
+    assert line.endswith("; using the SavedModel instead, which is slower\n")
     assert model.predict(["a"]).shape[0] == 1
 
 
@@ -203,10 +203,10 @@ def test_one_of_another_version_and_a_missing_package(copy, monkeypatch):
         Predictor.load(copy, "light")
     (copy / "light" / "network.xml").write_text("<net>")
     with pytest.raises(ModelError, match=r"the light model cannot be loaded .*; export it again"):
-        light.compiled(copy / "light" / "network.xml", 0, 1)
+        light.compile_network(copy / "light" / "network.xml", 0, 1)
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(ModelError, match=r"needs the package openvino .*install it"):
-        light.compiled(copy / "light" / "network.xml", 0, 1)
+        light.compile_network(copy / "light" / "network.xml", 0, 1)
 
 
 @pytest.mark.parametrize("runtime", ["tensorflow", "light"])
@@ -235,7 +235,7 @@ def test_a_model_that_is_replaced_while_it_is_loaded_is_loaded_again(copy, runti
     assert Predictor.load(copy, runtime).runtime == runtime
     assert len(loaded) == 3
     monkeypatch.setattr(predictor, "ATTEMPTS", 0)
-    with pytest.raises(ModelError, match="is replaced again and again while it is loaded; try it later"):
+    with pytest.raises(ModelError, match="keeps being replaced while it is loading; try again later"):
         Predictor.load(copy, runtime)
 
 

@@ -212,7 +212,7 @@ def test_a_batch_that_does_not_fit_into_memory_is_halved():
     assert outputs["model_seconds"] == pytest.approx(1.5)
     assert sizes == [5, 2, 3, 1, 2]
     room = 0
-    with pytest.raises(ModelError, match="not even one text at a time fits into memory"):
+    with pytest.raises(ModelError, match="not even a single text fits into memory"):
         score([b"a", b"b"])
 
 

@@ -68,7 +68,7 @@ def test_targets_show_each_text_once_and_say_what_a_guess_is(targets, monkeypatc
     xbox, kindle = ["Xbox", "Xbox", EMOTIONS[0], "60.0%"], ["[red]Kindle[/red]", "Kindle", EMOTIONS[2], "60.0%"]
     guess = ["an ipad", "iPad", "unnamed", EMOTIONS[2], "100.0%"]
     assert rows == [[text, *xbox], ["", *kindle], [text, *xbox], ["", *kindle], guess]
-    assert "unnamed: the text names no product of the list; its row is the answer model's guess" in lines[-1]
+    assert "unnamed: the text names no product on the list; its row is the answer model's guess" in lines[-1]
     assert "start" not in lines[1]
     monkeypatch.setattr(TargetPredictor, "load", lambda *_: replace(targets, answer=None))
     predict.main(["--targets", "--text", "an ipad", "--format", "table"])
@@ -95,7 +95,7 @@ def test_a_long_text_is_shortened_on_the_terminal_only(stubbed, capsys):
 def test_a_log_gets_a_line_of_progress_now_and_then(monkeypatch, capsys):
     clock = iter([0.0, 30.0, 90.0, 100.0])
     monkeypatch.setattr(render.time, "monotonic", lambda: next(clock))
-    with render.count_progress(1_000, shown=True) as advance:
+    with render.count_progress(1_000, show=True) as advance:
         advance(100)  # after 30 s: too early for a line
         advance(80)
     assert capsys.readouterr().err.splitlines() == [
@@ -194,7 +194,7 @@ def test_each_product_of_a_text_is_explained(explained, capsys):
     assert rows_of(printed)["Xbox"] == ["+0.50", "+" * (BAR // 2)]
     assert rows_of(printed)["Kindle"] == ["+0.50", "+" * (BAR // 2)]
     assert "MASK" not in printed
-    assert printed.endswith("tea\nthe text names no product of the list: nothing to explain\n")
+    assert printed.endswith("tea\nthe text names no product on the list: nothing to explain\n")
 
 
 def test_json_holds_an_explanation_for_each_product(explained, capsys):
@@ -222,7 +222,7 @@ def test_the_guess_for_a_text_that_names_no_product_is_explained_as_one(explaine
     monkeypatch.setattr(TargetPredictor, "load", lambda *_: replace(explained, answer=answer))
     predict.main(["--targets", "--explain", "--text", "my iPad broke"])
     printed = capsys.readouterr().out
-    assert f"{EMOTIONS[2]} \u2192 iPad (a guess: the text names no product of the list): " in printed
+    assert f"{EMOTIONS[2]} \u2192 iPad (a guess: the text names no product on the list): " in printed
     assert rows_of(printed)["my"] == ["+0.25", "+" * (BAR // 4)]
 
 

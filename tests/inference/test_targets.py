@@ -181,7 +181,7 @@ def test_a_folder_that_cannot_be_used_is_one_line(saved, target_model):
     with pytest.raises(ModelError, match=r"products\.csv is missing; give the products with --products FILE"):
         find_targets(folder)
     (folder / "labels.json").write_text('{"labels": {"emotion": ["a", "b"]}}')
-    with pytest.raises(ModelError, match="mine answers for a whole text, not for each product; give another --model"):
+    with pytest.raises(ModelError, match="mine predicts for a whole text, not for each product; give another --model"):
         find_targets(folder)
 
 

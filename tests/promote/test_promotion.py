@@ -158,7 +158,9 @@ def test_a_model_of_another_task_is_refused(models, new):
 def test_a_model_of_other_classes_is_refused(models, new):
     other = {"dataset": "custom", "labels": {"product": ["Kindle", "Xbox", "Switch"]}}
     write(models / "product", **{"model.json": json.dumps(other)})
-    with pytest.raises(ModelError, match=r"predicts product and .*product of other classes; promote it to another"):
+    with pytest.raises(
+        ModelError, match=r"predicts product and .*product with other classes; promote it under another"
+    ):
         promote(new, 0.1, models / "product")
 
 
@@ -191,10 +193,10 @@ def test_what_is_no_model_is_not_replaced(models, new):
 
 def test_a_model_does_not_replace_itself(models, new):
     old = write(models / "product", mark="old")
-    with pytest.raises(UsageError, match="is the model in use already"):
+    with pytest.raises(UsageError, match="is already the model in use"):
         promotion.promote(old)
     promote(new, 0.1)
-    with pytest.raises(UsageError, match="new is the model in use already; give the folder of another one"):
+    with pytest.raises(UsageError, match="new is already the model in use; give the folder of another one"):
         promote(new, 0.0, force=True)
     assert (mark_of(old), mark_of(other_version(old))) == ("new", "old")
 
@@ -309,13 +311,13 @@ def test_what_does_not_verify_is_not_promoted(models, new, keys):
 def test_a_model_that_is_altered_between_check_and_copy_is_not_promoted(models, new, keys, monkeypatch):
     old = write(models / "product", mark="old")
     signing.signer(keys[0])(new)
-    judge = promotion._judge
+    judge = promotion._compare
 
     def alter(*arguments):
         (new / "model_card.md").write_text("other words")
         return judge(*arguments)
 
-    monkeypatch.setattr(promotion, "_judge", alter)
+    monkeypatch.setattr(promotion, "_compare", alter)
     with pytest.raises(ModelError, match="Extra files"):
         promote(new, 0.1, verify=keys[1])
     assert mark_of(old) == "old"
@@ -346,7 +348,7 @@ def test_the_command(models, new, capsys):
     assert command.main([str(newer), "--to", "saved_models/product", "--force", "--data", "nowhere.csv"]) == 0
     assert (
         "promoted newer to saved_models/product\n"
-        "the version before is kept in saved_models/.versions/product/1; to go back: "
+        "the previous version is kept in saved_models/.versions/product/1; to restore it: "
         "python -m tf_model.promote --rollback product\n"
     ) in capsys.readouterr().err
     assert command.main(["--rollback", "product"]) == 0

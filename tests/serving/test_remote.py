@@ -338,8 +338,8 @@ def test_the_command_does_not_ask_a_server_for_what_it_cannot_tell(server, tmp_p
     monkeypatch.setattr(paths, "MONITOR_LOG", tmp_path / "log.sqlite")
     with pytest.raises(UsageError, match="--explain does not go with --server"):
         predict.main(["--text", "my ipad", "--server", server.url, "--explain"])
-    with pytest.raises(UsageError, match="a threshold is for answers, which product does not give"):
+    with pytest.raises(UsageError, match="a threshold needs a model that gives answers, unlike product"):
         predict.main(["--text", "my ipad", "--server", server.url, "--threshold", "0.5", "--format", "csv"])
-    with pytest.raises(UsageError, match="a threshold is for answers"):
+    with pytest.raises(UsageError, match="a threshold needs a model that gives answers"):
         predict.main(["--text", "my ipad", "--server", server.url, "--threshold", "0.5", "--record"])
     assert not list(tmp_path.iterdir())  # wrong usage is not recorded as a model error

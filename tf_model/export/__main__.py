@@ -29,30 +29,30 @@ def main(argv: list[str] | None = None) -> int:
     folder = find_model(arguments.model)
     restored = restore.load(folder)
     with cli.stopped_cleanly(), whole_folder(arguments.output, arguments.overwrite) as part:
-        _write_again(*restored, part)
+        _export_again(*restored, part)
         if sign:
             sign(part)
     model, output = paths.shown(folder), paths.shown(arguments.output)
-    cli.say(f"exported {model} into {output}; use it with `python -m tf_model.predict --model {output}`")
+    cli.say(f"exported {model} to {output}; use it with `python -m tf_model.predict --model {output}`")
     return 0
 
 
-def _write_again(fitted: Fitted, model: Predictor, folder: Path) -> None:
+def _export_again(fitted: Fitted, model: Predictor, folder: Path) -> None:
     """Write the SavedModel with the current code, and the artifacts; :class:`ModelError` if its answers differ."""
-    written = shutil.ignore_patterns(*model_dir.SAVED_MODEL, model_dir.LIGHT, model_dir.MANIFEST, signing.SIGNATURE)
-    shutil.copytree(model.folder, folder, ignore=written, dirs_exist_ok=True)
+    ignore = shutil.ignore_patterns(*model_dir.SAVED_MODEL, model_dir.LIGHT, model_dir.MANIFEST, signing.SIGNATURE)
+    shutil.copytree(model.folder, folder, ignore=ignore, dirs_exist_ok=True)
     calibration = model_dir.read_json(folder / model_dir.CALIBRATION)
     save_graph(fitted, model.tasks, folder, calibration)
     texts = read(paths.SAMPLE_CORPUS).labelled[TEXT_COLUMN].head(64).tolist()
-    again = Predictor.load(folder, "tensorflow")
-    difference = np.abs(model.probabilities(texts) - again.probabilities(texts)).max()
+    exported = Predictor.load(folder, "tensorflow")
+    difference = np.abs(model.probabilities(texts) - exported.probabilities(texts)).max()
     if difference > SAME_PROBABILITIES:
         raise ModelError(
             f"{model.folder} and its export differ by {difference:.2g} in a probability: it was trained "
-            "by code that reads texts in another way; train it again"
+            "by code that reads texts differently; train it again"
         )
     rows = _validation_rows(model)
-    probabilities = again.probabilities(rows.texts) if rows else None
+    probabilities = exported.probabilities(rows.texts) if rows else None
     write_light(fitted, model.tasks, folder, calibration, rows, probabilities)
     model_dir.write_manifest(folder)
 

@@ -47,7 +47,7 @@ def write_light(
     """
     import openvino as ov
 
-    light, encoder = folder / model_dir.LIGHT, fitted.encoder
+    light_folder, encoder = folder / model_dir.LIGHT, fitted.encoder
     settings = {
         "format": FORMAT,
         "cleaning": asdict(encoder.cleaning),
@@ -58,50 +58,50 @@ def write_light(
         "temperature": calibration["temperature"] if calibration else {task.name: 1.0 for task in tasks},
         "threshold": calibration["threshold"] if calibration else None,
     }
-    light.mkdir()
-    (light / VOCABULARY).write_text("\n".join(encoder.vocabulary) + "\n", encoding="utf-8")
+    light_folder.mkdir()
+    (light_folder / VOCABULARY).write_text("\n".join(encoder.vocabulary) + "\n", encoding="utf-8")
     measured = {}
     try:
         for group in GROUPS if validation else GROUPS[-1:]:
             name = f"int8, groups of {group}" if group else "float32"
-            ov.save_model(network(fitted, group), light / NETWORK, compress_to_fp16=False)
-            write_json(light / SETTINGS, settings | {"network": name, "group": group or 0, "measured": measured})
-            model = LightModel(light)
+            ov.save_model(network(fitted, group), light_folder / NETWORK, compress_to_fp16=False)
+            write_json(light_folder / SETTINGS, settings | {"network": name, "group": group or 0, "measured": measured})
+            model = LightModel(light_folder)
             if not validation:
                 cli.say(
-                    f"light model: {name}, for want of the rows that would judge a smaller one; set {DATA_VARIABLE} to "
+                    f"light model: {name}, as the rows to test a smaller one on were not found; set {DATA_VARIABLE} to "
                     "the file that the model was trained on"
                 )
                 return
-            found = np.concatenate(model.probabilities(model.logits(model.token_ids(validation.texts))), axis=1)
-            measured[name] = differences(validation.judged_ids, probabilities, found, tasks, settings["threshold"])
-            write_json(light / SETTINGS, settings | {"network": name, "group": group or 0, "measured": measured})
+            actual = np.concatenate(model.probabilities(model.logits(model.token_ids(validation.texts))), axis=1)
+            measured[name] = differences(validation.judged_ids, probabilities, actual, tasks, settings["threshold"])
+            write_json(light_folder / SETTINGS, settings | {"network": name, "group": group or 0, "measured": measured})
             if passes(measured[name]):
                 agreement = min(measured[name]["agreement"].values())
-                cli.say(f"light model: {name}, {agreement:.1%} of the answers as by the SavedModel")
+                cli.say(f"light model: {name}, {agreement:.1%} of the answers as in the SavedModel")
                 return
-        problem = f"it would not answer as the SavedModel does: {measured[name]}"
+        problem = f"its answers would differ too much from the SavedModel's: {measured[name]}"
     except ModelError as error:
         problem = str(error)
-    shutil.rmtree(light)
+    shutil.rmtree(light_folder)
     cli.say(f"no light model: {problem}")
 
 
 def differences(
     label_ids: np.ndarray,
     expected: np.ndarray,
-    found: np.ndarray,
+    actual: np.ndarray,
     tasks: Sequence[Task],
     threshold: float | None,
 ) -> dict[str, Any]:
-    """What the probabilities ``found`` lose against ``expected``, both float [N, classes of all tasks].
+    """What the probabilities ``actual`` lose against ``expected``, both float [N, classes of all tasks].
 
     ``lost``: by task, on its labelled rows; ``agreement``: share of equal answers, by task and for the joint answer.
     """
-    one, other = (joint_metrics.evaluate_predictions(label_ids, each, None, tasks) for each in (expected, found))
+    full, light = (joint_metrics.evaluate_predictions(label_ids, each, None, tasks) for each in (expected, actual))
     sign = {"accuracy": 1, "macro_f1": 1, "ece": -1}  # a loss is above 0
-    lost = {task: {key: sign[key] * (one[task][key] - other[task][key]) for key in sign} for task in one}
-    tables = [joint_metrics.predictions(each, threshold, tasks) for each in (expected, found)]
+    lost = {task: {key: sign[key] * (full[task][key] - light[task][key]) for key in sign} for task in full}
+    tables = [joint_metrics.predictions(each, threshold, tasks) for each in (expected, actual)]
     columns = [*(task.name for task in tasks), *([ANSWER] if threshold is not None else [])]
     return {
         "rows": len(label_ids),
@@ -110,10 +110,10 @@ def differences(
     }
 
 
-def passes(measured: Mapping[str, Any]) -> bool:
+def passes(comparison: Mapping[str, Any]) -> bool:
     """Whether the losses and the agreement of a light model are within the limits."""
-    lost = all(each[key] <= most for each in measured["lost"].values() for key, most in MOST_LOST.items())
-    return lost and min(measured["agreement"].values()) >= LEAST_AGREEMENT
+    is_accurate = all(each[key] <= most for each in comparison["lost"].values() for key, most in MOST_LOST.items())
+    return is_accurate and min(comparison["agreement"].values()) >= LEAST_AGREEMENT
 
 
 def network(fitted: Fitted, group: int | None) -> Any:
@@ -127,11 +127,11 @@ def network(fitted: Fitted, group: int | None) -> Any:
 
     config = fitted.model.config
     if config.model_type != "bert":
-        raise ModelError(f"it can compute a BERT, not the model {config.model_type!r}")
+        raise ModelError(f"it supports only BERT, not the model {config.model_type!r}")
     if config.hidden_act != "gelu":
-        raise ModelError(f"it cannot compute the activation function {config.hidden_act!r}")
+        raise ModelError(f"it does not support the activation function {config.hidden_act!r}")
     weights = {each.name.split("/", 1)[1].removesuffix(":0"): each.numpy() for each in fitted.model.variables}
-    reads_first = "bert/pooler/dense/kernel" in weights  # only [CLS] is read, so the last layer computes only that
+    pools_cls = "bert/pooler/dense/kernel" in weights  # only [CLS] is read, so the last layer computes only that
     heads, width = config.num_attention_heads, config.hidden_size // config.num_attention_heads
 
     def integers(*values: int) -> Any:
@@ -153,35 +153,35 @@ def network(fitted: Fitted, group: int | None) -> Any:
         return op.add(op.multiply(values, gamma), beta)
 
     input_ids = op.parameter([-1, -1], np.int32, name="input_ids")
-    places = weights["bert/embeddings/position_embeddings/embeddings"]
-    places = places + weights["bert/embeddings/token_type_embeddings/embeddings"][0]
+    positions = weights["bert/embeddings/position_embeddings/embeddings"]
+    positions = positions + weights["bert/embeddings/token_type_embeddings/embeddings"][0]
     length = op.gather(op.shape_of(input_ids), integers(1), op.constant(0))
-    places = op.slice(op.constant(places), integers(0), length, integers(1), integers(0))
+    positions = op.slice(op.constant(positions), integers(0), length, integers(1), integers(0))
     table = weights["bert/embeddings/word_embeddings/weight"]
     # float16 halves the size, and is as accurate as the 8-bit weights that read it.
     words = op.gather(op.constant(table if group is None else table.astype(np.float16)), input_ids, op.constant(0))
     words = op.convert(words, "f32")
-    hidden = normalize(op.add(words, places), "bert/embeddings")  # (B, L, hidden)
+    hidden = normalize(op.add(words, positions), "bert/embeddings")  # (B, L, hidden)
     for number in range(config.num_hidden_layers):
         layer = f"bert/encoder/layer_._{number}"
         kernel, bias = (
             np.concatenate([weights[f"{layer}/attention/self/{each}/{kind}"] for each in ("query", "key", "value")], -1)
             for kind in ("kernel", "bias")
         )
-        together = op.add(product(hidden, kernel), op.constant(bias))
-        together = op.transpose(op.reshape(together, integers(0, 0, 3, heads, width), True), integers(2, 0, 3, 1, 4))
-        query, key, value = (op.squeeze(each, integers(0)) for each in op.split(together, op.constant(0), 3).outputs())
-        if reads_first and number == config.num_hidden_layers - 1:
+        qkv = op.add(product(hidden, kernel), op.constant(bias))
+        qkv = op.transpose(op.reshape(qkv, integers(0, 0, 3, heads, width), True), integers(2, 0, 3, 1, 4))
+        query, key, value = (op.squeeze(each, integers(0)) for each in op.split(qkv, op.constant(0), 3).outputs())
+        if pools_cls and number == config.num_hidden_layers - 1:
             query = op.slice(query, integers(0), integers(1), integers(1), integers(2))
             hidden = op.slice(hidden, integers(0), integers(1), integers(1), integers(1))
         scores = op.multiply(op.matmul(query, key, False, True), op.constant(np.float32(width**-0.5)))
         context = op.transpose(op.matmul(op.softmax(scores, -1), value, False, False), integers(0, 2, 1, 3))
         context = op.reshape(context, integers(0, 0, config.hidden_size), True)
-        attended = op.add(dense(context, f"{layer}/attention/output/dense"), hidden)
-        hidden = normalize(attended, f"{layer}/attention/output")
-        wide = op.gelu(dense(hidden, f"{layer}/intermediate/dense"), "erf")
-        hidden = normalize(op.add(dense(wide, f"{layer}/output/dense"), hidden), f"{layer}/output")
-    if reads_first:
+        attention_output = op.add(dense(context, f"{layer}/attention/output/dense"), hidden)
+        hidden = normalize(attention_output, f"{layer}/attention/output")
+        intermediate = op.gelu(dense(hidden, f"{layer}/intermediate/dense"), "erf")
+        hidden = normalize(op.add(dense(intermediate, f"{layer}/output/dense"), hidden), f"{layer}/output")
+    if pools_cls:
         pooled = op.tanh(dense(op.squeeze(hidden, integers(1)), "bert/pooler/dense"))
     else:
         pooled = op.reduce_mean(hidden, integers(1), False)

@@ -31,8 +31,8 @@ def model_card(
     recalls = []
     for task in tasks:
         per_class = metrics["validation"][task.name]["per_class"]
-        known = [(label, scores["recall"]) for label, scores in per_class.items() if scores["support"]]
-        recalls += [pick(known, key=lambda each: each[1]) for pick in (min, max)]
+        recall_by_label = [(label, scores["recall"]) for label, scores in per_class.items() if scores["support"]]
+        recalls += [pick(recall_by_label, key=lambda each: each[1]) for pick in (min, max)]
     template = Path(__file__).with_name("model_card.md.j2").read_text(encoding="utf-8")
     return environment.from_string(template).render(
         name=name,

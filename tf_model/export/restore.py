@@ -25,14 +25,14 @@ def load(folder: Path) -> tuple[Fitted, Predictor]:
     weights = backbone.find(config.backbone)
     device.prepare(config.seed, precision="float32")
     model = bert.build(weights, [len(labels) for labels in predictor.labels.values()], config.pooling)
-    saved, own = _saved_variables(folder), {_name(variable): variable for variable in model.variables}
-    missing = [name for name, each in own.items() if name not in saved or saved[name].shape != each.shape]
+    saved, variables = _saved_variables(folder), {_name(variable): variable for variable in model.variables}
+    missing = [name for name, each in variables.items() if name not in saved or saved[name].shape != each.shape]
     if missing:
         raise ModelError(
-            f"{folder} lacks {len(missing)} of the {len(own)} weights of its classifier, such as {missing[0]}; it was "
-            "not exported by this project, or its backbone is another one now: train it again"
+            f"{folder} lacks {len(missing)} of the {len(variables)} weights of its classifier, such as {missing[0]}; "
+            "it was not exported by this project, or its backbone has changed: train it again"
         )
-    for name, variable in own.items():
+    for name, variable in variables.items():
         variable.assign(saved[name])
     return Fitted(model, text_encoder(config, weights)), predictor
 

@@ -59,13 +59,13 @@ def export(
     with whole_folder(folder, overwrite) as part:
         save_graph(fitted, tasks, part, calibration)
         labels = {task.name: list(task.labels) for task in tasks}
-        named = {"task": metrics["task"], "labels": labels, "no_emotion": tasks[-1].no_emotion}
-        write_json(part / model_dir.LABELS, named)
+        content = {"task": metrics["task"], "labels": labels, "no_emotion": tasks[-1].no_emotion}
+        write_json(part / model_dir.LABELS, content)
         if calibration:
             write_json(part / model_dir.CALIBRATION, calibration)
         if out_of_fold:
-            rows, said = out_of_fold
-            np.savez_compressed(part / model_dir.OUT_OF_FOLD, rows=rows, probabilities=said.astype(np.float16))
+            rows, scores = out_of_fold
+            np.savez_compressed(part / model_dir.OUT_OF_FOLD, rows=rows, probabilities=scores.astype(np.float16))
         if reference:
             reference.save(part)
         if products:
@@ -131,11 +131,11 @@ def save_graph(
             text = tf.identity(text)
         inputs = encoder(text)
         with tf.control_dependencies(list(inputs.values())):
-            between = tf.timestamp()
+            tokenized = tf.timestamp()
         outputs = predict(inputs)
         with tf.control_dependencies(list(outputs.values())):
             ended = tf.timestamp()
-        seconds = {"tokenize_seconds": between - began, "model_seconds": ended - between}
+        seconds = {"tokenize_seconds": tokenized - began, "model_seconds": ended - tokenized}
         return outputs | {"unknown_share": encoder.unknown_shares(inputs)} | seconds
 
     @tf.function(

@@ -14,9 +14,9 @@ from tf_model.tasks import ALL_TASKS
 
 SIGNATURE = "explain"
 # The integral is computed with Clenshaw-Curtis rules; each rule contains all points of the previous one. Points are
-# added until the weights sum to the change of the score, to within SHARE_OFF of the change plus NATS_OFF nats.
+# added until the weights sum to the change of the score, to within RTOL of the change plus ATOL nats.
 INTERVALS = (16, 32, 64, 128)  # a rule of N intervals has N + 1 points
-SHARE_OFF, NATS_OFF = 0.02, 0.005
+RTOL, ATOL = 0.02, 0.005
 POINTS_AT_ONCE = 8  # few, to save memory and so that other requests need not wait
 
 
@@ -63,20 +63,20 @@ def explain_function(fitted: Any, labels: Mapping[str, Sequence[str]], temperatu
     def explain(text: tf.Tensor) -> dict[str, tf.Tensor]:
         words, token_ids, word_of_token = encoder.words(text)  # (W), (L), (L) with -1 for special tokens
         embedded = tf.gather(embeddings, token_ids)  # (L, hidden)
-        special = (word_of_token < 0)[:, None]
-        baseline = tf.where(special, embedded, embeddings[encoder.padding])  # special tokens stay, words become padding
+        is_special = (word_of_token < 0)[:, None]
+        baseline = tf.where(is_special, embedded, embeddings[encoder.padding])  # words become padding
         difference = embedded - baseline
-        at_ends = scores(tf.stack([baseline, embedded]))
-        chosen = [tf.argmax(each[1]) for each in at_ends]
-        change = tf.stack([each[1, label] - each[0, label] for each, label in zip(at_ends, chosen, strict=True)])
+        end_scores = scores(tf.stack([baseline, embedded]))
+        class_ids = [tf.argmax(each[1]) for each in end_scores]
+        change = tf.stack([each[1, label] - each[0, label] for each, label in zip(end_scores, class_ids, strict=True)])
 
         def slopes_at(points: tf.Tensor) -> tf.Tensor:
             """How much each token moves each task's score at P points along the line, float32 [tasks, P, L]."""
-            way = baseline + points[:, None, None] * difference  # (P, L, hidden)
+            path_points = baseline + points[:, None, None] * difference  # (P, L, hidden)
             with tf.GradientTape(persistent=True) as tape:
-                tape.watch(way)
-                chosen_scores = [each[:, label] for each, label in zip(scores(way), chosen, strict=True)]
-            gradients = tf.stack([tape.gradient(each, way) for each in chosen_scores])
+                tape.watch(path_points)
+                chosen_scores = [each[:, label] for each, label in zip(scores(path_points), class_ids, strict=True)]
+            gradients = tf.stack([tape.gradient(each, path_points) for each in chosen_scores])
             return tf.reduce_sum(gradients * difference, axis=3)
 
         def refine(step: tf.Tensor, slopes: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -84,21 +84,21 @@ def explain_function(fitted: Any, labels: Mapping[str, Sequence[str]], temperatu
             weights = tf.reduce_sum(rules[step, : ends[step + 1], None] * slopes, axis=1)
             return step + 1, slopes, weights
 
-        def is_off(_: tf.Tensor, __: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-            missed = tf.abs(tf.reduce_sum(weights, axis=1) - change)
-            return tf.logical_not(tf.reduce_all(missed <= SHARE_OFF * tf.abs(change) + NATS_OFF))  # NaN counts as off
+        def is_inexact(_: tf.Tensor, __: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+            errors = tf.abs(tf.reduce_sum(weights, axis=1) - change)
+            return tf.logical_not(tf.reduce_all(errors <= RTOL * tf.abs(change) + ATOL))  # NaN is inexact
 
         length = tf.shape(embedded)[0]
-        nothing = tf.zeros([len(labels), 0, length]), tf.fill([len(labels), length], np.float32(np.nan))
+        initial = tf.zeros([len(labels), 0, length]), tf.fill([len(labels), length], np.float32(np.nan))
         shapes = (tf.TensorShape([]), tf.TensorShape([len(labels), None, None]), tf.TensorShape([len(labels), None]))
-        start = (tf.constant(0), *nothing)
+        start = (tf.constant(0), *initial)
         _, _, weights = tf.while_loop(
-            is_off, refine, start, shape_invariants=shapes, maximum_iterations=len(rules), parallel_iterations=1
+            is_inexact, refine, start, shape_invariants=shapes, maximum_iterations=len(rules), parallel_iterations=1
         )
         outputs = {"words": words}
         for number, (task, names) in enumerate(labels.items()):
             outputs |= {
-                task: tf.gather(tf.constant(list(names)), chosen[number]),
+                task: tf.gather(tf.constant(list(names)), class_ids[number]),
                 f"{task}_weights": tf.math.unsorted_segment_sum(weights[number], word_of_token, tf.size(words)),
                 f"{task}_change": change[number],
             }
@@ -114,9 +114,9 @@ def clenshaw_curtis(intervals: int) -> tuple[np.ndarray, np.ndarray]:
     """
     angles = np.pi * np.arange(intervals + 1) / intervals
     frequencies = np.arange(1, intervals // 2 + 1)
-    halved = np.where(frequencies == intervals // 2, 0.5, 1.0)  # the last term of the sum counts half
+    factors = np.where(frequencies == intervals // 2, 0.5, 1.0)  # the last term of the sum counts half
     cosines = np.cos(2 * np.outer(angles, frequencies))
-    weights = (1 - 2 * cosines @ (halved / (4 * frequencies**2 - 1))) / intervals
+    weights = (1 - 2 * cosines @ (factors / (4 * frequencies**2 - 1))) / intervals
     weights[[0, -1]] /= 2
     return (1 - np.cos(angles)) / 2, weights
 
@@ -132,8 +132,8 @@ def nested_rules() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     ends, rules = [0], []
     for intervals in INTERVALS:
         step = finest // intervals
-        new = [index for index in range(0, finest + 1, step) if index not in order]
-        for indices in np.array_split(new, len(new) // POINTS_AT_ONCE):
+        new_points = [index for index in range(0, finest + 1, step) if index not in order]
+        for indices in np.array_split(new_points, len(new_points) // POINTS_AT_ONCE):
             order += indices.tolist()
             ends.append(len(order))
             rules.append(np.full(finest + 1, np.nan))

@@ -47,7 +47,7 @@ class FitCheck:
     products: Products | None = None
     several: bool = True
     english: bool = False
-    _seen: set[str] = field(default_factory=set)
+    _seen_words: set[str] = field(default_factory=set)
 
     def __call__(self, text: Any) -> str:
         """Return :data:`FIT`, or the reasons why not, joined by ``; ``. Texts are read by :func:`model_input`."""
@@ -57,27 +57,27 @@ class FitCheck:
         if not text.strip():
             yield BLANK
             return
-        plain = _URL.sub(" ", text)
-        if not any(map(str.isalnum, plain)):
+        without_urls = _URL.sub(" ", text)
+        if not any(map(str.isalnum, without_urls)):
             yield NO_WORDS
             return
         words = bare_words(text)
-        if words in self._seen:
+        if words in self._seen_words:
             yield REPEATED
-        self._seen.add(words)
+        self._seen_words.add(words)
         # Each word or sign that remains after cleaning is at least one token.
-        ascii_only = unicodedata.normalize("NFD", plain).encode("ascii", "ignore").decode()
+        ascii_only = unicodedata.normalize("NFD", without_urls).encode("ascii", "ignore").decode()
         if len(_TOKEN.findall(ascii_only)) > MAX_TOKENS - 2:
             yield LONG
         if self.english:
-            language, probability = _detector().classify(_NAME.sub(" ", plain).lower())
+            language, probability = _detector().classify(_NAME.sub(" ", without_urls).lower())
             if language != "en" and probability >= LEAST_PROBABILITY:
                 yield OTHER_LANGUAGE
         if self.products:
-            named = len(self.products.first_mentions(text))
-            if not named:
+            product_count = len(self.products.first_mentions(text))
+            if not product_count:
                 yield NO_PRODUCT
-            elif named > 1 and self.several:
+            elif product_count > 1 and self.several:
                 yield SEVERAL
 
 
@@ -103,5 +103,5 @@ def refuse_without_texts(table: tables.Table, sample: Any) -> None:
             return
     raise DataError(
         f"{table.name}: expected a column of texts, but {listed([str(name) for name in sample.columns])} hold numbers, "
-        "dates or single words; add the texts, or call their column 'text'"
+        "dates or single words; add the texts, or name their column 'text'"
     )

@@ -38,33 +38,33 @@ class LightModel:
         self._ends = np.cumsum([len(task.labels) for task in self._tasks])[:-1]
         vocabulary, cleaning = read_vocabulary(folder / VOCABULARY), Cleaning(**settings["cleaning"])
         self.token_ids = LightTokenizer(vocabulary, cleaning, settings["lower_case"], settings["max_tokens"])
-        self._network = compiled(folder / NETWORK, settings["group"], threads or cores())
+        self._network = compile_network(folder / NETWORK, settings["group"], threads or cores())
 
     def score(self, batch: Sequence[bytes]) -> dict[str, np.ndarray]:
         """Like :attr:`tf_model.inference.predictor.Predictor.score`, for any number of texts."""
         began = time.perf_counter()
         ids = self.token_ids([text.decode() for text in batch])
-        between = time.perf_counter()
+        tokenized = time.perf_counter()
         logits = self.logits(ids)
         outputs = answer_outputs(self.probabilities(logits), self._tasks, self._settings["threshold"])
         unknown = self.token_ids.unknown
         return outputs | {
             "unknown_share": np.array([row.count(unknown) / max(len(row) - 2, 1) for row in ids], np.float32),
-            "tokenize_seconds": np.float64(between - began),
-            "model_seconds": np.float64(time.perf_counter() - between),
+            "tokenize_seconds": np.float64(tokenized - began),
+            "model_seconds": np.float64(time.perf_counter() - tokenized),
         }
 
     def logits(self, ids: Sequence[Sequence[int]]) -> np.ndarray:
         """The logits of texts with these token ids, float32 [N, classes], all tasks side by side."""
         order = sorted(range(len(ids)), key=lambda number: -len(ids[number]))
-        found = []
+        batches = []
         for length, group in itertools.groupby(order, key=lambda number: len(ids[number])):
-            alike = list(group)
-            while alike:  # powers of two only: each new shape costs time, and memory for good
-                size = 1 << min(len(alike), max(TOKENS // length, 1)).bit_length() - 1
-                found.append(self._infer([ids[number] for number in alike[:size]]))
-                alike = alike[size:]
-        return np.concatenate(found)[np.argsort(order)]
+            remaining = list(group)
+            while remaining:  # powers of two only: each new shape costs time, and memory for good
+                size = 1 << min(len(remaining), max(TOKENS // length, 1)).bit_length() - 1
+                batches.append(self._infer([ids[number] for number in remaining[:size]]))
+                remaining = remaining[size:]
+        return np.concatenate(batches)[np.argsort(order)]
 
     def _infer(self, batch: Sequence[Sequence[int]]) -> np.ndarray:
         """The logits, float32 [B, classes], of texts with the same number of tokens."""
@@ -73,14 +73,14 @@ class LightModel:
 
     def probabilities(self, logits: np.ndarray) -> list[np.ndarray]:
         """Calibrated probabilities of each task, float32 [N, classes]."""
-        found = []
+        scores = []
         for task, values in zip(self._tasks, np.split(logits, self._ends, axis=1), strict=True):
             powers = np.exp((values - values.max(axis=1, keepdims=True)) / self._settings["temperature"][task.name])
-            found.append((powers / powers.sum(axis=1, keepdims=True)).astype(np.float32))
-        return found
+            scores.append((powers / powers.sum(axis=1, keepdims=True)).astype(np.float32))
+        return scores
 
 
-def compiled(network: Path, group: int, threads: int) -> Any:
+def compile_network(network: Path, group: int, threads: int) -> Any:
     """An OpenVINO network compiled for ``threads`` cores; :class:`ModelError` if that fails.
 
     ``group`` activations share the scale of their 8-bit integers; 0: they stay 32-bit floats.

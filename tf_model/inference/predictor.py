@@ -89,30 +89,30 @@ class Predictor(ModelFacts):
         folder = find_model(folder)
         for _ in range(ATTEMPTS):
             # A link is followed once: a promotion that moves it meanwhile cannot mix the files of two versions.
-            files = folder.resolve() if folder.is_symlink() else folder
-            before = model_dir.identity(files)
+            version_folder = folder.resolve() if folder.is_symlink() else folder
+            identity = model_dir.identity(version_folder)
             try:
                 if verify:
-                    signing.verify(files, verify)
-                model = cls._load(folder, files, runtime, threads)
+                    signing.verify(version_folder, verify)
+                model = cls._load(folder, version_folder, runtime, threads)
             except ModelError:
-                if model_dir.identity(files) == before:
+                if model_dir.identity(version_folder) == identity:
                     raise
             else:
-                if model_dir.identity(files) == before:
+                if model_dir.identity(version_folder) == identity:
                     return model
-        raise ModelError(f"{paths.shown(folder)} is replaced again and again while it is loaded; try it later")
+        raise ModelError(f"{paths.shown(folder)} keeps being replaced while it is loading; try again later")
 
     @classmethod
-    def _load(cls, folder: Path, files: Path, runtime: str, threads: int | None) -> Predictor:
-        labels = model_dir.read_labels(files)
-        more = settings_of(files) | {"folder": folder, "version": model_dir.training_of(files)}
-        light = _load_light(files, runtime, threads)
+    def _load(cls, folder: Path, version_folder: Path, runtime: str, threads: int | None) -> Predictor:
+        labels = model_dir.read_labels(version_folder)
+        settings = settings_of(version_folder) | {"folder": folder, "version": model_dir.training_of(version_folder)}
+        light = _load_light(version_folder, runtime, threads)
         if light:
-            explainer = _late_explainer(files, labels)
-            return cls(labels, light.score, batch_size=WINDOW, explainer=explainer, runtime="light", **more)
-        model = _load_graph(files, labels, threads)
-        return cls(labels, _scorer(model), explainer=_explainer(model), **more)
+            explainer = _lazy_explainer(version_folder, labels)
+            return cls(labels, light.score, batch_size=WINDOW, explainer=explainer, runtime="light", **settings)
+        model = _load_graph(version_folder, labels, threads)
+        return cls(labels, _scorer(model), explainer=_explainer(model), **settings)
 
     @property
     def name(self) -> str:
@@ -206,7 +206,7 @@ class Predictor(ModelFacts):
             ]
         finally:
             _calls.pop()
-        outputs = _joined(windows) if windows else {}
+        outputs = _merge(windows) if windows else {}
         if threshold is not None and outputs:
             is_sure = outputs["answer_confidence"] >= threshold
             outputs[ANSWER] = np.where(is_sure, outputs["best_guess"], NOT_SURE)
@@ -228,23 +228,23 @@ class Predictor(ModelFacts):
 
     def _score_window(self, window: list[bytes], on_progress: Callable[[int], None] | None) -> Outputs:
         """The outputs of a window of texts, in its order; equal texts are scored once."""
-        copies = Counter(window)
-        texts = sorted(copies, key=len, reverse=True)  # longest first: a batch too large for memory fails at once
+        counts = Counter(window)
+        texts = sorted(counts, key=len, reverse=True)  # longest first: a batch too large for memory fails at once
         batches = []
-        for first in range(0, len(texts), self.batch_size):
-            batch = texts[first : first + self.batch_size]
+        for start in range(0, len(texts), self.batch_size):
+            batch = texts[start : start + self.batch_size]
             batches.append(self.score(batch))
             if on_progress:
-                on_progress(sum(copies[text] for text in batch))
-        index = {text: number for number, text in enumerate(texts)}
-        rows = [index[text] for text in window]
-        return {name: values[rows] if values.ndim else values for name, values in _joined(batches).items()}
+                on_progress(sum(counts[text] for text in batch))
+        position = {text: number for number, text in enumerate(texts)}
+        rows = [position[text] for text in window]
+        return {name: values[rows] if values.ndim else values for name, values in _merge(batches).items()}
 
     def check_threshold(self, threshold: float | None) -> None:
         """Raise :class:`UsageError` where the model gives no answers, or the threshold is not from 0 to 1."""
         if threshold is not None and not self.has_answer:
             name = self.folder or self.name
-            raise UsageError(f"a threshold is for answers, which {name} does not give; run `make answer`")
+            raise UsageError(f"a threshold needs a model that gives answers, unlike {name}; run `make answer`")
         if threshold is not None and not 0 <= threshold <= 1:
             raise UsageError(f"expected a threshold from 0 to 1, got {threshold}")
 
@@ -299,15 +299,15 @@ def model_input(text: Any) -> bytes:
 
 def find_model(folder: Path | str | None) -> Path:
     """The folder of a saved model; None: ``saved_models/answer`` if it is there, else ``saved_models/product``."""
-    saved = paths.SAVED_MODELS
+    models = paths.SAVED_MODELS
     if folder is None:
         for name in DEFAULT_MODELS:
-            if model_dir.is_there(saved / name):
-                return saved / name
-        raise ModelError(f"no trained model in {saved.name}/; run `make train`, or give one with --model DIR")
+            if model_dir.is_there(models / name):
+                return models / name
+        raise ModelError(f"no trained model in {models.name}/; run `make train`, or give one with --model DIR")
     if model_dir.is_there(Path(folder)):
         return Path(folder)
-    raise ModelError(f"{str(folder)[:200]} is not a folder; give that of a saved model, such as {saved.name}/{ANSWER}")
+    raise ModelError(f"{str(folder)[:200]} is not a folder; give that of a saved model, such as {models.name}/{ANSWER}")
 
 
 def _load_light(folder: Path, runtime: str, threads: int | None) -> LightModel | None:
@@ -327,30 +327,30 @@ def _load_light(folder: Path, runtime: str, threads: int | None) -> LightModel |
     except ModelError as error:
         if runtime == "light" or find_spec("tensorflow") is None:
             raise
-        cli.say(f"note: {error}; the SavedModel answers instead, and needs more time")
+        cli.say(f"note: {error}; using the SavedModel instead, which is slower")
         return None
 
 
-def _late_explainer(
+def _lazy_explainer(
     folder: Path, labels: Mapping[str, Sequence[str]]
 ) -> Callable[[bytes], attribution.Explanation] | None:
     """A function that explains with the SavedModel, loaded at its first call; None without TensorFlow."""
     if find_spec("tensorflow") is None:
         return None
-    before = model_dir.identity(folder)
+    identity = model_dir.identity(folder)
 
     def check() -> None:
-        if model_dir.identity(folder) != before:
-            raise ModelError(f"{paths.shown(folder)} was replaced since it was loaded; load it again")
+        if model_dir.identity(folder) != identity:
+            raise ModelError(f"{paths.shown(folder)} has been replaced since it was loaded; load it again")
 
     @cache
-    def loaded() -> Callable[[bytes], attribution.Explanation]:
+    def load_explainer() -> Callable[[bytes], attribution.Explanation]:
         check()  # before loading too, which takes seconds: a failure is not cached
         explain = _explainer(_load_graph(folder, labels, None))
         check()
         return explain
 
-    return lambda text: loaded()(text)
+    return lambda text: load_explainer()(text)
 
 
 def _load_graph(folder: Path, labels: Mapping[str, Sequence[str]], threads: int | None) -> Any:
@@ -376,8 +376,8 @@ def _load_graph(folder: Path, labels: Mapping[str, Sequence[str]], threads: int 
     outputs = signature.structured_outputs if signature else {}
     missing = outputs_of(labels).keys() - set(outputs)
     if missing:
-        lack = f"{model_dir.SIGNATURE} does not return {listed(sorted(missing))}"
-        raise ModelError(f"{folder}: {lack}; train the model again")
+        problem = f"{model_dir.SIGNATURE} does not return {listed(sorted(missing))}"
+        raise ModelError(f"{folder}: {problem}; train the model again")
     return model
 
 
@@ -393,9 +393,9 @@ def _scorer(model: Any) -> Callable[[Sequence[bytes]], Outputs]:
             arrays = {name: np.asarray(values.numpy()) for name, values in outputs.items()}
         except tf.errors.ResourceExhaustedError as error:
             if len(batch) == 1:
-                raise ModelError("not even one text at a time fits into memory; end other programs first") from error
+                raise ModelError("not even a single text fits into memory; close other programs first") from error
             half = len(batch) // 2
-            return _joined([score(batch[:half]), score(batch[half:])])
+            return _merge([score(batch[:half]), score(batch[half:])])
         for values in arrays.values():
             if values.dtype == object:
                 values[:] = [text.decode("utf-8") for text in values]
@@ -413,7 +413,7 @@ def _explainer(model: Any) -> Callable[[bytes], attribution.Explanation] | None:
     return lambda text: attribution.read_explanation(explain(text=tf.constant(text, tf.string)))
 
 
-def _joined(parts: Sequence[Outputs]) -> Outputs:
+def _merge(parts: Sequence[Outputs]) -> Outputs:
     """Merge the outputs of several batches: rows are concatenated, seconds summed."""
 
     def join(values: list[np.ndarray]) -> np.ndarray:

@@ -55,29 +55,29 @@ def print_table(chunks: Iterator[Any], table: tables.Table, names: Sequence[str]
     headings = [Text(visible(name.replace("_", " "))) for name in ("text", *names)]
     for chunk in chunks:
         rows = []
-        is_again = chunk.index.duplicated()
-        for text, again, *values in zip(table.texts(chunk), is_again, *(chunk[name] for name in names), strict=True):
-            text = "" if again else model_input(text).decode("utf-8")
+        repeats = chunk.index.duplicated()
+        for text, is_repeat, *values in zip(table.texts(chunk), repeats, *(chunk[name] for name in names), strict=True):
+            text = "" if is_repeat else model_input(text).decode("utf-8")
             text = text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
             cells = ["" if pd.isna(value) else value if isinstance(value, str) else f"{value:.1%}" for value in values]
             rows.append([Text(visible(cell)) for cell in (text, *cells)])
         if len(names) > MOST_COLUMNS:
             for row in rows:
-                shown = Table(show_header=False)
+                grid = Table(show_header=False)
                 for heading, cell in zip(headings, row, strict=True):
-                    shown.add_row(heading, cell)
-                stdout.print(shown)
+                    grid.add_row(heading, cell)
+                stdout.print(grid)
         else:
-            shown = Table()
-            shown.add_column(headings[0], overflow="fold", ratio=1)
+            grid = Table()
+            grid.add_column(headings[0], overflow="fold", ratio=1)
             for name, heading in zip(names, headings[1:], strict=True):
-                shown.add_column(heading, justify="right" if "_" in name else "left")
+                grid.add_column(heading, justify="right" if "_" in name else "left")
             for row in rows:
-                shown.add_row(*row)
-            stdout.print(shown)
+                grid.add_row(*row)
+            stdout.print(grid)
         if "mention" in names and (chunk["mention"] == UNNAMED).any():
             stdout.print(
-                f"{UNNAMED}: the text names no product of the list; its row is the answer model's guess",
+                f"{UNNAMED}: the text names no product on the list; its row is the answer model's guess",
                 highlight=False,
                 soft_wrap=True,
             )
@@ -89,11 +89,11 @@ def explain_texts(
     """Print each prediction for each text and the weights of its words; ``kind`` "json" prints one object per line."""
     sys.stdout.reconfigure(encoding="utf-8", newline="")
     predictions = predictor.predict(texts, threshold=threshold)
-    is_of_targets = isinstance(predictor, TargetPredictor)
-    indices = predictions.pop("text") if is_of_targets else predictions.index
+    is_target = isinstance(predictor, TargetPredictor)
+    indices = predictions.pop("text") if is_target else predictions.index
     for index, values in zip(indices, rows_of(predictions), strict=True):
         text, row = texts[index], dict(zip(predictions, values, strict=True))
-        explanation = predictor.explain(text, row) if is_of_targets else predictor.explain(text)
+        explanation = predictor.explain(text, row) if is_target else predictor.explain(text)
         if kind == "json":
             row = {name: round(value, 6) if isinstance(value, float) else value for name, value in row.items()}
             row["explanation"] = explanation and asdict(explanation)
@@ -110,7 +110,7 @@ def _print_explanation(text: str, row: Mapping[str, Any], explanation: Explanati
     stdout = cli.stdout()
     stdout.print(Text(visible(text)[:500]), soft_wrap=True)
     if not explanation:
-        stdout.print("the text names no product of the list: nothing to explain")
+        stdout.print("the text names no product on the list: nothing to explain")
         return
     attributions = explanation.tasks.values()
     table = Table(box=SIMPLE, pad_edge=False)
@@ -126,33 +126,33 @@ def _print_explanation(text: str, row: Mapping[str, Any], explanation: Explanati
     answer = row.get("answer")
     if "mention" in row:
         answer = ARROW.join(filter(None, (row["emotion"], row["product"])))
-        answer += " (a guess: the text names no product of the list)" if row["mention"] == UNNAMED else ""
+        answer += " (a guess: the text names no product on the list)" if row["mention"] == UNNAMED else ""
     headline = f"{answer}: {classes}" if answer else classes
     stdout.print(Text(visible(headline)), soft_wrap=True)
     stdout.print(table if explanation.words else "no word is left after cleaning: nothing to explain")
 
 
 @contextmanager
-def count_progress(total: int | None, shown: bool, summary: bool = True) -> Iterator[Callable[[int], None]]:
+def count_progress(total: int | None, show: bool, summary: bool = True) -> Iterator[Callable[[int], None]]:
     """Yield a function that counts texts; show a bar on a terminal, else a line a minute, and the totals at the end."""
     began = printed = time.monotonic()
-    done = 0
-    with cli.progress_bar(cli.stderr(), shown) as bar:
+    count = 0
+    with cli.progress_bar(cli.stderr(), show) as bar:
         task = bar.add_task("", total=total)
 
         def advance(texts: int) -> None:
-            nonlocal done, printed
-            done += texts
+            nonlocal count, printed
+            count += texts
             now = time.monotonic()
-            rate = done / max(now - began, 1e-9)
+            rate = count / max(now - began, 1e-9)
             bar.update(task, advance=texts, description=f"{rate:,.0f} texts/s")
-            if shown and bar.disable and now - printed >= SECONDS_BETWEEN_LINES:
+            if show and bar.disable and now - printed >= SECONDS_BETWEEN_LINES:
                 printed = now
-                left = f" of {total:,} texts, {cli.duration((total - done) / rate)} left" if total else " texts"
-                cli.say(f"{done:,}{left} ({rate:,.0f} texts/s)")
+                rest = f" of {total:,} texts, {cli.duration((total - count) / rate)} left" if total else " texts"
+                cli.say(f"{count:,}{rest} ({rate:,.0f} texts/s)")
 
         yield advance
     if summary:
         seconds = time.monotonic() - began
-        rate = done / max(seconds, 1e-9)
-        cli.say(f"{done:,} {plural(done, 'text', 'texts')} in {seconds:.1f} s ({rate:,.0f} texts/s)")
+        rate = count / max(seconds, 1e-9)
+        cli.say(f"{count:,} {plural(count, 'text', 'texts')} in {seconds:.1f} s ({rate:,.0f} texts/s)")

@@ -16,8 +16,13 @@ from tf_model.io import tables
 from tf_model.modeling.joint_label import NOT_SURE
 from tf_model.preprocessing.cleaning import MASK, mark
 
-FOUND = {"product": "str", "mention": "str", "start": "Int64", "end": "Int64"}  # characters of the text, from 0
-SCORED = {"emotion": "str", "emotion_confidence": "float32"}
+MENTION_COLUMNS = {
+    "product": "str",
+    "mention": "str",
+    "start": "Int64",
+    "end": "Int64",
+}  # start, end: from 0
+EMOTION_COLUMNS = {"emotion": "str", "emotion_confidence": "float32"}
 UNNAMED = "unnamed"  # the mention if a text names no product; its row is a guess of the answer model
 TARGET = tasks.TARGET.name
 
@@ -38,8 +43,8 @@ class TargetPredictor:
 
         Raises :class:`ModelError` and :class:`DataError`.
         """
-        model, found, answer = find_targets(folder, products)
-        return cls(Predictor.load(model, runtime), found, Predictor.load(answer, runtime) if answer else None)
+        model, product_list, answer = find_targets(folder, products)
+        return cls(Predictor.load(model, runtime), product_list, Predictor.load(answer, runtime) if answer else None)
 
     def columns(self, probabilities: bool = False) -> dict[str, str]:
         """The columns of the predictions with their dtypes, see :func:`target_columns`."""
@@ -60,25 +65,25 @@ class TargetPredictor:
         """
         import pandas as pd
 
-        read = [model_input(text).decode() for text in texts]
+        inputs = [model_input(text).decode() for text in texts]
         rows = [
             (index, product, text[mention.start : mention.end], mention.start, mention.end)
-            for index, text in enumerate(read)
+            for index, text in enumerate(inputs)
             for product, mention in self.products.first_mentions(text).items()
         ]
-        named = pd.DataFrame(rows, columns=["text", *FOUND])
-        marked = [mark(read[index], start, end) for index, *_, start, end in rows]
-        scores = self.model.predict(marked, probabilities=True, threshold=threshold)
+        mentions = pd.DataFrame(rows, columns=["text", *MENTION_COLUMNS])
+        marked_texts = [mark(inputs[index], start, end) for index, *_, start, end in rows]
+        scores = self.model.predict(marked_texts, probabilities=True, threshold=threshold)
         columns = self.columns(probabilities)
         scores = scores.drop(columns=TARGET).rename(columns=lambda name: name.replace(TARGET, "emotion", 1))
         scores = scores.rename(columns={tasks.ANSWER: "emotion"})
-        unnamed = self._unnamed(read, sorted(set(range(len(read))) - set(named["text"])), threshold)
-        both = pd.concat([pd.concat([named, scores], axis=1), unnamed]).sort_values("text", kind="stable")
+        guesses = self._guess(inputs, sorted(set(range(len(inputs))) - set(mentions["text"])), threshold)
+        combined = pd.concat([pd.concat([mentions, scores], axis=1), guesses]).sort_values("text", kind="stable")
         if on_progress:
-            on_progress(len(read))
-        return both.reset_index(drop=True)[["text", *columns]].astype({"text": "int64", **columns})
+            on_progress(len(inputs))
+        return combined.reset_index(drop=True)[["text", *columns]].astype({"text": "int64", **columns})
 
-    def _unnamed(self, texts: Sequence[str], indices: Sequence[int], threshold: float | None) -> Any:
+    def _guess(self, texts: Sequence[str], indices: Sequence[int], threshold: float | None) -> Any:
         """One row for each text at ``indices``; these texts name no product."""
         import pandas as pd
 
@@ -98,11 +103,11 @@ class TargetPredictor:
         import pandas as pd
 
         if pd.isna(row["start"]):
-            found = self.answer and self.answer.explain(text)
-            return found and Explanation(found.words, {"emotion": found.tasks["emotion"]})
-        found = self.model.explain(mark(model_input(text).decode(), row["start"], row["end"]))
-        words = tuple(row["mention"] if word == MASK else word for word in found.words)
-        return Explanation(words, {"emotion": found.tasks[TARGET]})
+            explanation = self.answer and self.answer.explain(text)
+            return explanation and Explanation(explanation.words, {"emotion": explanation.tasks["emotion"]})
+        explanation = self.model.explain(mark(model_input(text).decode(), row["start"], row["end"]))
+        words = tuple(row["mention"] if word == MASK else word for word in explanation.words)
+        return Explanation(words, {"emotion": explanation.tasks[TARGET]})
 
     def predict_table(
         self,
@@ -120,9 +125,9 @@ class TargetPredictor:
 
         names = tables.input_renames(table, self.columns(probabilities))
         for chunk in table.chunks():
-            found = self.predict(table.texts(chunk), probabilities, on_progress, threshold)
-            rows = chunk.iloc[found.pop("text")].rename(columns=names)
-            yield pd.concat([rows, found.set_axis(rows.index)], axis=1)
+            predictions = self.predict(table.texts(chunk), probabilities, on_progress, threshold)
+            rows = chunk.iloc[predictions.pop("text")].rename(columns=names)
+            yield pd.concat([rows, predictions.set_axis(rows.index)], axis=1)
 
 
 def find_targets(
@@ -133,19 +138,19 @@ def find_targets(
     The defaults are ``saved_models/target`` and the model's own products; the answer model is ``saved_models/answer``.
     Raises :class:`ModelError` if the model is of another task, and :class:`DataError` for the products file.
     """
-    own, answer = paths.SAVED_MODELS / TARGET, paths.SAVED_MODELS / tasks.ANSWER
-    if folder is None and not model_dir.is_there(own):
-        raise ModelError(f"no model in {paths.shown(own)}; run `make targets`, or give one with --model DIR")
-    folder = find_model(folder or own)
+    default, answer = paths.SAVED_MODELS / TARGET, paths.SAVED_MODELS / tasks.ANSWER
+    if folder is None and not model_dir.is_there(default):
+        raise ModelError(f"no model in {paths.shown(default)}; run `make targets`, or give one with --model DIR")
+    folder = find_model(folder or default)
     if TARGET not in model_dir.read_labels(folder):
-        raise ModelError(f"{folder} answers for a whole text, not for each product; give another --model")
-    file = Path(products or folder / model_dir.PRODUCTS)
-    if not products and not file.is_file():
-        raise ModelError(f"{paths.shown(file)} is missing; give the products with --products FILE")
-    return folder, read_products(file), answer if model_dir.is_there(answer) else None
+        raise ModelError(f"{folder} predicts for a whole text, not for each product; give another --model")
+    products_file = Path(products or folder / model_dir.PRODUCTS)
+    if not products and not products_file.is_file():
+        raise ModelError(f"{paths.shown(products_file)} is missing; give the products with --products FILE")
+    return folder, read_products(products_file), answer if model_dir.is_there(answer) else None
 
 
 def target_columns(labels: Mapping[str, Sequence[str]], probabilities: bool = False) -> dict[str, str]:
     """The columns of predictions and their dtypes; ``probabilities`` adds ``emotion_probability_<label>``."""
     classes = labels[TARGET] if probabilities else ()
-    return FOUND | SCORED | {probability_column("emotion", label): "float32" for label in classes}
+    return MENTION_COLUMNS | EMOTION_COLUMNS | {probability_column("emotion", label): "float32" for label in classes}

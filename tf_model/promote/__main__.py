@@ -19,7 +19,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _promote(arguments: argparse.Namespace) -> None:
-    done = promote(
+    result = promote(
         arguments.new,
         arguments.to,
         path=arguments.data,
@@ -27,15 +27,15 @@ def _promote(arguments: argparse.Namespace) -> None:
         sign=arguments.sign,
         verify=arguments.verify,
     )
-    if done.comparison:
+    if result.comparison:
         from tf_model.evaluation.comparison import print_comparison
 
-        print_comparison(cli.stdout(), done.comparison)
-    cli.say(f"promoted {paths.shown(arguments.new)} to {paths.shown(done.target)}")
-    if done.previous:
-        name = done.target.name if done.target.parent == paths.SAVED_MODELS.resolve() else str(done.target)
+        print_comparison(cli.stdout(), result.comparison)
+    cli.say(f"promoted {paths.shown(arguments.new)} to {paths.shown(result.target)}")
+    if result.previous:
+        name = result.target.name if result.target.parent == paths.SAVED_MODELS.resolve() else str(result.target)
         cli.say(
-            f"the version before is kept in {paths.shown(done.previous)}; to go back: "
+            f"the previous version is kept in {paths.shown(result.previous)}; to restore it: "
             f"python -m tf_model.promote --rollback {shlex.quote(name)}"
         )
 
@@ -46,16 +46,16 @@ def _roll_back(arguments: argparse.Namespace) -> None:
             raise UsageError(f"--{option} does not go with --rollback; leave one of them out")
     name = arguments.rollback
     target = Path(name) if os.sep in name else paths.SAVED_MODELS / name
-    kept = rollback(target, arguments.verify)
-    other = f"; the other is in {paths.shown(kept)}" if kept else ""
-    cli.say(f"{paths.shown(target)} is the previous version again{other}")
+    replaced = rollback(target, arguments.verify)
+    note = f"; the one it replaced is in {paths.shown(replaced)}" if replaced else ""
+    cli.say(f"{paths.shown(target)} is the previous version again{note}")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = cli.parser("tf_model.promote", "Replace the model in use by a new one, or roll back.")
-    either = parser.add_mutually_exclusive_group(required=True)
-    either.add_argument("new", nargs="?", type=Path, metavar="NEW", help="folder of the new model, which is copied")
-    either.add_argument("--rollback", metavar="NAME", help="swap a model and its previous version")
+    group = parser.add_mutually_exclusive_group(required=True)
+    group.add_argument("new", nargs="?", type=Path, metavar="NEW", help="folder of the new model, which is copied")
+    group.add_argument("--rollback", metavar="NAME", help="swap a model and its previous version")
     add = parser.add_argument
     add("--to", type=Path, metavar="DIR", help="the model to replace (default: the one of the same task)")
     add("--data", metavar="PATH", help="the dataset to compare both on; searched for if not given")

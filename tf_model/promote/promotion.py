@@ -44,12 +44,12 @@ def promote(
     """
     add_signature = sign and signing.signer(sign)
     model = load_and_try(Path(new), verify)
-    new, target = Path(new), _place(paths.SAVED_MODELS / model.task if target is None else target)
+    new, target = Path(new), _absolute_path(paths.SAVED_MODELS / model.task if target is None else target)
     with versions.locked(target):
         versions.recover(target)
         refuse_to_replace(target, overwrite=True)
-        replaces = target.exists()
-        comparison = _judge(model, target, path, force) if replaces else None
+        is_replacement = target.exists()
+        comparison = _compare(model, target, path, force) if is_replacement else None
 
         def finish(copy: Path) -> None:
             if verify:
@@ -58,7 +58,7 @@ def promote(
                 add_signature(copy)
 
         versions.add_version(new, target, finish)
-    return Promotion(target, versions.other_version(target) if replaces else None, comparison)
+    return Promotion(target, versions.other_version(target) if is_replacement else None, comparison)
 
 
 def rollback(target: Path | str, verify: Path | None = None) -> Path | None:
@@ -67,7 +67,7 @@ def rollback(target: Path | str, verify: Path | None = None) -> Path | None:
     A second rollback undoes the first. If the model is missing, its newest version is restored. Returns the version
     that was in use, if there is another.
     """
-    target = _place(target)
+    target = _absolute_path(target)
     if versions.versions(target):
         with versions.locked(target):
             was_missing, other = versions.recover(target), versions.other_version(target)
@@ -84,20 +84,20 @@ def load_and_try(folder: Path, verify: Path | None = None) -> Predictor:
     """Load a model and let it answer two texts; :class:`ModelError` if it cannot, or gives no probabilities."""
     model = Predictor.load(folder, verify=verify)
     try:
-        answered = model.predict([TRIAL, ""], probabilities=True)
+        predictions = model.predict([TRIAL, ""], probabilities=True)
     except TweetTargetError:
         raise
     except Exception as error:  # whatever a damaged graph raises
-        raise ModelError(f"{folder} was loaded and cannot answer ({type(error).__name__}); train it again") from error
+        raise ModelError(f"{folder} was loaded but cannot answer ({type(error).__name__}); train it again") from error
     for task, labels in model.labels.items():
-        probabilities = answered[[probability_column(task, label) for label in labels]].to_numpy()
+        probabilities = predictions[[probability_column(task, label) for label in labels]].to_numpy()
         if not probabilities_sum_to_1(probabilities):
             expected = f"expected probabilities of the {task} that sum to 1"
             raise ModelError(f"{expected}, {folder} gives {probabilities[0].tolist()}; train it again")
     return model
 
 
-def _place(target: Path | str) -> Path:
+def _absolute_path(target: Path | str) -> Path:
     """The absolute path of a model's name: the link itself, not the version that it points to."""
     target = Path(target)
     target = target.parent.resolve() / target.name
@@ -108,33 +108,34 @@ def _place(target: Path | str) -> Path:
     return target
 
 
-def _judge(model: Predictor, target: Path, path: Path | str | None, force: bool) -> Mapping[str, Any] | None:
+def _compare(model: Predictor, target: Path, path: Path | str | None, force: bool) -> Mapping[str, Any] | None:
     """Refuse a model that should not replace the one in use; returns the comparison of the two, if possible."""
     from tf_model.evaluation.comparison import compare_models, result_line
 
     new, old = paths.shown(model.folder), paths.shown(target)
-    anyway = "add --force to promote it all the same"
+    advice = "add --force to promote it anyway"
     try:
         current = Predictor.load(target)
     except ModelError as error:
         cli.say(f"note: nothing to compare with, the model in use is broken: {error}")
         return None
     if training_of(model.folder) == training_of(target):  # a copy would displace the version to roll back to
-        raise UsageError(f"{new} is the model in use already; give the folder of another one")
-    ours, theirs = ({task: set(labels) for task, labels in each.labels.items()} for each in (model, current))
-    if ours != theirs and not force:
+        raise UsageError(f"{new} is already the model in use; give the folder of another one")
+    new_labels, old_labels = ({task: set(labels) for task, labels in each.labels.items()} for each in (model, current))
+    if new_labels != old_labels and not force:
         raise ModelError(
-            f"{new} predicts {', '.join(ours)} and {old} {', '.join(theirs)}"
-            f"{' of other classes' if ours.keys() == theirs.keys() else ''}; promote it to another name, or {anyway}"
+            f"{new} predicts {', '.join(new_labels)} and {old} {', '.join(old_labels)}"
+            f"{' with other classes' if new_labels.keys() == old_labels.keys() else ''}; "
+            f"promote it under another name, or {advice}"
         )
     try:
         dataset = data.load(path, columns=data.Columns.of_model(current.metrics), known_tasks=current.tasks)
         comparison = compare_models(current, model, dataset)
     except TweetTargetError as error:
         if not force:
-            raise ModelError(f"{new} and {old} cannot be compared: {error}; or {anyway}") from error
+            raise ModelError(f"{new} and {old} cannot be compared: {error}; or {advice}") from error
         cli.say(f"note: {new} and {old} were not compared: {error}")
         return None
     if comparison["tasks"][comparison["task"]]["difference"] < 0 and not force:
-        raise ModelError(f"{result_line(comparison)}; {anyway}")
+        raise ModelError(f"{result_line(comparison)}; {advice}")
     return comparison

@@ -37,8 +37,8 @@ def add_version(new: Path, target: Path, finish: Callable[[Path], None] | None =
                 finish(part)
             for file in part.rglob("*"):
                 if file.is_file():
-                    with file.open("rb") as copied:
-                        os.fsync(copied.fileno())  # so that the link never points to files lost in a power cut
+                    with file.open("rb") as stream:
+                        os.fsync(stream.fileno())  # so that the link never points to files lost in a power cut
         for each in versions(target):  # only now, so that there is always another whole version
             if each not in (version, in_use(target)):
                 hidden = each.with_name(f".{each.name}.old")  # so that a half-removed version never counts as one
