@@ -70,7 +70,7 @@ def compare_all(problem: Problem, ours: Mapping[str, Correct], theirs: Correct, 
         for key, our_correct in ours.items():
             rows, correct = our_correct[question]
             if not np.array_equal(rows, their_rows):
-                raise DataError("expected predictions of the same rows from both sides; run both on all folds")
+                raise DataError("the baseline and our model predicted different rows; run both on all folds")
             tests[question][key] = test = paired_test(their_correct, correct, problem.groups[rows])
             shown = f"{study.with_interval(test)}, p {test['p_value']:.2g}"
             print(f"{question}, seed {key}, less {title}: {shown}")

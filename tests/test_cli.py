@@ -76,7 +76,7 @@ def test_our_own_mistakes_keep_their_traceback():
 
 def test_a_full_memory_is_one_line(capsys):
     assert exit_code(raising(MemoryError())) == 1
-    assert capsys.readouterr() == ("", "error: the memory is full; end other programs, or give a smaller file\n")
+    assert capsys.readouterr() == ("", "error: out of memory; close other programs, or give a smaller file\n")
 
 
 def test_an_interrupt_is_130(capsys):

@@ -155,7 +155,7 @@ def test_a_value_out_of_range_is_refused_in_one_line(field, value):
         with pytest.raises(UsageError) as refused:
             make()
         message = str(refused.value)
-        assert message.startswith(f"{field} of a recipe: ")
+        assert message.startswith(f"recipe setting {field}: ")
         assert repr(value) in message
         assert "\n" not in message
 
@@ -189,7 +189,7 @@ def test_what_is_no_value_at_all_is_wrong_usage(argv, capsys):
 def test_unknown_fields_are_refused():
     with pytest.raises(UsageError) as refused:
         TrainingConfig.from_dict({"epochs": 3, "momentum": 0.9, "dropout": 0.1})
-    assert str(refused.value) == "momentum of a recipe: unexpected keyword argument, got 0.9"
+    assert str(refused.value) == "recipe setting momentum: unexpected keyword argument, got 0.9"
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -210,7 +210,7 @@ def test_a_recipe_cannot_be_changed():
 def test_the_recipe_of_a_model_is_its_own_and_never_a_default():
     recipe = make_config("tuned", epochs=3)
     assert config_of(Path("m"), recipe.to_dict()) == recipe
-    with pytest.raises(ModelError, match=r"recipe\.json of m is not there; train"):
+    with pytest.raises(ModelError, match=r"m has no recipe\.json; train"):
         config_of(Path("m"), {})
-    with pytest.raises(ModelError, match="colour of a recipe: unexpected"):
+    with pytest.raises(ModelError, match="recipe setting colour: unexpected"):
         config_of(Path("m"), {"colour": "red"})

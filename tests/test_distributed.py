@@ -156,7 +156,7 @@ def kill_in_epoch(number: int, killed: subprocess.Popen, other: subprocess.Popen
     (killed_code, _), (other_code, words) = end([killed, other])
     assert killed_code == -signal.SIGKILL
     assert other_code == 1, words
-    assert "is gone; the epochs that are done are kept: start all workers again with --resume" in words
+    assert "is gone; finished epochs are kept: start all workers again with --resume" in words
     assert "Traceback" not in words
     return "".join(lines)
 

@@ -210,7 +210,7 @@ def test_a_model_without_its_recipe_is_refused(trained, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(trained[0], copy)
     (copy / "recipe.json").write_text('{"colour": "red"}', encoding="utf-8")
-    with pytest.raises(ModelError, match="colour of a recipe: unexpected"):
+    with pytest.raises(ModelError, match="recipe setting colour: unexpected"):
         evaluate.main([*SAMPLE, "--model", str(copy)])
 
 
@@ -219,13 +219,13 @@ def test_a_model_without_its_recipe_is_refused(trained, tmp_path):
     [
         (["--protocol", "grouped", "--model", "x"], "give --recipe and --seeds"),
         (["--protocol", "grouped", "--seeds", "1", "1"], "names a seed twice"),
-        (["--protocol", "grouped", "--seeds", "1", "-1"], "seed of a recipe: input should be"),
-        (["--protocol", "grouped", "--fold-seed", "-1"], "seed of a recipe: input should be"),
+        (["--protocol", "grouped", "--seeds", "1", "-1"], "recipe setting seed: input should be"),
+        (["--protocol", "grouped", "--fold-seed", "-1"], "recipe setting seed: input should be"),
         (["--protocol", "grouped", "--seed", "1"], "give --recipe and --seeds"),
-        (["--epochs", "3"], "other settings would change nothing"),
-        (["--task", "emotion"], "--task would change nothing; name the model with --model DIR"),
-        (["--seeds", "1", "--fold-seed", "1", "--xla"], "--seeds, --fold-seed, --xla would change nothing"),
-        (["--compare", "a", "b", "--part", "train"], "--part would change nothing"),
+        (["--epochs", "3"], "other settings would have no effect"),
+        (["--task", "emotion"], "--task would have no effect; name the model with --model DIR"),
+        (["--seeds", "1", "--fold-seed", "1", "--xla"], "--seeds, --fold-seed, --xla would have no effect"),
+        (["--compare", "a", "b", "--part", "train"], "--part would have no effect"),
     ],
 )
 def test_options_that_would_be_ignored_are_refused(arguments, words):

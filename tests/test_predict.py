@@ -197,26 +197,26 @@ def test_sheet_and_column(stubbed, tmp_path, capsys):
         (["a.csv", "--text", "a"], "expected one of INPUT"),
         (
             ["a.csv", "--output", "b.csv", "--format", "csv"],
-            "--output does not go with --format; leave one of them out",
+            "--output cannot be used with --format; leave one of them out",
         ),
         (["--text", "a", "--column", "b"], "--column needs INPUT; see --help"),
         (["--test-predictions", "--sheet", "b"], "--sheet needs INPUT"),
         (["a.csv", "--data", "b.csv"], "--data needs --test-predictions"),
         (["-", "--sheet", "a"], "--sheet chooses a sheet of an .xlsx workbook"),
         (["--text", "a", "--output", "b.pdf"], "found '.pdf'"),
-        (["--test-predictions", "--record"], "--test-predictions does not go with --record"),
+        (["--test-predictions", "--record"], "--test-predictions cannot be used with --record"),
         (["a.csv", "--explain"], "--explain needs --text"),
-        (["--text", "a", "--explain", "--record"], "--explain does not go with --record"),
-        (["--text", "a", "--explain", "--probabilities"], "--explain does not go with --probabilities"),
-        (["--text", "a", "--explain", "--format", "csv"], "leave --format csv out"),
+        (["--text", "a", "--explain", "--record"], "--explain cannot be used with --record"),
+        (["--text", "a", "--explain", "--probabilities"], "--explain cannot be used with --probabilities"),
+        (["--text", "a", "--explain", "--format", "csv"], "leave out --format csv"),
         (["a.csv", "--workers", "2"], "--workers needs --engine"),
         (["a.csv", "--engine", "ray"], "--engine needs --output"),
-        (["a.csv", "--engine", "ray", "--output", "b", "--server", "c"], "--engine does not go with --server"),
+        (["a.csv", "--engine", "ray", "--output", "b", "--server", "c"], "--engine cannot be used with --server"),
         (["--text", "a", "--threshold", "0"], "a threshold needs a model that gives answers"),
         (["--text", "a", "--products", "b.csv"], "--products needs --targets"),
-        (["--text", "a", "--targets", "--record"], "--targets does not go with --record"),
-        (["--text", "a", "--targets", "--server", "b"], "--targets does not go with --server"),
-        (["--test-predictions", "--targets"], "--targets does not go with --test-predictions"),
+        (["--text", "a", "--targets", "--record"], "--targets cannot be used with --record"),
+        (["--text", "a", "--targets", "--server", "b"], "--targets cannot be used with --server"),
+        (["--test-predictions", "--targets"], "--targets cannot be used with --test-predictions"),
     ],
 )
 def test_wrong_usage(stubbed, arguments, words):
@@ -400,7 +400,7 @@ def test_targets_are_never_answered_unasked(of_targets, tmp_path):
 def test_a_server_of_targets_is_not_asked_about_whole_texts(monkeypatch):
     served = remote.RemotePredictor({"target": EMOTIONS}, None, url="http://127.0.0.1:1/v1/models/target")
     monkeypatch.setattr(remote.RemotePredictor, "connect", lambda *_, **__: served)
-    with pytest.raises(UsageError, match=r"models/target answers for each product .*; leave --server out, and add --t"):
+    with pytest.raises(UsageError, match=r"models/target answers for each product .*; leave out --server, and add --t"):
         predict.main(["--text", "I love my iPad", "--server", "http://127.0.0.1:1/v1/models/target"])
 
 

@@ -137,7 +137,7 @@ def test_predictions_with_probabilities_are_taken_as_they_are(file, folder, monk
     assert of_answers == of_texts
     assert "texts/s" not in capsys.readouterr().err
     answers[["when", "source", "text", *model.columns()]].to_csv(file, index=False)
-    with pytest.raises(DataError, match="answered without probabilities; give the file of the texts, or add --prob"):
+    with pytest.raises(DataError, match="has predictions without probabilities; give the original texts, or add"):
         run(file, folder, "--overwrite")
 
 
@@ -213,7 +213,7 @@ def test_what_cannot_be_done_is_said_before_any_work(file, folder, tmp_path):
         report.main([str(file), "--output", str(tmp_path / "report.html")])
     products = tmp_path / "mine.csv"
     products.write_text("name\niPad\nKindle\n", encoding="utf-8")
-    with pytest.raises(UsageError, match=r"knows 'iPhone', .* alone, not 'Kindle'; .* `make targets`"):
+    with pytest.raises(UsageError, match=r"knows only 'iPhone', .*, not 'Kindle'; .* `make targets`"):
         run(file, folder, "--overwrite", "--products", str(products))
     numbers = tmp_path / "numbers.csv"
     numbers.write_text("id,price\nA1,2\nA2,3\n", encoding="utf-8")

@@ -159,7 +159,7 @@ def test_a_model_of_targets_learns_what_is_assumed_and_is_judged_by_the_rest(tar
 
 def test_products_go_with_targets_alone(tmp_path):
     arguments = ["--data", str(BRANDS), "--output-dir", str(tmp_path), "--products", str(tmp_path / "none.csv")]
-    with pytest.raises(UsageError, match="--products goes with --task target"):
+    with pytest.raises(UsageError, match="--products needs --task target"):
         train.main([*arguments, "--task", "answer"])
     with pytest.raises(DataError, match=r"none\.csv"):
         train.main([*arguments, "--task", "target"])
@@ -169,7 +169,7 @@ def test_only_a_model_is_ever_replaced(tmp_path):
     precious = tmp_path / "product" / "letters.txt"
     precious.parent.mkdir()
     precious.write_text("dear", encoding="utf-8")
-    with pytest.raises(OutputError, match="is not a saved model and is not replaced"):
+    with pytest.raises(OutputError, match="is not a saved model, so it is not replaced"):
         train.main([*SAMPLE, "--output-dir", str(tmp_path), "--overwrite"])
     assert precious.read_text(encoding="utf-8") == "dear"
 

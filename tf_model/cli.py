@@ -18,8 +18,8 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
     """Shows the default of an option, unless it has none."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        has_none = action.default is None or action.default is False or action.default == []
-        return action.help if has_none else super()._get_help_string(action)
+        has_no_default = action.default is None or action.default is False or action.default == []
+        return action.help if has_no_default else super()._get_help_string(action)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -65,7 +65,7 @@ def run(main: Callable[[list[str] | None], int | None]) -> None:
         )
         code = 1
     except MemoryError:
-        say("error: the memory is full; end other programs, or give a smaller file")
+        say("error: out of memory; close other programs, or give a smaller file")
         code = 1
     except KeyboardInterrupt:
         say("interrupted")
@@ -109,19 +109,19 @@ def stopped_cleanly() -> Iterator[None]:
         say("terminated")
         sys.exit(128 + signal.SIGTERM)
 
-    before = signal.signal(signal.SIGTERM, stop)
+    previous_handler = signal.signal(signal.SIGTERM, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, previous_handler)
 
 
-def progress_bar(console: Any, shown: bool = True) -> Any:
+def progress_bar(console: Any, show: bool = True) -> Any:
     """A progress bar with count, total and time left; shown on terminals only, and removed when it stops."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, disable=not (shown and console.is_terminal), transient=True)
+    return Progress(*columns, console=console, disable=not (show and console.is_terminal), transient=True)
 
 
 @contextmanager
@@ -129,20 +129,20 @@ def show_epochs(console: Any, epochs: int, steps: int) -> Iterator[Any]:
     """Yield a Keras callback that shows the progress of ``epochs`` epochs of ``steps`` batches on ``console``."""
     import tf_keras
 
-    first = None  # the first epoch of this run, and when it began
+    first_epoch = None  # the first epoch of this run, and when it began
     with progress_bar(console) as bar:
         task = bar.add_task("training", total=epochs * steps)
 
         def on_epoch_begin(epoch, logs=None):
-            nonlocal first
-            first = first or (epoch, time.perf_counter())
+            nonlocal first_epoch
+            first_epoch = first_epoch or (epoch, time.perf_counter())
             bar.update(task, completed=epoch * steps, description=f"epoch {epoch + 1}/{epochs}")
 
         def on_epoch_end(epoch, logs=None):
-            elapsed = time.perf_counter() - first[1]
-            left = elapsed / (epoch + 1 - first[0]) * (epochs - epoch - 1)
+            elapsed = time.perf_counter() - first_epoch[1]
+            seconds_left = elapsed / (epoch + 1 - first_epoch[0]) * (epochs - epoch - 1)
             metrics = "  ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items())
-            line = f"epoch {epoch + 1}/{epochs}  {metrics}  {duration(left)} left"
+            line = f"epoch {epoch + 1}/{epochs}  {metrics}  {duration(seconds_left)} left"
             console.print(line, highlight=False, soft_wrap=True)
 
         yield tf_keras.callbacks.LambdaCallback(

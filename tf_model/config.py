@@ -50,9 +50,9 @@ class TrainingConfig:
         """The settings as JSON-ready values."""
         return asdict(self)
 
-    def for_tasks(self, chosen: Sequence[Task]) -> Self:
+    def for_tasks(self, model_tasks: Sequence[Task]) -> Self:
         """The configuration for these tasks: without written opinions if the opinions have other classes."""
-        return self if [task.labels for task in chosen] == [EMOTIONS] else replace(self, opinion_pairs=0.0)
+        return self if [task.labels for task in model_tasks] == [EMOTIONS] else replace(self, opinion_pairs=0.0)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -60,10 +60,10 @@ class TrainingConfig:
         try:
             return cls(**values)
         except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(map(str, first["loc"]))
-            message = first["msg"][0].lower() + first["msg"][1:]
-            raise UsageError(f"{name} of a recipe: {message}, got {first['input']!r}") from error
+            details = error.errors()[0]
+            name = ".".join(map(str, details["loc"]))
+            message = details["msg"][0].lower() + details["msg"][1:]
+            raise UsageError(f"recipe setting {name}: {message}, got {details['input']!r}") from error
 
 
 # Exactly the report's settings. Its 10 epochs are for bert-base-uncased; the packaged 6-layer BERT learns more slowly
@@ -94,12 +94,12 @@ CONFIGS = {config.name: config for config in (REPORT, TUNED, ANSWER, TARGET)}
 
 def make_config(name: str, **overrides: Any) -> TrainingConfig:
     """The recipe ``name`` with the ``overrides`` that are not None; :class:`UsageError` if a value is out of range."""
-    given = {key: value for key, value in overrides.items() if value is not None}
+    settings = {key: value for key, value in overrides.items() if value is not None}
     config = CONFIGS[name]
-    backbone = given.get("backbone", config.backbone)
-    if name == REPORT.name and "epochs" not in given:
-        given["epochs"] = REPORT_EPOCHS.get(backbone, REPORT.epochs)
-    return TrainingConfig.from_dict(config.to_dict() | given)
+    backbone = settings.get("backbone", config.backbone)
+    if name == REPORT.name and "epochs" not in settings:
+        settings["epochs"] = REPORT_EPOCHS.get(backbone, REPORT.epochs)
+    return TrainingConfig.from_dict(config.to_dict() | settings)
 
 
 REPORT_DEFAULT = make_config(REPORT.name)
@@ -108,7 +108,7 @@ REPORT_DEFAULT = make_config(REPORT.name)
 def config_of(folder: Path, values: Mapping[str, Any]) -> TrainingConfig:
     """The recipe of a saved model, from the ``values`` of its ``recipe.json``; :class:`ModelError` if unusable."""
     if not values:
-        raise ModelError(f"{RECIPE} of {folder} is not there; train the model again")
+        raise ModelError(f"{folder} has no {RECIPE}; train the model again")
     try:
         return TrainingConfig.from_dict(values)
     except UsageError as error:
@@ -122,7 +122,7 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
         choices=sorted(CONFIGS),
         help=f"settings to start from (default: {ANSWER.name} and {TARGET.name} for these tasks, else {REPORT.name})",
     )
-    group = parser.add_argument_group("settings of the recipe (each replaces the recipe's own)")
+    group = parser.add_argument_group("settings (each overrides the recipe's)")
     for field in fields(TrainingConfig)[1:]:  # all but the name
         group.add_argument(
             f"--{field.name.replace('_', '-')}",

@@ -32,9 +32,9 @@ class Runtime:
 
     def describe(self) -> str:
         """One line for the log."""
-        extras = [name for name, on in (("XLA", self.xla), ("deterministic", self.deterministic)) if on]
+        options = [name for name, is_on in (("XLA", self.xla), ("deterministic", self.deterministic)) if is_on]
         worker = [self.workers.cluster.describe()] if self.workers else []
-        return ", ".join([self.device, self.precision, *extras, *worker])
+        return ", ".join([self.device, self.precision, *options, *worker])
 
     @property
     def worker_index(self) -> int:
@@ -71,17 +71,17 @@ def import_tensorflow() -> Any:
 def _without_chatter() -> Iterator[None]:
     """Suppress the log lines that TensorFlow's C++ code writes before its log level applies; pass on all others."""
     sys.stderr.flush()
-    with tempfile.TemporaryFile() as held:
+    with tempfile.TemporaryFile() as log:
         stderr = os.dup(2)
-        os.dup2(held.fileno(), 2)
+        os.dup2(log.fileno(), 2)
         try:
             yield
         finally:
             sys.stderr.flush()
             os.dup2(stderr, 2)
             os.close(stderr)
-            held.seek(0)
-            lines = [line for line in held.read().decode("utf-8", "replace").splitlines() if not _CHATTER.match(line)]
+            log.seek(0)
+            lines = [line for line in log.read().decode("utf-8", "replace").splitlines() if not _CHATTER.match(line)]
             if lines:
                 print("\n".join(lines), file=sys.stderr)
 
@@ -109,8 +109,8 @@ def prepare(
     workers = connect(cluster, cluster_seconds) if cluster else None  # before any TensorFlow operation
     details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
     if precision == "auto":
-        ampere = [each.get("compute_capability", (0, 0)) >= (8, 0) for each in details]
-        precision = "mixed_bfloat16" if (all(ampere) if gpus else _cpu_has_bfloat16()) else "float32"
+        is_ampere = [each.get("compute_capability", (0, 0)) >= (8, 0) for each in details]
+        precision = "mixed_bfloat16" if (all(is_ampere) if gpus else _cpu_has_bfloat16()) else "float32"
     tf_keras.mixed_precision.set_global_policy(precision)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -152,7 +152,7 @@ def add_arguments(parser: argparse.ArgumentParser, title: str = "how to compute"
         "--precision",
         choices=("auto", "float32", "mixed_bfloat16"),
         default="auto",
-        help="number format of the layers; auto: by the device",
+        help="number format of the layers; auto: chosen by the device",
     )
     group.add_argument("--xla", action=argparse.BooleanOptionalAction, default=False, help="compile training with XLA")
     group.add_argument(

@@ -38,22 +38,22 @@ class Cluster:
 
 def from_environment() -> Cluster | None:
     """The cluster in ``TF_CONFIG``; None if it names no other worker; :class:`UsageError` if it is malformed."""
-    given = os.environ.get(VARIABLE, "").strip()
-    if not given:
+    text = os.environ.get(VARIABLE, "").strip()
+    if not text:
         return None
     try:
-        config = json.loads(given)
+        config = json.loads(text)
         cluster, task = config["cluster"], config["task"]
         chiefs, workers = (tuple(cluster.get(kind, ())) for kind in ("chief", "worker"))
         kind, index = task["type"], int(task["index"])
         known = set(cluster) <= {"chief", "worker"} and len(chiefs) <= 1
         addresses = (*chiefs, *workers)
-        own = {"chief": chiefs, "worker": workers}[kind]
-        valid = known and 0 <= index < len(own) and all(isinstance(each, str) and ":" in each for each in addresses)
+        peers = {"chief": chiefs, "worker": workers}[kind]
+        valid = known and 0 <= index < len(peers) and all(isinstance(each, str) and ":" in each for each in addresses)
     except (ValueError, KeyError, TypeError, AttributeError):
         valid = False
     if not valid or len(set(addresses)) != len(addresses):
-        raise UsageError(f"expected {VARIABLE} to name all workers and this one, such as {EXAMPLE}, got {given}")
+        raise UsageError(f"expected {VARIABLE} to name all workers and this one, such as {EXAMPLE}, got {text}")
     if len(addresses) == 1:
         return None
     return Cluster(addresses, index if kind == "chief" else len(chiefs) + index)
@@ -76,7 +76,7 @@ class Workers:
         def gather() -> Any:
             return tf.distribute.get_replica_context().all_gather(own, axis=0)  # (replicas, things)
 
-        with self.losses_explained():
+        with self.explain_losses():
             gathered = self.strategy.experimental_local_results(self.strategy.run(tf.function(gather)))[0].numpy()
         return [name for name, column in zip(values, gathered.T, strict=True) if len(set(column.tolist())) > 1]
 
@@ -85,7 +85,7 @@ class Workers:
         self.agree(here=True)
 
     @contextmanager
-    def losses_explained(self) -> Iterator[None]:
+    def explain_losses(self) -> Iterator[None]:
         """Raise a one-line :class:`WorkerLost` instead of TensorFlow's long error about a lost worker."""
         import tensorflow as tf
 
@@ -93,7 +93,7 @@ class Workers:
             yield
         except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
             raise WorkerLost(
-                f"another worker of {', '.join(self.cluster.addresses)} is gone; the epochs that are done are kept: "
+                f"another worker of {', '.join(self.cluster.addresses)} is gone; finished epochs are kept: "
                 "start all workers again with --resume"
             ) from error
 

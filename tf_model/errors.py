@@ -38,8 +38,8 @@ def quoted(value: object) -> str:
 def listed(names: Iterable[object], most: int = 20) -> str:
     """Names in quotes with commas between them; only the first ``most`` of a long list, ``"none"`` of an empty one."""
     names = list(names)
-    rest = f" and {len(names) - most} more" if len(names) > most else ""
-    return (", ".join(quoted(name) for name in names[:most]) or "none") + rest
+    ending = f" and {len(names) - most} more" if len(names) > most else ""
+    return (", ".join(quoted(name) for name in names[:most]) or "none") + ending
 
 
 def close_names(name: str, candidates: Iterable[str], most: int = 1) -> list[str]:

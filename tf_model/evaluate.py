@@ -30,13 +30,13 @@ def main(argv: list[str] | None = None) -> int:
     """Evaluate by the chosen protocol, print a table and write JSON."""
     parser = _parser()
     arguments = parser.parse_args(argv)
-    differing = [name for name in GROUPED_ONLY if getattr(arguments, name) != parser.get_default(name)]
-    _check_usage(arguments, [f"--{name.replace('_', '-')}" for name in differing])
+    changed_options = [name for name in GROUPED_ONLY if getattr(arguments, name) != parser.get_default(name)]
+    _check_usage(arguments, [f"--{name.replace('_', '-')}" for name in changed_options])
     if arguments.json:
         files.refuse_to_overwrite(arguments.json, arguments.overwrite)
         files.make_folder(arguments.json.parent)
-    by_protocol = {"report": _evaluate_model, "grouped": _cross_validate}
-    evaluate = _compare if arguments.compare else by_protocol[arguments.protocol]
+    evaluators = {"report": _evaluate_model, "grouped": _cross_validate}
+    evaluate = _compare if arguments.compare else evaluators[arguments.protocol]
     command = shlex.join(["python", "-m", "tf_model.evaluate", *(sys.argv[1:] if argv is None else argv)])
     with cli.stopped_cleanly():
         results = {"command": command, "date": datetime.now(UTC).date().isoformat(), **evaluate(arguments)}
@@ -53,9 +53,9 @@ def _compare(arguments: argparse.Namespace) -> dict[str, Any]:
 
     old, new = (Predictor.load(folder, "tensorflow") for folder in arguments.compare)
     options = data.options_of(arguments, old.metrics)
-    compared = comparison.compare_models(old, new, data.load(arguments.data, **options, known_tasks=old.tasks))
-    comparison.print_comparison(cli.stdout(), compared)
-    return compared
+    results = comparison.compare_models(old, new, data.load(arguments.data, **options, known_tasks=old.tasks))
+    comparison.print_comparison(cli.stdout(), results)
+    return results
 
 
 def _evaluate_model(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -163,10 +163,10 @@ def _evaluate_seeds(
         joint_metrics.print_evaluation(stdout, f"grouped {len(folds)}-fold, {title}", metrics)
         return metrics
 
-    by_seed = {str(seed): evaluate(f"seed {seed}", each) for seed, each in probabilities.items()}
-    averaged = has_answer and len(scores) > 1
-    of_average = {"averaged": evaluate("all seeds averaged", np.mean(scores, axis=0))} if averaged else {}
-    headlines = [metrics["headline"] for metrics in by_seed.values()]
+    seed_metrics = {str(seed): evaluate(f"seed {seed}", each) for seed, each in probabilities.items()}
+    has_average = has_answer and len(scores) > 1
+    average_metrics = {"averaged": evaluate("all seeds averaged", np.mean(scores, axis=0))} if has_average else {}
+    headlines = [metrics["headline"] for metrics in seed_metrics.values()]
     summary = {name: summarize(each[name] for each in headlines) for name in headlines[0]}
     if has_answer:
         scores = [joint_metrics.calibrate_across(rows.judged_ids, each, parts, rows.tasks) for each in scores]
@@ -177,9 +177,9 @@ def _evaluate_seeds(
         line = f"{name}: mean {values['mean']:.4f}{spread} over {values['n']} seeds"
         if "interval" in values:
             low, high = values["interval"]
-            line += f"; 95% interval {low:.3f} to {high:.3f}, near-duplicates drawn together"
+            line += f"; 95% interval {low:.3f} to {high:.3f}, near-duplicates resampled together"
         stdout.print(line, highlight=False, soft_wrap=True)
-    return {"seeds": by_seed, "summary": summary, **of_average}
+    return {"seeds": seed_metrics, "summary": summary, **average_metrics}
 
 
 def _by_epoch(results: list[cross_validation.FoldResult]) -> list[dict[str, float]]:
@@ -193,20 +193,20 @@ def _by_epoch(results: list[cross_validation.FoldResult]) -> list[dict[str, floa
     ]
 
 
-def _check_usage(arguments: argparse.Namespace, given: list[str]) -> None:
-    """Refuse options that would have no effect; ``given`` lists the cross-validation options that were set."""
+def _check_usage(arguments: argparse.Namespace, options: list[str]) -> None:
+    """Refuse options that would have no effect; ``options`` lists the cross-validation options that were set."""
     config = parse_config(arguments)
     if arguments.compare and (arguments.model or arguments.protocol == "grouped"):
-        raise UsageError("--compare OLD NEW names two saved models; leave --model and --protocol grouped out")
-    if arguments.protocol == "report" and (given or config != REPORT_DEFAULT):
+        raise UsageError("--compare OLD NEW names two saved models; leave out --model and --protocol grouped")
+    if arguments.protocol == "report" and (options or config != REPORT_DEFAULT):
         raise UsageError(
-            f"a saved model is evaluated as it is, and {', '.join(given) or 'other settings'} would change nothing; "
+            f"a saved model is evaluated as it is: {', '.join(options) or 'other settings'} would have no effect; "
             "name the model with --model DIR, or add --protocol grouped"
         )
     if arguments.protocol == "grouped" and (arguments.model or arguments.seed is not None):
         raise UsageError("--protocol grouped trains its own models with several seeds; give --recipe and --seeds")
     if len(set(arguments.seeds)) < len(arguments.seeds):
-        raise UsageError("--seeds names a seed twice")
+        raise UsageError("--seeds names a seed twice; give each once")
     for seed in (*arguments.seeds, arguments.fold_seed):
         make_config(config.name, seed=seed)  # fails now, not after an hour of training
 

@@ -56,12 +56,12 @@ def read_out_of_fold(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     import numpy as np
 
     try:
-        with np.load(folder / OUT_OF_FOLD, allow_pickle=False) as kept:
-            return kept["rows"], kept["probabilities"]
+        with np.load(folder / OUT_OF_FOLD, allow_pickle=False) as arrays:
+            return arrays["rows"], arrays["probabilities"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise ModelError(
-            f"{OUT_OF_FOLD} of {folder} is not there or damaged ({first_line(error)}), so it cannot teach; train it "
-            "again as --task answer"
+            f"{OUT_OF_FOLD} of {folder} is missing or damaged ({first_line(error)}), so it cannot teach; train it "
+            "again with --task answer"
         ) from error
 
 
@@ -75,13 +75,13 @@ def read_labels(folder: Path) -> dict[str, tuple[str, ...]]:
         raise ModelError(f"{folder} cannot be read ({error.strerror}); check its permissions") from error
     if missing:
         raise ModelError(
-            f"{folder} holds no whole model: {missing} is missing; export it again, or give another folder"
+            f"{folder} holds no complete model: {missing} is missing; export it again, or give another folder"
         )
     content = read_json(folder / LABELS)
     classes = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_each_once)]
-    by_task = Annotated[dict[Literal[tuple(tasks.ALL_TASKS)], classes], Field(min_length=1)]
+    labels_type = Annotated[dict[Literal[tuple(tasks.ALL_TASKS)], classes], Field(min_length=1)]
     try:
-        return TypeAdapter(by_task).validate_python(content.get("labels"))
+        return TypeAdapter(labels_type).validate_python(content.get("labels"))
     except ValidationError as error:
         raise ModelError(
             f"{folder / LABELS}: expected the classes of each task ({', '.join(tasks.ALL_TASKS)}), each once, under "
@@ -187,9 +187,9 @@ class Predictions:
         """bool [N], whether the predicted class is the true one."""
         return self.predicted_ids == self.label_ids
 
-    def take(self, chosen: np.ndarray) -> Predictions:
-        """The rows where ``chosen``, bool [N], is true."""
-        return Predictions(self.labels, self.rows[chosen], self.label_ids[chosen], self.probabilities[chosen])
+    def take(self, mask: np.ndarray) -> Predictions:
+        """The rows where ``mask``, bool [N], is true."""
+        return Predictions(self.labels, self.rows[mask], self.label_ids[mask], self.probabilities[mask])
 
 
 def _read_predictions(file: Path, labels: Mapping[str, Sequence[str]]) -> dict[str, Predictions]:
@@ -290,12 +290,12 @@ def read_report(folder: Path | str) -> ModelReport:
     """Read everything in the folder of a model but the graph; :attr:`ModelReport.problems` says what cannot be read."""
     folder, problems = Path(folder), []
 
-    def attempt(otherwise: Any, read: Callable[..., Any], *arguments: Any) -> Any:
+    def attempt(default: Any, read: Callable[..., Any], *arguments: Any) -> Any:
         try:
             return read(*arguments)
         except ModelError as error:
             problems.append(str(error))
-            return otherwise
+            return default
 
     labels = attempt({}, read_labels, folder)
     if not labels:
@@ -352,16 +352,16 @@ def refuse_to_replace(folder: Path, overwrite: bool) -> None:
     """Raise :class:`OutputError` if the folder exists, unless it is a model that may be overwritten."""
     refuse_to_overwrite(folder, overwrite)
     with explain_write_errors(folder):
-        is_other = folder.exists() and not (folder / GRAPH).is_file()
-    if is_other:
-        raise OutputError(f"{paths.shown(folder)} is not a saved model and is not replaced; choose another name")
+        is_foreign = folder.exists() and not (folder / GRAPH).is_file()
+    if is_foreign:
+        raise OutputError(f"{paths.shown(folder)} is not a saved model, so it is not replaced; choose another name")
 
 
 def write_manifest(folder: Path) -> None:
     """Write the SHA-256 of every file that decides an answer, except the list of products, which users may edit."""
-    parts = [folder / name for name in (*SAVED_MODEL, LIGHT, LABELS, CALIBRATION)]
-    found = sorted(file for part in parts for file in (part, *part.rglob("*")) if file.is_file())
-    write_json(folder / MANIFEST, {"sha256": {file.relative_to(folder).as_posix(): sha256_of(file) for file in found}})
+    roots = [folder / name for name in (*SAVED_MODEL, LIGHT, LABELS, CALIBRATION)]
+    files = sorted(file for root in roots for file in (root, *root.rglob("*")) if file.is_file())
+    write_json(folder / MANIFEST, {"sha256": {file.relative_to(folder).as_posix(): sha256_of(file) for file in files}})
 
 
 def check_manifest(folder: Path, light: bool) -> None:
@@ -374,9 +374,9 @@ def check_manifest(folder: Path, light: bool) -> None:
         return
     if not isinstance(expected, dict) or LABELS not in expected:
         raise _unusable(folder / MANIFEST, "is damaged")
-    unread = (*SAVED_MODEL, CALIBRATION) if light else (LIGHT,)
+    ignored = (*SAVED_MODEL, CALIBRATION) if light else (LIGHT,)
     for name, sha256 in expected.items():
-        if name.split("/")[0] in unread:
+        if name.split("/")[0] in ignored:
             continue
         try:
             problem = None if sha256_of(folder / name) == sha256 else "is damaged, or comes from another training"

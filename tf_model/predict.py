@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--probabilities", action="store_true", help="add the two best answers and the probability of each class")
     add("--threshold", type=_share, metavar="P", help="answer 'Not sure' below this confidence (default: the model's)")
     add("--record", action="store_true", help="log predictions for `python -m tf_model.monitor`, texts only as hashes")
-    add("--targets", action="store_true", help="predict the emotion directed at each named product, a row each")
+    add("--targets", action="store_true", help="predict the emotion directed at each named product, one row each")
     add(
         "--products",
         type=Path,
@@ -115,21 +115,21 @@ def _share(text: str) -> float:
 
 
 def _check_usage(arguments: argparse.Namespace) -> None:
-    given = [name for name, value in vars(arguments).items() if value is not None and value is not False]
-    if len({*given} & {"input", "text", "test_predictions"}) != 1:
+    options = [name for name, value in vars(arguments).items() if value is not None and value is not False]
+    if len({*options} & {"input", "text", "test_predictions"}) != 1:
         raise UsageError("expected one of INPUT, - for standard input, --text TEXT and --test-predictions; see --help")
-    for option in given:
-        for other in NEEDS.get(option, ()):
-            if other not in given:
-                raise UsageError(f"{_spelled(option)} needs {_spelled(other)}; see --help")
-        for other in EXCLUDES.get(option, ()):
-            if other in given:
-                raise UsageError(f"{_spelled(option)} does not go with {_spelled(other)}; leave one of them out")
+    for option in options:
+        for related in NEEDS.get(option, ()):
+            if related not in options:
+                raise UsageError(f"{_flag(option)} needs {_flag(related)}; see --help")
+        for related in EXCLUDES.get(option, ()):
+            if related in options:
+                raise UsageError(f"{_flag(option)} cannot be used with {_flag(related)}; leave one of them out")
     if arguments.explain and arguments.format == "csv":
-        raise UsageError("--explain prints a table, or one object per line with --format json; leave --format csv out")
+        raise UsageError("--explain prints a table, or one object per line with --format json; leave out --format csv")
 
 
-def _spelled(option: str) -> str:
+def _flag(option: str) -> str:
     """The name of an argument on the command line."""
     return "INPUT" if option == "input" else f"--{option.replace('_', '-')}"
 
@@ -152,7 +152,7 @@ def _load(arguments: argparse.Namespace) -> Predictor | TargetPredictor:
         from tf_model.serving.remote import RemotePredictor
 
         predictor = RemotePredictor.connect(arguments.server, folder=arguments.model)
-        _refuse_targets(predictor.url, predictor.labels, "leave --server out, and add --targets")
+        _refuse_targets(predictor.url, predictor.labels, "leave out --server, and add --targets")
         return predictor
     runtime = {"runtime": arguments.runtime} if arguments.runtime else {}
     if arguments.targets:
@@ -218,13 +218,13 @@ def _predict_on_ray(arguments: argparse.Namespace) -> None:
     advance: Callable[[int], None]
     with ExitStack() as stack:
 
-        def start(shards: Any, done: int) -> None:
+        def start(shards: Any, done_rows: int) -> None:
             nonlocal advance
             cli.say(f"reading the texts of column {shards.text_column!r} ({shards.reason})")
-            before = f"; {done:,} of them were done by an earlier run" if done else ""
+            done_note = f"; {done_rows:,} of them were done by an earlier run" if done_rows else ""
             count = len(shards.sizes)
-            cli.say(f"{shards.rows:,} rows in {count:,} {plural(count, 'shard', 'shards')}{before}")
-            advance = stack.enter_context(count_progress(shards.rows - done, show=True))
+            cli.say(f"{shards.rows:,} rows in {count:,} {plural(count, 'shard', 'shards')}{done_note}")
+            advance = stack.enter_context(count_progress(shards.rows - done_rows, show=True))
 
         shards = predict_files(
             folder,
@@ -242,8 +242,8 @@ def _predict_on_ray(arguments: argparse.Namespace) -> None:
             on_start=start,
             on_progress=lambda rows: advance(rows),
         )
-    bad = f"; {shards.bad:,} were set aside in _bad/, with the reason" if shards.bad else ""
-    cli.say(f"{shards.rows:,} rows are in {paths.shown(arguments.output)}{bad}")
+    bad_note = f"; {shards.bad:,} were set aside in _bad/, with the reason" if shards.bad else ""
+    cli.say(f"{shards.rows:,} rows are in {paths.shown(arguments.output)}{bad_note}")
 
 
 def _predict_input(arguments: argparse.Namespace, predictor: Predictor, table: tables.Table) -> None:
@@ -277,9 +277,9 @@ def _predict_input(arguments: argparse.Namespace, predictor: Predictor, table: t
             print_rows(chunks, arguments.format or "csv")
     for note in notes:
         cli.say(note)
-    if arguments.record and (lost := recorder.waiting + recorder.dropped):
+    if arguments.record and (lost_count := recorder.waiting + recorder.dropped):
         raise OutputError(
-            f"{lost:,} predictions are not in the log {recorder.path}; free it, and run the command again"
+            f"{lost_count:,} predictions are not in the log {recorder.path}; free it, and run the command again"
         )
 
 

@@ -28,28 +28,31 @@ def main(argv: list[str] | None = None) -> int:
     output: Path = arguments.output
     if output.suffix.lower() != ".html":
         raise UsageError(
-            f"expected an output whose name ends in .html, got {output}; its figures go beside it as .json"
+            f"expected an output whose name ends in .html, got {output}; its numbers are written beside it as .json"
         )
-    beside = output.with_suffix(".json")
-    for target in (output, beside):
+    json_path = output.with_suffix(".json")
+    for target in (output, json_path):
         refuse_to_overwrite(target, arguments.overwrite)
     with cli.stopped_cleanly(), tables.open_table(arguments.input, arguments.column, sheet_option="--column") as table:
         cli.say(f"reading the texts of column {table.text_column!r} ({table.reason})")
         for note in table.notes:
             cli.say(f"note: {note}")
         predictor, products = _load(arguments)
-        result, texts = answered(table, predictor, products)
+        result, texts = predict_rows(table, predictor, products)
     from tf_model.analysis.figures import figures
 
     model = getattr(predictor, "model", predictor)  # of a TargetPredictor
-    found = figures(result, texts, model, Path(arguments.input).name, not arguments.no_texts)
-    page = render(found)
+    contents = figures(result, texts, model, Path(arguments.input).name, not arguments.no_texts)
+    page = render(contents)
     with whole_file(output, arguments.overwrite) as part:
         part.write_text(page, encoding="utf-8")
-    write_json(beside, found, arguments.overwrite)
-    cli.say(f"wrote {paths.shown(output)} and {paths.shown(beside)} ({found['counted']:,} of {found['rows']:,} rows)")
-    if found["not_fit"]:
-        cli.say("not counted: " + "; ".join(f"{reason} {count:,}" for reason, count in found["not_fit"].items()))
+    write_json(json_path, contents, arguments.overwrite)
+    cli.say(
+        f"wrote {paths.shown(output)} and {paths.shown(json_path)} "
+        f"({contents['counted']:,} of {contents['rows']:,} rows)"
+    )
+    if contents["not_fit"]:
+        cli.say("not counted: " + "; ".join(f"{reason} {count:,}" for reason, count in contents["not_fit"].items()))
     return 0
 
 
@@ -57,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = cli.parser("tf_model.report", __doc__.splitlines()[0])
     add = parser.add_argument
     add("input", metavar="INPUT", help="a file of texts, or an output of `predict --probabilities`")
-    add("--output", type=Path, required=True, metavar="REPORT", help="the .html to write; a .json goes beside it")
+    add("--output", type=Path, required=True, metavar="REPORT", help="the .html to write; a .json is written beside it")
     add("--overwrite", action="store_true", help="replace both files if they exist")
     add("--column", metavar="NAME", help="the column with the texts; detected if not given")
     where = "(default: saved_models/target, else answer)"
@@ -75,23 +78,23 @@ def _load(arguments: argparse.Namespace) -> tuple[Predictor | TargetPredictor, P
     from tf_model.inference.targets import TargetPredictor
     from tf_model.model_dir import is_there, read_labels
 
-    own = paths.SAVED_MODELS / tasks.TARGET.name
-    folder = find_model(arguments.model or (own if is_there(own) else None))
+    default = paths.SAVED_MODELS / tasks.TARGET.name
+    folder = find_model(arguments.model or (default if is_there(default) else None))
     labels = read_labels(folder)
     if tasks.TARGET.name in labels:
         predictor = TargetPredictor.load(folder, arguments.products)
         return predictor, predictor.products
     if not tasks.has_answer(labels):
-        raise UsageError(f"{folder} predicts {listed(labels)}, and a report needs the emotion; run `make answer`")
-    known = labels[tasks.PRODUCT.name]
-    named = read_products(arguments.products) if arguments.products else products_of_labels(known)
-    if arguments.products and (others := [name for name in named.aliases if name not in known]):
-        advice = "a model of targets reads what is said of any product: run `make targets`"
-        raise UsageError(f"{paths.shown(folder)} knows {listed(known)} alone, not {listed(others)}; {advice}")
-    return Predictor.load(folder), named
+        raise UsageError(f"{folder} predicts {listed(labels)}, but a report needs the emotion; run `make answer`")
+    classes = labels[tasks.PRODUCT.name]
+    products = read_products(arguments.products) if arguments.products else products_of_labels(classes)
+    if arguments.products and (unknown := [name for name in products.aliases if name not in classes]):
+        advice = "a model of targets works for any product: run `make targets`"
+        raise UsageError(f"{paths.shown(folder)} knows only {listed(classes)}, not {listed(unknown)}; {advice}")
+    return Predictor.load(folder), products
 
 
-def answered(
+def predict_rows(
     table: tables.Table, predictor: Predictor | TargetPredictor, products: Products | None
 ) -> tuple[pd.DataFrame, pd.Series]:
     """The rows of a table with predictions, probabilities and status, and their texts; both have one unique index.
@@ -111,7 +114,7 @@ def answered(
     has_all, has_some = (set(each) <= set(table.columns) for each in (columns, predictor.columns()))
     if has_some and not has_all:
         raise DataError(
-            f"{table.name} was answered without probabilities; give the file of the texts, or add --probabilities to "
+            f"{table.name} has predictions without probabilities; give the original texts, or add --probabilities to "
             "`python -m tf_model.predict`"
         )
     names = tables.input_renames(table, [STATUS])
@@ -120,13 +123,15 @@ def answered(
     with count_progress(table.total_rows, show=not has_all, summary=not has_all) as advance:
         chunks = table.chunks() if has_all else predictor.predict_table(table, probabilities=True, on_progress=advance)
         for chunk in chunks:
-            own = pd.Series(table.texts(chunk), chunk.index, object).map(tables.as_text, na_action="ignore").fillna("")
+            column = (
+                pd.Series(table.texts(chunk), chunk.index, object).map(tables.as_text, na_action="ignore").fillna("")
+            )
             # Rows of one text, one for each product that it names, count as one text.
-            number = (own != own.shift()).cumsum() if has_all and is_target else chunk.index.to_series()
-            first = ~number.duplicated().to_numpy()
-            status = dict(zip(number[first], map(check, own[first]), strict=True))
-            parts.append(chunk.rename(columns=names).assign(**{STATUS: number.map(status)}))
-            texts.append(own)
+            text_ids = (column != column.shift()).cumsum() if has_all and is_target else chunk.index.to_series()
+            is_first = ~text_ids.duplicated().to_numpy()
+            status_of = dict(zip(text_ids[is_first], map(check, column[is_first]), strict=True))
+            parts.append(chunk.rename(columns=names).assign(**{STATUS: text_ids.map(status_of)}))
+            texts.append(column)
     result = pd.concat(parts, ignore_index=True)
     if result.empty:
         raise DataError(f"{table.name} has no rows; give a file with texts")
@@ -134,11 +139,11 @@ def answered(
     try:
         result[numbers] = result[numbers].apply(pd.to_numeric)
     except ValueError as error:
-        raise DataError(f"{table.name}: the probabilities are not numbers; give the file of the texts") from error
+        raise DataError(f"{table.name}: the probabilities are not numbers; give the original texts") from error
     return result, pd.concat(texts, ignore_index=True)
 
 
-def render(found: Mapping[str, Any]) -> str:
+def render(contents: Mapping[str, Any]) -> str:
     """Render the figures as one HTML page that needs neither a network nor scripts."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -152,7 +157,7 @@ def render(found: Mapping[str, Any]) -> str:
     environment.filters["percent"] = percent
     environment.filters["points"] = lambda share: f"{100 * share:+.1f}"
     environment.filters["count"] = "{:,}".format
-    return environment.get_template("report.html.j2").render(found)
+    return environment.get_template("report.html.j2").render(contents)
 
 
 def percent(share: float) -> str:

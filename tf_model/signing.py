@@ -37,9 +37,9 @@ def verify(folder: Path, public_key: Path) -> None:
     try:
         config.verify(folder, folder / SIGNATURE)
     except Exception as error:  # whatever a damaged signature raises
-        reason = re.sub(r': Expected.*|["\[\]]', "", first_line(error))[:200]
+        problem = re.sub(r': Expected.*|["\[\]]', "", first_line(error))[:200]
         raise ModelError(
-            f"{paths.shown(folder)} does not verify by {paths.shown(public_key)} ({reason}); fetch the model again"
+            f"{paths.shown(folder)} cannot be verified with {paths.shown(public_key)} ({problem}); get the model again"
         ) from error
 
 
@@ -48,7 +48,7 @@ def _usable(key: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, TypeError, AttributeError) as error:  # the latter two: a password; no elliptic curve
-        reason = getattr(error, "strerror", None) or "another content"
+        reason = getattr(error, "strerror", None) or "something else"
         raise UsageError(
             f"expected an elliptic-curve key without a password in {paths.shown(key)} (for --verify the public one), "
             f"got: {reason}; `openssl ecparam -name prime256v1 -genkey -noout` makes one"

@@ -34,18 +34,18 @@ def main(argv: list[str] | None = None) -> int:
     cluster = distributed.from_environment()
 
     if arguments.teacher and arguments.task != tasks.ANSWER:
-        raise UsageError(f"--teacher goes with --task {tasks.ANSWER}")
+        raise UsageError(f"--teacher needs --task {tasks.ANSWER}; add it")
     if arguments.unlabelled and not arguments.teacher:
-        raise UsageError("--unlabelled FILE holds texts for a --teacher, and none is given")
+        raise UsageError("--unlabelled FILE needs a --teacher; add one, or leave it out")
     dataset = data.load(arguments.data, **data.options_of(arguments))
     products = _products(arguments, dataset)
     rows = data.checked_rows(dataset, arguments.task, products)
     config = config.for_tasks(rows.tasks)
     split, protocol = splits.training_split(rows, config.split_seed, config.validation_size)
-    added = None
+    extra = None
     if arguments.extra:
-        rows, split, added = corrections.join(arguments.extra, dataset, rows, split, products)
-        for line in added.describe():
+        rows, split, extra = corrections.join(arguments.extra, dataset, rows, split, products)
+        for line in extra.describe():
             cli.say(line)
     weights = backbone.find(config.backbone)
     has_answer = tasks.has_answer(task.name for task in rows.tasks)
@@ -64,38 +64,38 @@ def main(argv: list[str] | None = None) -> int:
     )
     teachers = []
     if arguments.teacher:
-        more = []
+        extra_texts = []
         if arguments.unlabelled:
             with tables.open_table(arguments.unlabelled) as table:
-                more = [text for chunk in table.chunks() for text in table.texts(chunk) if isinstance(text, str)]
-        rows, split = distillation.teach(arguments.teacher, dataset, rows, split, config, more)
-        kept = [(each.name, each / model_dir.OUT_OF_FOLD) for each in arguments.teacher]
-        teachers = [{"name": name, "sha256": files.sha256_of(path)} for name, path in kept]
+                extra_texts = [text for chunk in table.chunks() for text in table.texts(chunk) if isinstance(text, str)]
+        rows, split = distillation.teach(arguments.teacher, dataset, rows, split, config, extra_texts)
+        teacher_files = [(each.name, each / model_dir.OUT_OF_FOLD) for each in arguments.teacher]
+        teachers = [{"name": name, "sha256": files.sha256_of(path)} for name, path in teacher_files]
     cli.say(f"backbone: {weights.name}, {weights.source}")
     cli.say(f"recipe: {config}")
     cli.say(f"device: {runtime.describe()}")
     cli.say(f"rows: {len(split.train):,} to train, {len(split.validation):,} to validate")
 
-    data_sha256 = [dataset.identity, *([added.sha256] if added else []), *(each["sha256"] for each in teachers)]
+    data_sha256 = [dataset.identity, *([extra.sha256] if extra else []), *(each["sha256"] for each in teachers)]
     with _lock(folder, runtime.worker_index), cli.stopped_cleanly():
         checkpoint = _checkpoint(arguments, folder, config, data_sha256, weights, runtime)
         try:
             calibration, threshold, out_of_fold = None, None, None
             if has_answer:
                 store = checkpoint.folder / checkpoints.CALIBRATION
-                calibration, said = cross_validation.calibrate_out_of_fold(
+                calibration, calibrated = cross_validation.calibrate_out_of_fold(
                     rows.take(split.train), config, weights, runtime, store=store, data_sha256=data_sha256
                 )
                 threshold = calibration["threshold"]
                 numbers = rows.rows[split.train]
-                of_dataset = numbers != distillation.NO_ROW
-                out_of_fold = numbers[of_dataset], said[of_dataset]
+                is_dataset_row = numbers != distillation.NO_ROW
+                out_of_fold = numbers[is_dataset_row], calibrated[is_dataset_row]
             fitted, scores = _train(config, weights, rows, split, runtime, checkpoint)
         except BaseException as error:
-            kept = checkpoint.progress()
-            if kept and not isinstance(error, TweetTargetError):
-                where = paths.shown(checkpoint.folder)
-                cli.say(f"stopped; {kept} kept in {where}: run the same command with --resume to continue")
+            progress = checkpoint.progress()
+            if progress and not isinstance(error, TweetTargetError):
+                location = paths.shown(checkpoint.folder)
+                cli.say(f"stopped; {progress} kept in {location}: run the same command with --resume to continue")
             raise
         if runtime.worker_index:
             runtime.workers.wait()
@@ -124,7 +124,7 @@ def main(argv: list[str] | None = None) -> int:
             "peak_memory_bytes": _peak_memory(),
             "command": shlex.join(["python", "-m", "tf_model.train", *(sys.argv[1:] if argv is None else argv)]),
             "versions": device.versions(),
-            **({"extra": added.to_json()} if added else {}),
+            **({"extra": extra.to_json()} if extra else {}),
             **({"teachers": teachers} if teachers else {}),
         }
         validation, scores = rows.take(split.validation), scores[split.validation]
@@ -154,7 +154,7 @@ def _products(arguments: argparse.Namespace, dataset: data.Dataset) -> Products 
     if arguments.task == tasks.TARGET.name:
         return read_products(arguments.products) if arguments.products else data.products_of(dataset)
     if arguments.products:
-        raise UsageError(f"--products goes with --task {tasks.TARGET.name}")
+        raise UsageError(f"--products needs --task {tasks.TARGET.name}; add it")
     return None
 
 
@@ -182,8 +182,8 @@ def _checkpoint(
         "versions": device.versions(),
         **config.to_dict(),
     }
-    place = folder.parent / paths.CHECKPOINTS.name / folder.name
-    checkpoint = checkpoints.Checkpoint(place, fingerprint, runtime.worker_index)
+    checkpoint_folder = folder.parent / paths.CHECKPOINTS.name / folder.name
+    checkpoint = checkpoints.Checkpoint(checkpoint_folder, fingerprint, runtime.worker_index)
     if not runtime.worker_index:  # only the chief decides about an earlier run
         checkpoint.open(resume=arguments.resume, restart=arguments.restart)
     checkpoint.make_folder()
@@ -192,20 +192,20 @@ def _checkpoint(
     return checkpoint
 
 
-def _agree(together: distributed.Workers, checkpoint: checkpoints.Checkpoint) -> None:
+def _agree(workers: distributed.Workers, checkpoint: checkpoints.Checkpoint) -> None:
     """Wait for all workers; :class:`UsageError` unless settings, data and the folder of checkpoints are the same."""
-    mark = checkpoint.folder / "workers"
-    if together.cluster.index == 0:
-        with files.explain_write_errors(mark):
-            mark.write_text(secrets.token_hex(), encoding="utf-8")
-    differing = together.agree(**checkpoint.fingerprint)
-    if differing:
-        raise UsageError(f"the workers differ in {', '.join(differing)}; start the same command everywhere")
-    seen = mark.read_text(encoding="utf-8") if mark.is_file() else None
-    if together.agree(mark=seen, epochs=checkpoint.epochs_done()):
+    marker = checkpoint.folder / "workers"
+    if workers.cluster.index == 0:
+        with files.explain_write_errors(marker):
+            marker.write_text(secrets.token_hex(), encoding="utf-8")
+    differences = workers.agree(**checkpoint.fingerprint)
+    if differences:
+        raise UsageError(f"the workers differ in {', '.join(differences)}; start the same command everywhere")
+    token = marker.read_text(encoding="utf-8") if marker.is_file() else None
+    if workers.agree(mark=token, epochs=checkpoint.epochs_done()):
         raise UsageError(
-            f"the workers do not see the same {paths.shown(checkpoint.folder)}; give an --output-dir that is one "
-            "folder for all of them"
+            f"the workers do not see the same {paths.shown(checkpoint.folder)}; give an --output-dir that "
+            "all of them share"
         )
 
 
@@ -244,7 +244,7 @@ def _reference(encoder, validation: data.TrainingRows, scores, threshold, metric
         joint_metrics.predictions(scores, threshold, validation.tasks),
         f"validation part ({metrics['protocol']})",
         unknown_shares.numpy().tolist(),
-        {name: of_task["accuracy"] for name, of_task in metrics["validation"].items()},
+        {name: task_metrics["accuracy"] for name, task_metrics in metrics["validation"].items()},
         validation.tasks[-1].no_emotion,
     )
 
@@ -260,11 +260,11 @@ def _show(rows: data.TrainingRows, config: TrainingConfig, metrics: dict[str, An
         stdout.print(single_task.comparison_table(*parts, single_task.REPORT if comparable else {}))
     else:
         joint_metrics.print_evaluation(stdout, "validation part", validation)
-    whole = validation[metrics["task"]]
-    low, high = whole["accuracy_interval"]
+    result = validation[metrics["task"]]
+    low, high = result["accuracy_interval"]
     stdout.print(
-        f"validation accuracy {whole['accuracy']:.4f} (95% interval {low:.3f} to {high:.3f}, "
-        f"{whole['rows']:,} tweets) after {cli.duration(metrics['seconds'])} of training on {metrics['device']}\n"
+        f"validation accuracy {result['accuracy']:.4f} (95% interval {low:.3f} to {high:.3f}, "
+        f"{result['rows']:,} tweets) after {cli.duration(metrics['seconds'])} of training on {metrics['device']}\n"
         f"saved in {paths.shown(folder)}",
         highlight=False,
         markup=False,

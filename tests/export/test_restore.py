@@ -112,7 +112,7 @@ def test_only_a_model_is_replaced(product, tmp_path, monkeypatch):
     (mine / "mine.txt").write_text("mine")
     command = [str(product), "--overwrite", "--output"]
     for output in (mine, product.parent):
-        with pytest.raises(OutputError, match="is not a saved model and is not replaced"):
+        with pytest.raises(OutputError, match="is not a saved model, so it is not replaced"):
             export.main([*command, str(output)])
     assert (mine / "mine.txt").read_text() == "mine"
     assert (product / "saved_model.pb").is_file()
@@ -148,7 +148,7 @@ def refusal(folder: Path) -> str:
     ("name", "change", "words"),
     [
         ("recipe.json", {"cleaning": "report"}, r"and its export differ by .* reads texts differently; train it again"),
-        ("recipe.json", {"colour": "red"}, r"recipe.json of .* cannot be used \(colour of a recipe: unexpected"),
+        ("recipe.json", {"colour": "red"}, r"recipe.json of .* cannot be used \(recipe setting colour: unexpected"),
     ],
 )
 def test_what_would_not_be_the_same_model_is_refused(copy, name, change, words):

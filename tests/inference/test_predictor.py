@@ -164,7 +164,7 @@ def test_folders_that_hold_no_whole_model(tmp_path, product_model):
         Predictor.load(tmp_path / "no")
     with pytest.raises(ModelError, match=r"b+ is not a folder; give that of"):
         Predictor.load("b" * 300)
-    with pytest.raises(ModelError, match=r"holds no whole model: saved_model\.pb is missing"):
+    with pytest.raises(ModelError, match=r"holds no complete model: saved_model\.pb is missing"):
         Predictor.load(tmp_path)
     with pytest.raises(ModelError, match="is not a folder; give that of"):
         Predictor.load(product_model / "saved_model.pb")

@@ -64,7 +64,7 @@ def models(tmp_path, monkeypatch):
         if verify:
             signing.verify(folder, verify)
         if not (folder / "model.json").is_file():
-            raise ModelError(f"{folder} holds no whole model")
+            raise ModelError(f"{folder} holds no complete model")
         known = json.loads((folder / "model.json").read_text())
         plain = stub(has_emotion="emotion" in known["labels"])
 
@@ -186,7 +186,7 @@ def test_anything_that_works_replaces_what_does_not(models, new, capsys):
 def test_what_is_no_model_is_not_replaced(models, new):
     (models / "product").mkdir(parents=True)
     (models / "product" / "thesis.txt").write_text("mine")
-    with pytest.raises(OutputError, match="is not a saved model and is not replaced"):
+    with pytest.raises(OutputError, match="is not a saved model, so it is not replaced"):
         promotion.promote(new, force=True)
     assert (models / "product" / "thesis.txt").read_text() == "mine"
 
@@ -252,7 +252,7 @@ def test_a_rollback_needs_a_version_that_works(models, new):
     assert [each.name for each in models.iterdir()] == ["product"]
     promote(new, 0.1)
     (other_version(old) / "model.json").unlink()
-    with pytest.raises(ModelError, match="holds no whole model"):
+    with pytest.raises(ModelError, match="holds no complete model"):
         promotion.rollback(old)
     assert mark_of(old) == "new"
 
@@ -297,7 +297,7 @@ def test_what_does_not_verify_is_not_promoted(models, new, keys):
         promote(new, 0.1, verify=keys[1])
     signing.signer(keys[0])(new)
     (new / "saved_model.pb").write_text("altered")
-    with pytest.raises(ModelError, match="new does not verify by"):
+    with pytest.raises(ModelError, match="new cannot be verified with"):
         promote(new, 0.1, verify=keys[1])
     assert mark_of(old) == "old"
     (new / "saved_model.pb").write_text("new")
@@ -367,7 +367,7 @@ def test_wrong_usage(arguments):
 
 @pytest.mark.parametrize("option", [["--to", "other"], ["--data", "x.csv"], ["--force"], ["--sign", "key.pem"]])
 def test_a_rollback_says_what_it_does_not_take(option):
-    with pytest.raises(UsageError, match=f"{option[0]} does not go with --rollback"):
+    with pytest.raises(UsageError, match=f"{option[0]} cannot be used with --rollback"):
         command.main(["--rollback", "product", *option])
 
 

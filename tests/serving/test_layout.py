@@ -124,7 +124,7 @@ def test_a_model_that_is_there_is_left_alone_and_another_stands_beside_it(model,
 def test_two_models_of_one_name_and_folders_without_a_model(model, tmp_path):
     with pytest.raises(UsageError, match="two models have the same name: product, product"):
         layout.write_layout([model, model], tmp_path / "serving")
-    with pytest.raises(ModelError, match="holds no whole model"):
+    with pytest.raises(ModelError, match="holds no complete model"):
         layout.write_layout([tmp_path], tmp_path / "serving")
     assert not (tmp_path / "serving").exists()
 

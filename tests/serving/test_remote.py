@@ -336,7 +336,7 @@ def test_the_command_does_not_ask_a_server_for_what_it_cannot_tell(server, tmp_p
     from tf_model import predict
 
     monkeypatch.setattr(paths, "MONITOR_LOG", tmp_path / "log.sqlite")
-    with pytest.raises(UsageError, match="--explain does not go with --server"):
+    with pytest.raises(UsageError, match="--explain cannot be used with --server"):
         predict.main(["--text", "my ipad", "--server", server.url, "--explain"])
     with pytest.raises(UsageError, match="a threshold needs a model that gives answers, unlike product"):
         predict.main(["--text", "my ipad", "--server", server.url, "--threshold", "0.5", "--format", "csv"])

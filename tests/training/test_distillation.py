@@ -95,7 +95,7 @@ def test_a_teacher_that_cannot_teach_is_refused(answer_model, dataset, rows, spl
     (copy / "metrics.json").write_text(json.dumps(metrics | {"data_sha256": "0" * 64}))
     assert "was trained on other rows than this model will be" in refused([copy], dataset, rows, split, CONFIG)
     (copy / "out_of_fold.npz").write_bytes(b"PK")
-    assert "is not there or damaged" in refused([copy], dataset, rows, split, CONFIG)
+    assert "is missing or damaged" in refused([copy], dataset, rows, split, CONFIG)
     (copy / "out_of_fold.npz").unlink()
     assert "train it again as --task answer" in refused([copy], dataset, rows, split, CONFIG)
 
@@ -122,7 +122,7 @@ def test_a_student_is_trained_by_the_real_command(answer_model, shallow_bert, tm
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--teacher", "x"], "--teacher goes with --task answer"),
+        (["--teacher", "x"], "--teacher needs --task answer"),
         (["--task", "answer", "--unlabelled", "x"], "--unlabelled FILE holds texts for a --teacher"),
     ],
 )

@@ -43,7 +43,7 @@ def _promote(arguments: argparse.Namespace) -> None:
 def _roll_back(arguments: argparse.Namespace) -> None:
     for option in ("to", "data", "force", "sign"):
         if getattr(arguments, option):
-            raise UsageError(f"--{option} does not go with --rollback; leave one of them out")
+            raise UsageError(f"--{option} cannot be used with --rollback; leave one of them out")
     name = arguments.rollback
     target = Path(name) if os.sep in name else paths.SAVED_MODELS / name
     replaced = rollback(target, arguments.verify)

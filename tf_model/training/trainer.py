@@ -194,7 +194,7 @@ def fit(
         epochs=config.epochs,
     )
     if epochs_done < config.epochs:
-        with runtime.workers.losses_explained() if runtime.workers else nullcontext():
+        with runtime.workers.explain_losses() if runtime.workers else nullcontext():
             model.fit(
                 _distribute(batches, strategy) if strategy.num_replicas_in_sync > 1 else batches(),
                 initial_epoch=epochs_done,
