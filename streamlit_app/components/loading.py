@@ -145,7 +145,7 @@ def _version(folder: Path) -> str:
     try:
         status = (folder / GRAPH).stat()
     except FileNotFoundError:
-        raise ModelError(f"{folder} is not a complete model: {GRAPH} is missing; export it again") from None
+        raise ModelError(f"{folder} holds no complete model: {GRAPH} is missing; export it again") from None
     return f"{status.st_mtime_ns:x}-{status.st_ino:x}"
 
 

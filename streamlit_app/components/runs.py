@@ -340,7 +340,7 @@ class Job(threading.Thread):
         model = self.state.predictor
         predictor, options = (self.finder, {}) if self.finder else (model, {"record": record})
         columns = list(predictor.columns(probabilities=True))
-        check = FitCheck(self.products, several=not self.finder, english=model.reads_english)
+        check = FitCheck(self.products, reject_several=not self.finder, english_only=model.reads_english)
         parts, rows = [], 0
         with tables.open_table(self.scored_run.path, self.scored_run.column) as table:
             for chunk in predictor.predict_table(table, probabilities=True, on_progress=self._advance, **options):

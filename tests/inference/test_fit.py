@@ -47,18 +47,18 @@ def test_the_products_that_a_text_names():
         fit.NO_PRODUCT,
         f"{fit.REPEATED}; {fit.NO_PRODUCT}",
     ]
-    assert FitCheck(check.products, several=False)("Kindle or Xbox") == FIT
+    assert FitCheck(check.products, reject_several=False)("Kindle or Xbox") == FIT
 
 
 @pytest.mark.parametrize("text", ["Me encanta mi nuevo iPad", "@ich Der neue Kindle ist super #love", "我喜欢我的iPad"])
 def test_a_text_in_another_language_than_english(text):
-    assert FitCheck(english=True)(text) == fit.OTHER_LANGUAGE
+    assert FitCheck(english_only=True)(text) == fit.OTHER_LANGUAGE
     assert FitCheck()(text) == FIT
 
 
 @pytest.mark.parametrize("text", ["I love my iPad", "lol", "iPhone", "7", "RT @a: great http://t.co/x #sxsw"])
 def test_an_english_text_stays_one_however_short(text):
-    assert FitCheck(english=True)(text) == FIT
+    assert FitCheck(english_only=True)(text) == FIT
 
 
 @pytest.mark.parametrize(

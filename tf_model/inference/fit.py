@@ -40,13 +40,13 @@ _PROSE = re.compile(r"[^\W\d_]{2,}\W*\s\W*[^\W\d_]{2,}|[^\W\d_a-zA-Z]{4,}")  # t
 class FitCheck:
     """Decides for each text whether its answer can be counted; of equal texts, only the first can.
 
-    Products are checked only if ``products`` are given. ``several``: reject texts that name more than one product.
-    ``english``: reject texts in other languages.
+    Products are checked only if ``products`` are given. ``reject_several``: reject texts that name more than one
+    product. ``english_only``: reject texts in other languages.
     """
 
     products: Products | None = None
-    several: bool = True
-    english: bool = False
+    reject_several: bool = True
+    english_only: bool = False
     _seen_words: set[str] = field(default_factory=set)
 
     def __call__(self, text: Any) -> str:
@@ -69,7 +69,7 @@ class FitCheck:
         ascii_only = unicodedata.normalize("NFD", without_urls).encode("ascii", "ignore").decode()
         if len(_TOKEN.findall(ascii_only)) > MAX_TOKENS - 2:
             yield LONG
-        if self.english:
+        if self.english_only:
             language, probability = _detector().classify(_NAME.sub(" ", without_urls).lower())
             if language != "en" and probability >= LEAST_PROBABILITY:
                 yield OTHER_LANGUAGE
@@ -77,7 +77,7 @@ class FitCheck:
             product_count = len(self.products.first_mentions(text))
             if not product_count:
                 yield NO_PRODUCT
-            elif product_count > 1 and self.several:
+            elif product_count > 1 and self.reject_several:
                 yield SEVERAL
 
 
