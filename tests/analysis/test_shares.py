@@ -134,6 +134,22 @@ def test_the_count_stands_beside_it_and_few_texts_are_not_corrected():
     assert emotion_shares(rows(own), EMOTIONS, None)["share"].isna().all()
 
 
+def test_a_model_of_two_emotions_is_corrected_too():
+    """Such as one without a class for no emotion."""
+
+    def answered(counts, seed):
+        label_ids = np.repeat(range(2), counts)
+        log_odds = np.random.default_rng(seed).normal(np.array([-0.2, 1.8])[label_ids])  # takes most for positive
+        positive = 1 / (1 + np.exp(-log_odds))
+        return Predictions(EMOTIONS[::2], np.arange(len(label_ids)), label_ids, np.stack([1 - positive, positive], 1))
+
+    window = answered((210, 90), 1)
+    share, low, high = estimated_shares(window.probabilities, of_one(window), Correction.of(answered((100, 300), 0)))
+    assert share.sum() == pytest.approx(1)
+    assert abs(share[0] - 0.7) < abs(np.mean(window.predicted_ids == 0) - 0.7)
+    assert ((low <= [0.7, 0.3]) & (high >= [0.7, 0.3])).all()
+
+
 def test_copies_of_a_validation_text_count_once():
     own = predictions((20, 30, 20), 0)
     assert Correction.of(own.take(np.repeat(np.arange(70), 3))).rows == 70

@@ -75,7 +75,8 @@ class Correction:
 
         def calibration(resample: np.ndarray) -> Calibration:
             model = LogisticRegression(C=10).fit(inputs[resample], label_ids[resample])
-            model.intercept_ += np.log(shares / (np.bincount(label_ids[resample]) / len(resample)))
+            shift = np.log(shares / (np.bincount(label_ids[resample]) / len(resample)))
+            model.intercept_ += shift if len(shift) > 2 else shift[1] - shift[0]  # of two classes, one has a logit
             if products is None:
                 return Calibration(model, shares, {})
             groups = pd.DataFrame(model.predict_proba(inputs)).groupby(products.to_numpy()[unique_rows])
