@@ -224,18 +224,22 @@ $(AUDIT)/.installed: research/tools/audit.txt | $(INSTALLED)
 audit-packages: $(AUDIT)/.installed ## list known vulnerabilities of the locked packages (asks PyPI)
 	for lock in requirements.lock requirements-serve.lock; do $(AUDIT)/bin/pip-audit --strict --disable-pip --require-hashes -r $$lock || exit; done
 
-# Resolves for the lowest supported Python, and removes markers that hold on every supported machine.
-lock: ## pin every dependency again (needs uv)
-	set -o pipefail; $(UV) pip compile pyproject.toml -q --extra dev --extra research --extra scale --extra sign --universal --python-version 3.11 --fork-strategy fewest \
-		--generate-hashes --no-emit-index-url --no-header --no-annotate \
-		| sed -E "s/ ; python_full_version < '3.14' and \(\(platform_machine == 'arm64' and sys_platform == 'darwin'\) or \(platform_machine == 'aarch64' and sys_platform == 'linux'\) or \(platform_machine == 'x86_64' and sys_platform == 'linux'\)\) / /" \
-		> requirements.lock.new && mv requirements.lock.new requirements.lock
-	set -o pipefail; $(UV) pip compile pyproject.toml -q --extra gpu --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
-		-c requirements.lock --generate-hashes --no-emit-index-url --no-header --no-annotate \
-		| awk '/^[a-z]/ {keep = /^nvidia-.*-cu1/} keep' > requirements-gpu.lock.new && mv requirements-gpu.lock.new requirements-gpu.lock
+# Resolves for the lowest supported Python, and removes markers that hold on every supported machine. uv keeps the
+# versions that it finds in the file that it writes.
+lock: ## pin every dependency; versions that still fit stay (ARGS="--upgrade-package NAME", or --upgrade for all; needs uv)
+	for lock in requirements requirements-gpu requirements-serve; do cp $$lock.lock $$lock.lock.new || exit; done
+	$(UV) pip compile pyproject.toml -q --extra dev --extra research --extra scale --extra sign --universal --python-version 3.11 --fork-strategy fewest \
+		--generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements.lock.new $(ARGS)
+	sed -E "s/ ; python_full_version < '3.14' and \(\(platform_machine == 'arm64' and sys_platform == 'darwin'\) or \(platform_machine == 'aarch64' and sys_platform == 'linux'\) or \(platform_machine == 'x86_64' and sys_platform == 'linux'\)\) / /" \
+		requirements.lock.new > requirements.lock
+	$(UV) pip compile pyproject.toml -q --extra gpu --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+		-c requirements.lock --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements-gpu.lock.new $(ARGS)
+	awk '/^[a-z]/ {keep = /^nvidia-.*-cu1/} keep' requirements-gpu.lock.new > requirements-gpu.lock
 	$(UV) pip compile -q --group serve --python-version 3.11 --python-platform x86_64-manylinux_2_28 -c requirements.lock \
 		--override <(printf '%s ; python_version < "3"\n' huggingface-hub altair pydeck) --generate-hashes --no-emit-index-url \
-		--no-header --no-annotate > requirements-serve.lock.new && mv requirements-serve.lock.new requirements-serve.lock
+		--no-header --no-annotate -o requirements-serve.lock.new
+	mv requirements-serve.lock.new requirements-serve.lock
+	rm requirements.lock.new requirements-gpu.lock.new
 
 clean: ## remove caches (not .venv/, not trained models)
 	rm -rf .pytest_cache .ruff_cache .hypothesis
