@@ -23,7 +23,6 @@ RUN apt-get update && apt-get install --yes --no-install-recommends binutils
 COPY tf_model/serving/deploy/slim.sh /opt/
 COPY build/packages /opt/site-packages
 RUN /opt/slim.sh /opt/site-packages && find /opt/site-packages -type f -name '*.so*' -exec strip --strip-unneeded {} +
-COPY pyproject.toml ./
 COPY data ./data
 COPY tf_model ./tf_model
 COPY streamlit_app ./streamlit_app

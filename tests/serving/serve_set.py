@@ -9,7 +9,7 @@ from tf_model import paths
 
 LOCK = paths.ROOT / "requirements-serve.lock"
 # What the image has besides the packages; the Dockerfile copies the same.
-COPIED = ("tf_model", "streamlit_app", "pyproject.toml", "data/sample.csv", "data/products.csv", "data/README.md")
+COPIED = ("tf_model", "streamlit_app", "data/sample.csv", "data/products.csv", "data/README.md")
 SLIM = paths.ROOT / "tf_model/serving/deploy/slim.sh"  # removes what the image does not need
 # Only training needs these; prediction must not come to need them unnoticed.
 ABSENT = ("tensorflow", "tensorflow_text", "keras", "transformers", "keras_nlp", "tf_keras", "ray", "torch", "pytest")
