@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
@@ -18,29 +18,40 @@ PACKAGED_BACKBONE = "minilm"
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
+def _setting(default: Any, meaning: str) -> Any:
+    """A field with its help on the command line."""
+    return field(default=default, metadata={"meaning": meaning})
+
+
 @dataclass(frozen=True, config={"strict": True, "extra": "forbid"})
 class TrainingConfig:
     """All settings of one training run."""
 
     name: str = "report"  # of the configuration that the settings are based on
-    backbone: str = PACKAGED_BACKBONE  # or mpnet, a hub name such as bert-base-uncased, or a folder
-    cleaning: Literal[*CLEANINGS] = "report"
-    pooling: Literal["cls", "mean"] = "cls"  # classify the first token's output, as in the report, or the mean of all
-    max_tokens: Annotated[int, Field(ge=3, le=512)] = MAX_TOKENS  # of an input, special tokens included
-    epochs: Annotated[int, Field(ge=1)] = 10
-    batch_size: Annotated[int, Field(ge=1)] = 32  # examples per step, over all devices
-    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1e-5  # Adam's, at its peak
-    schedule: Literal["constant", "linear"] = "constant"  # linear: warm-up from 0, then linear decay to 0
-    warmup: Share = 0.0  # share of the steps (linear only)
-    label_smoothing: Share = 0.0  # share of each label that is spread evenly over all classes
-    lora_rank: Annotated[int, Field(ge=0)] = 0  # of adapters trained instead of the encoder; 0: train the encoder
-    joined_pairs: Share = 0.0  # pairs of texts that train as one text (targets), as a share of the examples
-    opinion_pairs: Share = 0.0  # pairs of opinions written for this project (targets), as a share of the examples
-    teacher_weight: Annotated[float, Field(ge=0, le=1)] = 0.5  # of the teachers' predictions beside the label
-    teacher_temperature: Annotated[float, Field(gt=0)] = 1.0  # above 1: softens the teachers' predictions
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 42  # of the classification layer, dropout, the order of examples
-    split_seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
-    validation_size: Annotated[float, Field(gt=0, lt=1)] = 0.2  # share of the examples
+    backbone: str = _setting(PACKAGED_BACKBONE, "minilm, mpnet, a hub name such as bert-base-uncased, or a folder")
+    cleaning: Literal[*CLEANINGS] = _setting("report", "of the texts")
+    pooling: Literal["cls", "mean"] = _setting("cls", "classify the first token's output, or the mean of all")
+    max_tokens: Annotated[int, Field(ge=3, le=512)] = _setting(MAX_TOKENS, "of an input, special tokens included")
+    epochs: Annotated[int, Field(ge=1)] = _setting(10, "passes over the training rows")
+    batch_size: Annotated[int, Field(ge=1)] = _setting(32, "examples per step, over all devices")
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = _setting(1e-5, "Adam's, at its peak")
+    schedule: Literal["constant", "linear"] = _setting("constant", "linear: warm-up from 0, then linear decay to 0")
+    warmup: Share = _setting(0.0, "share of the steps (linear only)")
+    label_smoothing: Share = _setting(0.0, "share of each label that is spread evenly over all classes")
+    lora_rank: Annotated[int, Field(ge=0)] = _setting(
+        0, "of adapters trained instead of the encoder; 0: train the encoder"
+    )
+    joined_pairs: Share = _setting(0.0, "pairs of texts that train as one text (targets), as a share of the examples")
+    opinion_pairs: Share = _setting(
+        0.0, "pairs of opinions written for this project (targets), as a share of the examples"
+    )
+    teacher_weight: Annotated[float, Field(ge=0, le=1)] = _setting(0.5, "of the teachers' predictions beside the label")
+    teacher_temperature: Annotated[float, Field(gt=0)] = _setting(1.0, "above 1: softens the teachers' predictions")
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = _setting(
+        42, "of the classification layer, dropout, the order of examples"
+    )
+    split_seed: Annotated[int, Field(ge=0, lt=2**32)] = _setting(42, "of the split into training and validation rows")
+    validation_size: Annotated[float, Field(gt=0, lt=1)] = _setting(0.2, "share of the examples")
 
     def __str__(self) -> str:
         """All settings in one line, for the log."""
@@ -123,19 +134,20 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"settings to start from (default: {ANSWER.name} and {TARGET.name} for these tasks, else {REPORT.name})",
     )
     group = parser.add_argument_group("settings (each overrides the recipe's)")
-    for field in fields(TrainingConfig)[1:]:  # all but the name
+    for setting in fields(TrainingConfig)[1:]:  # all but the name
+        recipe_values = "; ".join(f"{config}: {getattr(make_config(config), setting.name)}" for config in CONFIGS)
         group.add_argument(
-            f"--{field.name.replace('_', '-')}",
-            type=type(field.default),
-            choices=get_args(field.type) if get_origin(field.type) is Literal else None,
+            f"--{setting.name.replace('_', '-')}",
+            type=type(setting.default),
+            choices=get_args(setting.type) if get_origin(setting.type) is Literal else None,
             default=None,
-            help="; ".join(f"{config}: {getattr(make_config(config), field.name)}" for config in CONFIGS),
+            help=f"{setting.metadata['meaning']} ({recipe_values})",
         )
 
 
 def parse_config(arguments: argparse.Namespace) -> TrainingConfig:
     """The recipe that parsed arguments ask for."""
-    names = [field.name for field in fields(TrainingConfig)[1:]]
+    names = [setting.name for setting in fields(TrainingConfig)[1:]]
     task = getattr(arguments, "task", None)
     default = task if task in (ANSWER.name, TARGET.name) else REPORT.name
     return make_config(arguments.recipe or default, **{name: getattr(arguments, name) for name in names})
