@@ -87,6 +87,12 @@ def test_alarms_of_a_file_are_kept_apart_from_those_of_the_app(judge, tmp_path, 
     assert of_app.window.requests == 115
 
 
+def test_a_signal_may_come_after_that_of_the_log(judge, monkeypatch):
+    monkeypatch.setattr(report, "SIGNALS", report.SIGNALS[::-1])
+    found = judge(answered(NOON, ["x"], stream=FILE), *[Failed(NOON, APP, "ModelError", "x")] * 30)
+    assert {alarm.signal for alarm in found.alarms} == {"errors"}
+
+
 def test_another_mix_is_an_alarm_with_what_changed(judge):
     many = [answered(NOON, ["x" * 90] * 4, product=["Android"] * 4) for _ in range(100)]
     text = words(judge(*many))["drift"]

@@ -20,7 +20,8 @@ BULK_SOURCES = ("batch", "predict")
 
 LABEL_COLUMNS = (*tasks.TASKS, tasks.ANSWER)
 CONFIDENCE_COLUMNS = tuple(f"{name}_confidence" for name in LABEL_COLUMNS)
-# Of one prediction; None if a value is unknown. ``length`` is in characters, ``unk_rate`` 0 to 1.
+# Of one prediction; None if a value is unknown. ``length`` is in characters, ``unk_rate`` 0 to 1. They are columns of
+# the log, see ``store.SCHEMA``.
 COLUMNS = (*LABEL_COLUMNS, *CONFIDENCE_COLUMNS, "outcome", "length", "unk_rate")
 
 

@@ -116,14 +116,14 @@ def make(
     signals_by_source = {each: judge([own], reference).signals for each, own in active_windows.items()}
     if len(signals_by_source) < 2:
         return overall
-    signals = {"log": overall.signals["log"]}
-    for signal in SIGNALS[:-1]:
+    signals = {}
+    for signal in SIGNALS:
         alarms_by_source = {
             each: alarms for each, of_signal in signals_by_source.items() if (alarms := of_signal[signal]) is not None
         }
         alarms = [f"{each}: {words}" for each, of_signal in alarms_by_source.items() for words in of_signal]
         signals[signal] = alarms if alarms_by_source else None
-    return replace(overall, signals={signal: signals[signal] for signal in SIGNALS})
+    return replace(overall, signals=signals | {"log": overall.signals["log"]})  # lost records belong to no source
 
 
 def judge(windows: list[Window], reference: Reference | None) -> Report:
