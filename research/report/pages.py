@@ -23,12 +23,17 @@ def render(page: str) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    filters = (percent, plain, points, difference, ci, interval, seeds_ci, duration, gigabytes)
-    environment.filters |= {each.__name__: each for each in filters} | {"count": "{:,.0f}".format}
+    filters = (count, percent, plain, points, difference, ci, interval, seeds_ci, duration, gigabytes)
+    environment.filters |= {each.__name__: each for each in filters}
     environment.globals |= {"report": REPORT, "wilson": wilson_interval, "frames": frames}
     environment.globals["missed_at_scale"] = scale.missed_targets
     environment.globals |= {"recorded": frames.recorded, "load": runs.load}  # load: None if it is not recorded
     return environment.get_template(f"{page}.md.j2").render()
+
+
+def count(value: float) -> str:
+    """A number of things, such as 3,291."""
+    return f"{float(value):,.0f}"  # float: a value that the run lacks is then named in the error
 
 
 def percent(value: float | None, digits: int = 1) -> str:
@@ -38,7 +43,7 @@ def percent(value: float | None, digits: int = 1) -> str:
 
 def plain(value: float, digits: int = 3) -> str:
     """A number that is not a share of tweets, such as macro-F1."""
-    return f"{value:.{digits}f}"
+    return f"{float(value):.{digits}f}"
 
 
 def points(value: float) -> str:

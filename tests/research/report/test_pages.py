@@ -8,6 +8,7 @@ import shutil
 
 import pandas as pd
 import pytest
+from jinja2 import UndefinedError
 
 from research import runs
 from research.report import __main__ as command
@@ -88,6 +89,14 @@ def test_a_missing_run_is_named(tmp_path, monkeypatch, page, missing):
     monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
     with pytest.raises(DataError, match=rf"research/runs/{missing}\.json is missing; restore it"):
         pages.render(page)
+
+
+@pytest.mark.parametrize("how", ["count", "plain", "percent", "points"])
+def test_a_figure_that_a_run_lacks_is_named(tmp_path, monkeypatch, how):
+    (tmp_path / "page.md.j2").write_text(f'{{{{ recorded("fuzz").absent | {how} }}}}', encoding="utf-8")
+    monkeypatch.setattr(pages, "TEMPLATES", tmp_path)
+    with pytest.raises(UndefinedError, match="no attribute 'absent'"):
+        pages.render("page")
 
 
 def test_the_command_writes_the_pages(tmp_path, monkeypatch):
