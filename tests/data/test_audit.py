@@ -213,7 +213,7 @@ def test_without_cleanlab_one_line_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr("tf_model.data.audit.find_spec", lambda name: None)
     audited = audit(read(tmp_path, plain_rows(20)))["tasks"]["product"]
     assert audited["label_errors"] is None
-    assert audited["remark"] == "label errors need the package cleanlab: `pip install cleanlab==2.9.0`"
+    assert audited["remark"] == "label errors need the package cleanlab; run `make install`"
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
