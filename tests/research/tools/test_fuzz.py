@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from research.tools import fuzz
+from tf_model.io import tables
 
 
 @pytest.fixture(autouse=True)
@@ -18,6 +19,10 @@ def own_main(monkeypatch):
 
 def test_damaged_files_and_odd_texts_get_an_answer_or_an_error_of_one_line(trained, capsys):
     assert fuzz.main(["--files", "1200", "--texts", "300", "--model", str(trained[0])]) == 0
+
+
+def test_every_reader_gets_damaged_files():
+    assert {tables._READERS[suffix] for suffix in fuzz.SUFFIXES} == {*tables._READERS.values()}
 
 
 def test_a_process_that_dies_is_counted_with_the_number_of_its_file(tmp_path):
