@@ -92,9 +92,9 @@ def rates(short_run: Mapping[str, Any], full_run: Mapping[str, Any]) -> dict[str
     return {**full_run, "rows_per_second": per_second, "start_seconds": start}
 
 
-def texts(tweets: Sequence[str], rows: int, seed: int = 0) -> Iterator[str]:
+def texts(tweets: Sequence[str], rows: int) -> Iterator[str]:
     """``rows`` texts: the beginning of one tweet and the end of another."""
-    generator = random.Random(seed)
+    generator = random.Random(0)
     for _ in range(rows):
         first, second = generator.choice(tweets).split(), generator.choice(tweets).split()
         yield " ".join(first[: (len(first) + 1) // 2] + second[len(second) // 2 :])

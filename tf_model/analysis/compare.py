@@ -16,6 +16,7 @@ from tf_model.evaluation.metrics import wilson_interval
 TOO_FEW = f"fewer than {LEAST_TEXTS} texts"
 MOST_TEXTS = 5_000  # per side, a sample if there are more: words are then found in a tenth of a second
 DISTINCTIVE_Z = 1.96  # z-score of a word's log-odds above which it distinguishes two selections
+MOST_WORDS = 8  # per side
 
 
 def newcombe(counts: np.ndarray, totals: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -68,9 +69,7 @@ def compare(rows: pd.DataFrame, one: np.ndarray, other: np.ndarray, emotions: Se
     return table
 
 
-def distinctive_words(
-    rows: pd.DataFrame, one: np.ndarray, other: np.ndarray, limit: int = 8
-) -> tuple[list[str], list[str]]:
+def distinctive_words(rows: pd.DataFrame, one: np.ndarray, other: np.ndarray) -> tuple[list[str], list[str]]:
     """The words that distinguish two selections of the rows, both bool [N]: those of ``one`` and those of ``other``.
 
     From :func:`tf_model.eda.distinctive_words`, most distinctive first; each word is significant on its own.
@@ -81,7 +80,7 @@ def distinctive_words(
     frame = frame.assign(terms=frame["text"].map(terms))  # eda.distinctive_words reads this column and the emotion
     table = eda.distinctive_words(frame, "emotion")
     table = table[(table["z"] > DISTINCTIVE_Z) & ~table["words"].isin(stop_words())]
-    first, second = (table.loc[table["label"] == name, "words"].head(limit).tolist() for name in names)
+    first, second = (table.loc[table["label"] == name, "words"].head(MOST_WORDS).tolist() for name in names)
     return first, second
 
 
