@@ -20,7 +20,11 @@ from tf_model import paths
 
 PROJECT = tomllib.loads((paths.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 LOCKS = ("requirements.lock", "requirements-gpu.lock", "requirements-serve.lock")
-COMMANDS = ("api", "train", "evaluate", "predict", "export", "data", "monitor", "promote")
+COMMANDS = sorted(
+    path.parent.name if path.stem == "__main__" else path.stem
+    for path in (paths.ROOT / "tf_model").rglob("*.py")
+    if "cli.run(main)" in path.read_text(encoding="utf-8")
+)
 
 
 def read_lock(name):
@@ -106,11 +110,11 @@ def test_the_supported_versions_of_python():
 
 
 OPTIONAL = PROJECT["optional-dependencies"]
-UNLOCKED = {"gpu", "teacher"}  # libraries of one system; weights
-DIRECT = [*PROJECT["dependencies"], *(each for extra in sorted(OPTIONAL.keys() - UNLOCKED) for each in OPTIONAL[extra])]
+OF_GPU = OPTIONAL.pop("gpu")  # libraries of one system
+DIRECT = [*PROJECT["dependencies"], *(each for extra in sorted(OPTIONAL) for each in OPTIONAL[extra])]
 
 
-@pytest.mark.parametrize("dependency", [*DIRECT, *OPTIONAL["gpu"]])
+@pytest.mark.parametrize("dependency", [*DIRECT, *OF_GPU])
 def test_every_direct_dependency_is_locked_with_a_version_that_satisfies_it(dependency):
     wanted = Requirement(dependency)
     locked = {canonicalize_name(each.name): each for each, _ in read_lock("requirements.lock")}
