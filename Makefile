@@ -12,10 +12,7 @@ UV ?= uv
 ENGINE ?= $(firstword $(foreach name,docker podman buildah,$(shell command -v $(name))))
 MACHINE := $(shell uname -m)
 
-.PHONY: help install install-gpu install-teacher train tuned answer targets answer-bert-base app api test test-model test-predictions lint format \
-	lock data audit evaluate grouped grouped-answer choose-epochs bench bench-train bench-predict bench-gpu \
-	bench-monitor bench-app bench-scale bench-peers check-light baselines compare compare-targets label-quality learning-curve ablation variants teach results \
-	notebooks demo-monitoring check-monitoring screenshots demo docs-check serving image image-check fuzz chaos audit-packages clean
+.PHONY: $(shell awk -F: '/^[a-z-]+:.*## / {print $$1}' $(MAKEFILE_LIST))
 
 ##@ Set up
 
@@ -183,9 +180,6 @@ screenshots: $(INSTALLED) ## take a picture of every page, into docs/screenshots
 
 demo: $(INSTALLED) ## record a film of the app, into docs/demo/ (needs chromium and ffmpeg)
 	$(RUN) -m research.tools.demo $(ARGS)
-
-docs-check: $(INSTALLED) ## check that every command in the docs exists and knows its options
-	$(RUN) -m pytest -q -n 0 tests/test_docs.py $(ARGS)
 
 ##@ Serve
 
