@@ -2,6 +2,7 @@
 
 import os
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,7 @@ from tf_model import data
 from tf_model.io.characters import well_formed
 from tf_model.modeling import backbone
 from tf_model.preprocessing.batching import encode
-from tf_model.preprocessing.cleaning import CLEANINGS, mark
+from tf_model.preprocessing.cleaning import CLEANINGS, TARGET, mark
 from tf_model.preprocessing.light_tokenizer import LightTokenizer
 from tf_model.preprocessing.tokenizer import TextEncoder
 from tf_model.tasks import TEXT_COLUMN
@@ -76,6 +77,13 @@ def test_the_ids_are_those_of_the_graph(weights, name, lower_case):
     if name == "target":
         texts += marked(texts, seed=1)
     assert both(weights, name, lower_case, texts) == []
+
+
+def test_mentions_are_masked_by_any_cleaning_with_the_steps_for_it(weights, monkeypatch):
+    monkeypatch.setitem(CLEANINGS, "new", replace(TARGET, name="new"))
+    texts = [mark("my iPad broke", 3, 7)]
+    assert both(weights, "new", True, texts) == []
+    assert encode(TextEncoder(weights.vocabulary, "new"), texts).to_list()[0][2] == 103  # [MASK]
 
 
 @pytest.mark.parametrize("name", CLEANINGS)
