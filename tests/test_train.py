@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -294,6 +295,28 @@ def test_a_run_does_not_go_on_with_other_rows(tmp_path, shallow_bert, monkeypatc
     (tmp_path / changed).write_text(content.replace("Positive emotion", "Negative emotion", 1), encoding="utf-8")
     with pytest.raises(UsageError, match=r"had other settings \(data was [^ ]+\); resume with those, or add --restart"):
         train.main(arguments)
+
+
+@pytest.mark.usefixtures("begins")
+def test_a_run_on_mentions_does_not_go_on_with_other_products_or_opinions(tmp_path, shallow_bert, monkeypatch):
+    products, opinions = tmp_path / "products.csv", tmp_path / "opinions.csv"
+    products.write_text("name,aliases\niPad,\niPhone,\n", encoding="utf-8")
+    shutil.copy(paths.OPINIONS, opinions)
+    monkeypatch.setattr(paths, "OPINIONS", opinions)
+    calibrated = {"threshold": 0.5}
+    monkeypatch.setattr(
+        cross_validation, "calibrate_out_of_fold", lambda rows, *_, **__: (calibrated, np.zeros(len(rows)))
+    )
+    arguments = [*SAMPLE, *FAST, "--task", "target", "--products", str(products), "--backbone", str(shallow_bert)]
+    arguments += ["--output-dir", str(tmp_path / "models"), "--resume"]
+    for changed in (products, opinions):
+        monkeypatch.setattr(Checkpoint, "epochs_done", lambda self: 0)
+        with pytest.raises(Begun):
+            train.main(arguments)
+        monkeypatch.setattr(Checkpoint, "epochs_done", lambda self: 1)
+        changed.write_text(changed.read_text(encoding="utf-8").rstrip().rsplit("\n", 1)[0], encoding="utf-8")
+        with pytest.raises(UsageError, match=r"had other settings \(data was [^ ]+\); resume with those"):
+            train.main(arguments)
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """``python -m tf_model.train``: from the dataset to a saved model, in one command."""
 
 import argparse
+import hashlib
+import json
 import resource
 import secrets
 import shlex
@@ -21,6 +23,7 @@ from tf_model.evaluation import metrics as single_task
 from tf_model.export.saved_model import export
 from tf_model.io import files, tables
 from tf_model.modeling import backbone
+from tf_model.preprocessing.cleaning import CLEANINGS
 from tf_model.training import checkpoint as checkpoints
 from tf_model.training import cross_validation, distillation, trainer
 
@@ -76,7 +79,8 @@ def main(argv: list[str] | None = None) -> int:
     cli.say(f"device: {runtime.describe()}")
     cli.say(f"rows: {len(split.train):,} to train, {len(split.validation):,} to validate")
 
-    data_sha256 = [dataset.identity, *([extra.sha256] if extra else []), *(each["sha256"] for each in teachers)]
+    files_sha256 = [dataset.identity, *([extra.sha256] if extra else []), *(each["sha256"] for each in teachers)]
+    data_sha256 = _data_sha256(files_sha256, rows, config)
     with _lock(folder, runtime.worker_index), cli.stopped_cleanly():
         checkpoint = _checkpoint(arguments, folder, config, data_sha256, weights, runtime)
         try:
@@ -158,6 +162,13 @@ def _products(arguments: argparse.Namespace, dataset: data.Dataset) -> Products 
     return None
 
 
+def _data_sha256(files_sha256: list[str], rows: data.TrainingRows, config: TrainingConfig) -> str:
+    """A hash of what is learned: an unfinished run does not go on with other files, rows, cleaning or opinions."""
+    opinions = paths.OPINIONS.read_text(encoding="utf-8") if config.opinion_pairs else ""
+    learned = files_sha256, rows.texts, rows.judged_ids.tolist(), asdict(CLEANINGS[config.cleaning]), opinions
+    return hashlib.sha256(json.dumps(learned).encode()).hexdigest()
+
+
 def _lock(folder: Path, worker: int) -> Any:
     """Lock out other training runs of this model, because checkpoints would mix; the chief locks for all workers."""
     if worker:
@@ -169,11 +180,11 @@ def _lock(folder: Path, worker: int) -> Any:
 
 
 def _checkpoint(
-    arguments, folder: Path, config: TrainingConfig, data_sha256: list[str], weights, runtime
+    arguments, folder: Path, config: TrainingConfig, data_sha256: str, weights, runtime
 ) -> checkpoints.Checkpoint:
     fingerprint = {
         "task": arguments.task,
-        "data": "+".join(data_sha256),
+        "data": data_sha256,
         "backbone": weights.sha256,
         "precision": runtime.precision,
         "xla": runtime.xla,

@@ -165,7 +165,7 @@ def calibrate_out_of_fold(
     runtime: Runtime,
     *,
     store: Path,
-    data_sha256: list[str],
+    data_sha256: str,
 ) -> tuple[dict[str, Any], np.ndarray]:
     """Return the content of ``calibration.json`` and calibrated predictions, float64 [N, classes of all tasks].
 
