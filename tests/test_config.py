@@ -121,7 +121,7 @@ def test_help_shows_the_value_of_each_recipe():
     add_config_arguments(parser)
     text = " ".join(parser.format_help().split())
     assert f"report: {REPORT_EPOCHS['minilm']}; tuned: {TUNED.epochs}" in text
-    assert f"Adam's, at its peak (report: 1e-05; tuned: {TUNED.learning_rate}" in text
+    assert f"peak learning rate of Adam (report: 1e-05; tuned: {TUNED.learning_rate}" in text
     assert "minilm, mpnet, a hub name such as bert-base-uncased, or a folder (report: minilm" in text
 
 

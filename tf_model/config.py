@@ -29,29 +29,35 @@ class TrainingConfig:
 
     name: str = "report"  # of the configuration that the settings are based on
     backbone: str = _setting(PACKAGED_BACKBONE, "minilm, mpnet, a hub name such as bert-base-uncased, or a folder")
-    cleaning: Literal[*CLEANINGS] = _setting("report", "of the texts")
-    pooling: Literal["cls", "mean"] = _setting("cls", "classify the first token's output, or the mean of all")
-    max_tokens: Annotated[int, Field(ge=3, le=512)] = _setting(MAX_TOKENS, "of an input, special tokens included")
+    cleaning: Literal[*CLEANINGS] = _setting("report", "how texts are cleaned")
+    pooling: Literal["cls", "mean"] = _setting(
+        "cls", "what is classified: the output of the first token, or the mean of all"
+    )
+    max_tokens: Annotated[int, Field(ge=3, le=512)] = _setting(
+        MAX_TOKENS, "most tokens of an input, special tokens included"
+    )
     epochs: Annotated[int, Field(ge=1)] = _setting(10, "passes over the training rows")
     batch_size: Annotated[int, Field(ge=1)] = _setting(32, "examples per step, over all devices")
-    learning_rate: Annotated[float, Field(gt=0, lt=1)] = _setting(1e-5, "Adam's, at its peak")
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = _setting(1e-5, "peak learning rate of Adam")
     schedule: Literal["constant", "linear"] = _setting("constant", "linear: warm-up from 0, then linear decay to 0")
-    warmup: Share = _setting(0.0, "share of the steps (linear only)")
+    warmup: Share = _setting(0.0, "share of the steps with a rising learning rate (linear only)")
     label_smoothing: Share = _setting(0.0, "share of each label that is spread evenly over all classes")
     lora_rank: Annotated[int, Field(ge=0)] = _setting(
-        0, "of adapters trained instead of the encoder; 0: train the encoder"
+        0, "rank of adapters to train instead of the encoder; 0: train the encoder"
     )
     joined_pairs: Share = _setting(0.0, "pairs of texts that train as one text (targets), as a share of the examples")
     opinion_pairs: Share = _setting(
         0.0, "pairs of opinions written for this project (targets), as a share of the examples"
     )
-    teacher_weight: Annotated[float, Field(ge=0, le=1)] = _setting(0.5, "of the teachers' predictions beside the label")
+    teacher_weight: Annotated[float, Field(ge=0, le=1)] = _setting(
+        0.5, "weight of the teachers' predictions beside the label"
+    )
     teacher_temperature: Annotated[float, Field(gt=0)] = _setting(1.0, "above 1: softens the teachers' predictions")
     seed: Annotated[int, Field(ge=0, lt=2**31)] = _setting(
-        42, "of the classification layer, dropout, the order of examples"
+        42, "for the classification layer, dropout and the order of examples"
     )
-    split_seed: Annotated[int, Field(ge=0, lt=2**32)] = _setting(42, "of the split into training and validation rows")
-    validation_size: Annotated[float, Field(gt=0, lt=1)] = _setting(0.2, "share of the examples")
+    split_seed: Annotated[int, Field(ge=0, lt=2**32)] = _setting(42, "for the split into training and validation rows")
+    validation_size: Annotated[float, Field(gt=0, lt=1)] = _setting(0.2, "share of the examples that validate")
 
     def __str__(self) -> str:
         """All settings in one line, for the log."""
