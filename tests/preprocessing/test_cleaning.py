@@ -5,7 +5,7 @@ import unicodedata
 from functools import cache
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tf_model import data
@@ -25,7 +25,7 @@ def report(text: str) -> str:
 NOT_SPACE = r"[^\t\n\f\r ]"
 URL = re.compile(
     rf"http[sſ]?:{NOT_SPACE}*"
-    rf"|www\.{NOT_SPACE}+"
+    rf"|www\.[^\t\n\f\r !.]{NOT_SPACE}*"
     rf"|(?:[a-zſ0-9-]+\.)+[a-zſ]{{2,}}/{NOT_SPACE}*"
     r"|\{link\}"
     r"|\[pic\]|\[pic[sſ]\]|\[video\]|\[link\]",
@@ -235,6 +235,8 @@ def test_the_marks_of_a_retweet_by_example(text, expected):
         ]
     ),
 )
+@example(batch=["www", "www."], ending="!")  # which is no address yet
+@example(batch=["www", "www."], ending=".")
 def test_what_is_added_at_the_end_is_not_seen(name, batch, ending):
     assert clean(name, [text + ending for text in batch]) == clean(name, batch)
 

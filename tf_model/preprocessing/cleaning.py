@@ -24,7 +24,7 @@ _LOWERED = (("\u212a", "k"), ("\u0130", "i\u0307"))
 # CrowdFlower's export turned the right single quotation mark into one of these.
 BROKEN_APOSTROPHE = "\ufffd\u06ea|\u0089\u00db\u00aa"
 
-URL = r"(?i)(?:https?:\S*|www\.\S+|(?:[a-z0-9-]+\.)+[a-z]{2,}/\S*|\{link\}|\[(?:pic|pics|video|link)\])"
+URL = r"(?i)(?:https?:\S*|www\.[^\s!.]\S*|(?:[a-z0-9-]+\.)+[a-z]{2,}/\S*|\{link\}|\[(?:pic|pics|video|link)\])"
 
 
 @dataclass(frozen=True)
