@@ -80,15 +80,15 @@ def main(argv: list[str] | None = None) -> int:
     cli.say(f"rows: {len(split.train):,} to train, {len(split.validation):,} to validate")
 
     files_sha256 = [dataset.identity, *([extra.sha256] if extra else []), *(each["sha256"] for each in teachers)]
-    data_sha256 = _data_sha256(files_sha256, rows, config)
+    data_identity = _data_identity(files_sha256, rows, config)
     with _lock(folder, runtime.worker_index), cli.stopped_cleanly():
-        checkpoint = _checkpoint(arguments, folder, config, data_sha256, weights, runtime)
+        checkpoint = _checkpoint(arguments, folder, config, data_identity, weights, runtime)
         try:
             calibration, threshold, out_of_fold = None, None, None
             if has_answer:
                 store = checkpoint.folder / checkpoints.CALIBRATION
                 calibration, calibrated = cross_validation.calibrate_out_of_fold(
-                    rows.take(split.train), config, weights, runtime, store=store, data_sha256=data_sha256
+                    rows.take(split.train), config, weights, runtime, store=store, data_identity=data_identity
                 )
                 threshold = calibration["threshold"]
                 numbers = rows.rows[split.train]
@@ -162,11 +162,11 @@ def _products(arguments: argparse.Namespace, dataset: data.Dataset) -> Products 
     return None
 
 
-def _data_sha256(files_sha256: list[str], rows: data.TrainingRows, config: TrainingConfig) -> str:
-    """A hash of what is learned: an unfinished run does not go on with other files, rows, cleaning or opinions."""
+def _data_identity(files_sha256: list[str], rows: data.TrainingRows, config: TrainingConfig) -> str:
+    """Names what is learned: an unfinished run does not go on with other files, rows, cleaning or opinions."""
     opinions = paths.OPINIONS.read_text(encoding="utf-8") if config.opinion_pairs else ""
-    learned = files_sha256, rows.texts, rows.judged_ids.tolist(), asdict(CLEANINGS[config.cleaning]), opinions
-    return hashlib.sha256(json.dumps(learned).encode()).hexdigest()
+    learned = rows.texts, rows.judged_ids.tolist(), asdict(CLEANINGS[config.cleaning]), opinions
+    return "+".join([*files_sha256, hashlib.sha256(json.dumps(learned).encode()).hexdigest()])
 
 
 def _lock(folder: Path, worker: int) -> Any:
@@ -180,11 +180,11 @@ def _lock(folder: Path, worker: int) -> Any:
 
 
 def _checkpoint(
-    arguments, folder: Path, config: TrainingConfig, data_sha256: str, weights, runtime
+    arguments, folder: Path, config: TrainingConfig, data_identity: str, weights, runtime
 ) -> checkpoints.Checkpoint:
     fingerprint = {
         "task": arguments.task,
-        "data": data_sha256,
+        "data": data_identity,
         "backbone": weights.sha256,
         "precision": runtime.precision,
         "xla": runtime.xla,

@@ -97,7 +97,7 @@ def test_a_teacher_that_cannot_teach_is_refused(answer_model, dataset, rows, spl
     (copy / "out_of_fold.npz").write_bytes(b"PK")
     assert "is missing or damaged" in refused([copy], dataset, rows, split, CONFIG)
     (copy / "out_of_fold.npz").unlink()
-    assert "train it again as --task answer" in refused([copy], dataset, rows, split, CONFIG)
+    assert "train it again with --task answer" in refused([copy], dataset, rows, split, CONFIG)
 
 
 def test_a_teacher_of_other_classes_is_refused(trained, dataset, rows, split):
@@ -123,7 +123,7 @@ def test_a_student_is_trained_by_the_real_command(answer_model, shallow_bert, tm
     ("options", "message"),
     [
         (["--teacher", "x"], "--teacher needs --task answer"),
-        (["--task", "answer", "--unlabelled", "x"], "--unlabelled FILE holds texts for a --teacher"),
+        (["--task", "answer", "--unlabelled", "x"], "--unlabelled FILE needs a --teacher"),
     ],
 )
 def test_teachers_are_for_answers_and_texts_for_teachers(options, message, tmp_path):

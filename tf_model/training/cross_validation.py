@@ -165,7 +165,7 @@ def calibrate_out_of_fold(
     runtime: Runtime,
     *,
     store: Path,
-    data_sha256: str,
+    data_identity: str,
 ) -> tuple[dict[str, Any], np.ndarray]:
     """Return the content of ``calibration.json`` and calibrated predictions, float64 [N, classes of all tasks].
 
@@ -183,7 +183,7 @@ def calibrate_out_of_fold(
         folds,
         seeds=[config.seed],
         runtime=runtime,
-        store=fold_store(store, data=data_sha256, folds=folds, backbone=backbone, runtime=runtime, config=config),
+        store=fold_store(store, data=data_identity, folds=folds, backbone=backbone, runtime=runtime, config=config),
         title=lambda seed, fold: f"calibration, fold {fold} of {CALIBRATION_FOLDS}",
     )
     before = out_of_fold(list(results), config.seed, len(rows))

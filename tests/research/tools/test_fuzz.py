@@ -39,7 +39,7 @@ def test_what_the_app_says_of_an_upload_is_counted(tmp_path, monkeypatch):
     assert fuzz._upload(tmp_path / "input.csv") == "taken"
     (tmp_path / "input.csv").write_bytes(b"")
     assert fuzz._upload(tmp_path / "input.csv") == "refused"
-    monkeypatch.setattr(fuzz.files, "explained", lambda *_: "two\nlines")
+    monkeypatch.setattr(fuzz.files, "user_message", lambda *_: "two\nlines")
     assert fuzz._upload(tmp_path / "input.csv") == "in several lines"
 
 
