@@ -317,9 +317,9 @@ def best() -> str:
     return max((name for name in run[RECORD] if not (VARIANTS[name].is_larger or VARIANTS[name].per_task)), key=answers)
 
 
-def measure(name: str, problem: Problem, settings: config.TrainingConfig, data_identity: str) -> dict[str, Any]:
+def measure(name: str, problem: Problem, settings: config.TrainingConfig, dataset_identity: str) -> dict[str, Any]:
     """One seed of a variant: its headline metrics, and which rows of each question are predicted correctly."""
-    result = out_of_fold(name, problem, settings, data_identity)
+    result = out_of_fold(name, problem, settings, dataset_identity)
     parts = [split.validation for split in problem.folds[GROUPED]]
     correct = study.correct_by_question(problem, study.predicted_by_task(problem, result.scores))
     headline = joint_metrics.evaluate_out_of_fold(problem.rows.label_ids, result.scores, parts)["headline"]
@@ -327,14 +327,14 @@ def measure(name: str, problem: Problem, settings: config.TrainingConfig, data_i
     return metrics | ({"words": TFIDF_SETTINGS} if VARIANTS[name].uses_tfidf else {})
 
 
-def out_of_fold(name: str, problem: Problem, settings: config.TrainingConfig, data_identity: str) -> study.OutOfFold:
+def out_of_fold(name: str, problem: Problem, settings: config.TrainingConfig, dataset_identity: str) -> study.OutOfFold:
     """A variant's out-of-fold probabilities, [N, classes of all tasks]; finished folds are kept.
 
     A variant that changes only settings keeps them where ``python -m tf_model.evaluate --protocol grouped`` does.
     """
     variant, folds, rows = VARIANTS[name], problem.folds[GROUPED], problem.rows
     if variant.recalibrate:
-        unchanged = out_of_fold(UNCHANGED, problem, settings, data_identity)
+        unchanged = out_of_fold(UNCHANGED, problem, settings, dataset_identity)
         parts = [split.validation for split in folds]
         return study.OutOfFold(variant.recalibrate(rows.label_ids, unchanged.scores, parts), 0.0)
 
@@ -349,7 +349,9 @@ def out_of_fold(name: str, problem: Problem, settings: config.TrainingConfig, da
             folds,
             seeds=[own_settings.seed],
             runtime=runtime,
-            store=cross_validation.grouped_store(own_settings, weights, runtime, folds, data_identity, tasks.ANSWER),
+            store=cross_validation.grouped_store(
+                own_settings, weights, runtime, folds, dataset_identity, rows, tasks.ANSWER
+            ),
             title=lambda _, fold: f"{title}, fold {fold} of {len(folds)}",
         )
         fold_results = list(results)
@@ -360,7 +362,7 @@ def out_of_fold(name: str, problem: Problem, settings: config.TrainingConfig, da
         texts = [rows.texts[position] for position in split.validation]
         return train_and_score(variant, rows.take(split.train), settings, texts)
 
-    depends_on = data_identity, settings.to_dict(), variant.title, TFIDF_SETTINGS if variant.uses_tfidf else ""
+    depends_on = dataset_identity, settings.to_dict(), variant.title, TFIDF_SETTINGS if variant.uses_tfidf else ""
     store_name = f"variant-{name}-seed-{settings.seed}"
     return study.score_folds(store_name, depends_on, len(rows), folds, fit_and_score, title)
 

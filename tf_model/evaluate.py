@@ -111,7 +111,7 @@ def _cross_validate(arguments: argparse.Namespace) -> dict[str, Any]:
         config.seed, precision=arguments.precision, xla=arguments.xla, deterministic=arguments.deterministic
     )
     store = cross_validation.grouped_store(
-        config, weights, runtime, folds, dataset.identity, arguments.task, arguments.part, arguments.each_epoch
+        config, weights, runtime, folds, dataset.identity, rows, arguments.task, arguments.part, arguments.each_epoch
     )
     files.write_json(store / RECIPE, replace(config, seed=0).to_dict())  # for research.compare
     cli.say(f"recipe: {config}")

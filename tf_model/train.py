@@ -1,8 +1,6 @@
 """``python -m tf_model.train``: from the dataset to a saved model, in one command."""
 
 import argparse
-import hashlib
-import json
 import resource
 import secrets
 import shlex
@@ -23,7 +21,6 @@ from tf_model.evaluation import metrics as single_task
 from tf_model.export.saved_model import export
 from tf_model.io import files, tables
 from tf_model.modeling import backbone
-from tf_model.preprocessing.cleaning import CLEANINGS
 from tf_model.training import checkpoint as checkpoints
 from tf_model.training import cross_validation, distillation, trainer
 
@@ -80,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
     cli.say(f"rows: {len(split.train):,} to train, {len(split.validation):,} to validate")
 
     files_sha256 = [dataset.identity, *([extra.sha256] if extra else []), *(each["sha256"] for each in teachers)]
-    data_identity = _data_identity(files_sha256, rows, config)
+    data_identity = cross_validation.data_identity(files_sha256, rows, config)
     with _lock(folder, runtime.worker_index), cli.stopped_cleanly():
         checkpoint = _checkpoint(arguments, folder, config, data_identity, weights, runtime)
         try:
@@ -160,13 +157,6 @@ def _products(arguments: argparse.Namespace, dataset: data.Dataset) -> Products 
     if arguments.products:
         raise UsageError(f"--products needs --task {tasks.TARGET.name}; add it")
     return None
-
-
-def _data_identity(files_sha256: list[str], rows: data.TrainingRows, config: TrainingConfig) -> str:
-    """Names what is learned: an unfinished run does not go on with other files, rows, cleaning or opinions."""
-    opinions = paths.OPINIONS.read_text(encoding="utf-8") if config.opinion_pairs else ""
-    learned = rows.texts, rows.judged_ids.tolist(), asdict(CLEANINGS[config.cleaning]), opinions
-    return "+".join([*files_sha256, hashlib.sha256(json.dumps(learned).encode()).hexdigest()])
 
 
 def _lock(folder: Path, worker: int) -> Any:

@@ -10,16 +10,18 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tf_model.config import TrainingConfig
+from tf_model import paths
+from tf_model.config import TARGET, TrainingConfig
 from tf_model.data import TrainingRows
 from tf_model.data.splits import Split
 from tf_model.device import Runtime, import_tensorflow
 from tf_model.errors import OutputError
 from tf_model.modeling.backbone import Backbone
 from tf_model.preprocessing import batching
+from tf_model.preprocessing.cleaning import CLEANINGS
 from tf_model.tasks import Task
 from tf_model.training import cross_validation, trainer
-from tf_model.training.cross_validation import FoldResult, cross_validate, fold_store, out_of_fold
+from tf_model.training.cross_validation import FoldResult, cross_validate, fold_store, grouped_store, out_of_fold
 
 ROWS, CLASSES = 11, 3
 TEXTS = [f"text {row}" for row in range(ROWS)]
@@ -213,3 +215,22 @@ def test_folds_of_other_versions_are_kept_elsewhere(tmp_path, monkeypatch):
     store = fold_store(tmp_path, **WHAT_FOLDS_DEPEND_ON)
     monkeypatch.setattr(cross_validation, "versions", lambda: {"tensorflow": "0"})
     assert fold_store(tmp_path, **WHAT_FOLDS_DEPEND_ON) != store
+
+
+def test_folds_of_mentions_depend_on_texts_opinions_and_cleaning(tmp_path, monkeypatch):
+    def store(rows: TrainingRows = EXAMPLES) -> Path:
+        return grouped_store(TARGET, BACKBONE, RUNTIME, FOLDS, "a" * 64, rows, "target")
+
+    before, opinions = store(), tmp_path / "opinions.csv"
+    # The products decide which mention of a text is marked.
+    assert store(replace(EXAMPLES, texts=["other", *TEXTS[1:]])) != before
+    with monkeypatch.context() as patch:
+        cleaning = replace(CLEANINGS[TARGET.cleaning], steps=CLEANINGS[TARGET.cleaning].steps[1:])
+        patch.setitem(CLEANINGS, TARGET.cleaning, cleaning)
+        assert store() != before
+    content = paths.OPINIONS.read_text(encoding="utf-8")
+    monkeypatch.setattr(paths, "OPINIONS", opinions)
+    opinions.write_text(content, encoding="utf-8")
+    assert store() == before
+    opinions.write_text(content + content.splitlines()[-1], encoding="utf-8")
+    assert store() != before

@@ -112,12 +112,20 @@ def fold_store(
     return base / f"grouped-{hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()[:12]}"
 
 
+def data_identity(files_sha256: Sequence[str], rows: TrainingRows, config: TrainingConfig) -> str:
+    """Names what is learned: kept work is of no use with other files, rows, cleaning or opinions."""
+    opinions = paths.OPINIONS.read_text(encoding="utf-8") if config.opinion_pairs else ""
+    learned = rows.texts, rows.judged_ids.tolist(), asdict(CLEANINGS[config.cleaning]), opinions
+    return "+".join([*files_sha256, hashlib.sha256(json.dumps(learned).encode()).hexdigest()])
+
+
 def grouped_store(
     config: TrainingConfig,
     backbone: Backbone,
     runtime: Runtime,
     folds: Sequence[Split],
-    data_identity: str,
+    dataset_identity: str,
+    rows: TrainingRows,
     task: str,
     part: str = "all",
     each_epoch: bool = False,
@@ -125,14 +133,13 @@ def grouped_store(
     """Where ``python -m tf_model.evaluate --protocol grouped`` keeps a configuration's folds, for all seeds."""
     return fold_store(
         paths.CHECKPOINTS,
-        data=data_identity,
+        data=data_identity([dataset_identity], rows, config),
         folds=folds,
         backbone=backbone,
         runtime=runtime,
         config=replace(config, seed=0),
         task=task,
         part=part,
-        cleaning=asdict(CLEANINGS[config.cleaning]),
         each_epoch=each_epoch,
     )
 
