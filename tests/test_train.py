@@ -149,9 +149,14 @@ def test_a_model_of_targets_learns_what_is_assumed_and_is_judged_by_the_rest(tar
     assert products == ["name,aliases", "Kindle,", "Nintendo", "Switch,", "Xbox,"]
     content = (target_model / "validation_predictions.csv").read_text(encoding="utf-8")
     predictions = list(csv.DictReader(content.splitlines()))
-    assert list(predictions[0]) == ["row", "target", *(f"target_probability_{label}" for label in emotions)]
+    probabilities = [f"target_probability_{label}" for label in emotions]
+    assert list(predictions[0]) == ["row", "target", *probabilities, "product"]
     of_row = {(number, emotions[ids[0]]) for number, ids in zip(rows.rows, rows.judged_ids, strict=True) if ids[0] >= 0}
     assert {(int(row["row"]), row["target"]) for row in predictions if row["target"]} <= of_row
+    labelled_products = dataset.labelled.set_index("row")[tasks.PRODUCT_COLUMN]
+    felt = [row for row in predictions if row["target"] not in ("", "neutral")]
+    assert [row["product"] for row in felt] == [labelled_products[int(row["row"])] for row in felt]
+    assert {row["product"] for row in predictions} == {"Kindle", "Nintendo Switch", "Xbox"}
     assert not any(text[:30] in content for text in dataset.labelled[tasks.TEXT_COLUMN])
     card = (target_model / "model_card.md").read_text(encoding="utf-8")
     assert "`target`: negative, neutral, positive" in card

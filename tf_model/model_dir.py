@@ -171,6 +171,7 @@ class Predictions:
     rows: np.ndarray  # int64 [N], row numbers in the data file, counted from 0
     label_ids: np.ndarray  # int64 [N], the true classes; -1 where there is none
     probabilities: np.ndarray  # float64 [N, C], each row a distribution
+    products: np.ndarray | None = None  # object [N], the product of each mention, "" if none; for a model of targets
 
     @property
     def predicted_ids(self) -> np.ndarray:
@@ -189,7 +190,8 @@ class Predictions:
 
     def take(self, mask: np.ndarray) -> Predictions:
         """The rows where ``mask``, bool [N], is true."""
-        return Predictions(self.labels, self.rows[mask], self.label_ids[mask], self.probabilities[mask])
+        products = None if self.products is None else self.products[mask]
+        return Predictions(self.labels, self.rows[mask], self.label_ids[mask], self.probabilities[mask], products)
 
 
 def _read_predictions(file: Path, labels: Mapping[str, Sequence[str]]) -> dict[str, Predictions]:
@@ -207,7 +209,11 @@ def _read_predictions(file: Path, labels: Mapping[str, Sequence[str]]) -> dict[s
         probabilities = frame[columns[task]].apply(pd.to_numeric, errors="coerce").to_numpy("float64")
         if not probabilities_sum_to_1(probabilities):
             raise _unusable(file, "should have probabilities that sum to 1")
-        predictions[task] = Predictions(tuple(classes), frame["row"].to_numpy("int64"), label_ids, probabilities)
+        products = None
+        if task == tasks.TARGET.name and tasks.PRODUCT.name in frame:
+            products = frame[tasks.PRODUCT.name].fillna("").astype(str).to_numpy(object)
+        rows = frame["row"].to_numpy("int64")
+        predictions[task] = Predictions(tuple(classes), rows, label_ids, probabilities, products)
     return predictions
 
 

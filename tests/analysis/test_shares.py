@@ -164,6 +164,17 @@ def test_the_correction_is_read_from_the_folder_of_a_model(tmp_path):
         Correction.of(predictions((9, 30, 20), 0))
 
 
+def test_the_products_of_mentions_are_read_from_the_folder_of_a_model_of_targets(tmp_path):
+    file = write_single(tmp_path, "target") / "validation_predictions.csv"
+    assert read_correction(file.parent).calibrations[0].by_product == {}, "trained before products were kept"
+    frame = pd.read_csv(file)
+    frame.assign(product=["iPad", "iPhone", ""] * 20).to_csv(file, index=False)
+    assert set(read_correction(file.parent).calibrations[0].by_product) == {"iPad", "iPhone", ""}
+    frame.assign(product="iPad", target=["", *frame["target"][1:]]).to_csv(file, index=False)
+    by_product = read_correction(file.parent).calibrations[0].by_product
+    assert set(by_product) == {"iPad"}, "of the labelled rows alone"
+
+
 def test_an_emotion_that_no_text_has_leaves_no_gap():
     """Its weight vanishes while the others are fitted."""
     own = Predictions(EMOTIONS, np.arange(60), np.full(60, 2), np.tile([1e-9, 1e-9, 1 - 2e-9], (60, 1)))

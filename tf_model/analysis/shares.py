@@ -103,7 +103,9 @@ def read_correction(folder: Path | str) -> Correction:
 
 
 def named_products(report: ModelReport, task: str) -> pd.Series | None:
-    """The product that a model names for each validation row with a label of ``task``; None if it names none."""
+    """The product of each validation row with a label of ``task``, as the model names it; None if it names none."""
+    if (products := report.labelled(task).products) is not None:
+        return pd.Series(products)
     if tasks.PRODUCT.name not in report.predictions:
         return None
     products = report.predictions[tasks.PRODUCT.name]

@@ -24,8 +24,8 @@ from tf_model.inference.attribution import SIGNATURE as EXPLAIN
 from tf_model.inference.attribution import explain_function
 from tf_model.inference.predictor import MEASURE, probability_column
 from tf_model.io.files import whole_folder, write_json
-from tf_model.preprocessing.cleaning import mark_bytes
-from tf_model.tasks import TARGET, Task
+from tf_model.preprocessing.cleaning import MENTION_END, MENTION_START, mark_bytes
+from tf_model.tasks import PRODUCT, TARGET, Task
 from tf_model.training.trainer import Fitted
 
 if TYPE_CHECKING:
@@ -80,6 +80,9 @@ def export(
             predictions[task.name] = np.array([*task.labels, ""], object)[label_ids]  # the index -1, no label, picks ""
         columns = [probability_column(task.name, label) for task in tasks for label in task.labels]
         predictions[columns] = probabilities
+        if products:
+            mentions = (each.partition(MENTION_START)[2].partition(MENTION_END)[0] for each in validation.texts)
+            predictions[PRODUCT.name] = [next(iter(products.first_mentions(mention)), "") for mention in mentions]
         predictions.to_csv(part / model_dir.PREDICTIONS, index=False, float_format="%.6f", lineterminator="\r\n")
         card = model_card(folder.name, tasks, config, metrics, calibration)
         (part / model_dir.CARD).write_text(card, encoding="utf-8")
