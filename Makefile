@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 AUDIT := $(VENV)-audit
 UV ?= uv
 ENGINE ?= $(firstword $(foreach name,docker podman buildah,$(shell command -v $(name))))
-MACHINE := $(shell uname -m)
+MACHINE := $(subst arm64,aarch64,$(shell uname -m))
 
 .PHONY: $(shell awk -F: '/^[a-z-]+:.*## / {print $$1}' $(MAKEFILE_LIST))
 
@@ -92,7 +92,7 @@ test-model: $(INSTALLED) ## test how saved_models/answer and target behave: inva
 ##@ Develop
 
 test: lint ## lint and run the tests (minutes, no network)
-	$(RUN) -m pytest -n auto --dist loadfile $(ARGS)
+	$(RUN) -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check-light: $(INSTALLED) ## check that light model and SavedModel get the same token ids, on 100,000 texts for each cleaning
 	LIGHT_TEXTS=100000 $(RUN) -m pytest -n auto tests/preprocessing/test_light_tokenizer.py $(ARGS)
@@ -188,10 +188,11 @@ serving: $(INSTALLED) ## lay the saved models out for TensorFlow Serving, with w
 
 # The image's packages, for Debian's Python. pip unpacks them into this folder, so nothing is installed in a container.
 build/packages: requirements-serve.lock | $(INSTALLED)
-	@rm -rf $@
-	$(RUN) -m pip install --quiet --disable-pip-version-check --target $@ --python-version 3.13 --only-binary :all: \
+	@rm -rf $@ $@.part
+	$(RUN) -m pip install --quiet --disable-pip-version-check --target $@.part --python-version 3.13 --only-binary :all: \
 		--platform manylinux_2_28_$(MACHINE) --platform manylinux2014_$(MACHINE) \
 		--no-compile --no-deps --require-hashes -r $<
+	@mv $@.part $@
 
 image: build/packages $(AUDIT)/.installed ## build the container with docker, podman or buildah (ENGINE), and write build/sbom.json
 	@test -n "$(ENGINE)" || { echo "error: expected docker, podman or buildah, found none; on Debian: apt-get install buildah" >&2; exit 1; }

@@ -28,7 +28,7 @@ from tf_model.training.cross_validation import read_fold
 def main(argv: list[str] | None = None) -> int:
     """Compare with each baseline, print and record."""
     methods_by_name = {name: method for name, method in methods().items() if name != OURS}
-    parser = study.parser("compare", __doc__.splitlines()[0], methods_by_name)
+    parser = study.parser("compare", __doc__.splitlines()[0], methods_by_name, list(methods_by_name))
     parser.add_argument("--task", choices=study.PROBLEMS, default=tasks.ANSWER, help="what was trained")
     our_source = parser.add_mutually_exclusive_group()
     our_source.add_argument(

@@ -18,13 +18,12 @@ from research.study import GROUPED, OutOfFold, Problem, make_problem
 from tf_model import cli, data, paths, tasks
 from tf_model.data import label_errors, splits
 from tf_model.evaluation.joint_metrics import by_task
-from tf_model.evaluation.metrics import summarize
+from tf_model.evaluation.metrics import mean_interval, summarize
 from tf_model.training.cross_validation import FOLD_SEED, FOLDS
 
 SAME_TEXT = 0.95  # least cosine; most such texts differ only in a link or a mention
 SHARES = (0.02, 0.05, 0.10)
 DRAWS = 3
-RESAMPLES = 2000
 TFIDF = "words_logistic"
 QUICK = (TFIDF, "frozen_minilm")
 
@@ -126,31 +125,22 @@ def agreement(groups: np.ndarray, label_ids: np.ndarray, ours: np.ndarray | None
     members = [np.flatnonzero(groups == number) for number in np.flatnonzero(np.bincount(groups) > 1)]
     if not members:
         return {"groups": 0, "rows": 0}
-    sizes = np.array([len(rows) for rows in members], dtype=float)
-    agreeing_shares = np.array([_share_of_agreeing_pairs(label_ids[rows]) for rows in members])
-    low, high = _resampled(agreeing_shares, sizes)
+    rows = np.concatenate(members)
+    agreeing_shares = [_share_of_agreeing_pairs(label_ids[each]) for each in members]
+    by_row = np.repeat(agreeing_shares, [len(each) for each in members])
+    low, high = mean_interval(by_row, groups[rows])
     metrics = {
         "groups": len(members),
-        "rows": int(sizes.sum()),
-        "disagreeing_groups": int((agreeing_shares < 1).sum()),
-        "pairwise": float(np.average(agreeing_shares, weights=sizes)),
+        "rows": len(rows),
+        "disagreeing_groups": sum(share < 1 for share in agreeing_shares),
+        "pairwise": float(by_row.mean()),
         "interval": [low, high],
         "ceiling": [low, float(np.sqrt(high))],
     }
     if ours is not None:
-        correct = np.array([ours[rows].mean() for rows in members])
-        metrics |= {
-            "our_accuracy": float(np.average(correct, weights=sizes)),
-            "our_interval": _resampled(correct, sizes),
-        }
+        metrics["our_accuracy"] = float(ours[rows].mean())
+        metrics["our_interval"] = list(mean_interval(ours[rows], groups[rows]))
     return metrics
-
-
-def _resampled(shares: np.ndarray, sizes: np.ndarray) -> list[float]:
-    """95% interval of the mean share, by resampling groups with all of their rows."""
-    generator = np.random.default_rng(0)
-    resamples = (generator.integers(len(sizes), size=len(sizes)) for _ in range(RESAMPLES))
-    return np.quantile([np.average(shares[rows], weights=sizes[rows]) for rows in resamples], [0.025, 0.975]).tolist()
 
 
 def _share_of_agreeing_pairs(label_ids: np.ndarray) -> float:

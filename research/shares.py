@@ -21,11 +21,13 @@ from research.runs import load_to_extend, record
 from tf_model import cli, data, paths, tasks
 from tf_model.analysis.shares import Correction, estimated_shares, named_products
 from tf_model.data import splits
+from tf_model.errors import DataError
 from tf_model.evaluation.metrics import wilson_interval
 from tf_model.model_dir import Predictions, read_report
 
 MODELS = {"answer": "emotion", "target": "target"}  # task by model
 MOST_ROWS, LEAST_ROWS = 300, 50  # rows of a window
+LEAST_VALIDATION_ROWS = 200  # windows are drawn from half of them
 CHECKED = 50  # rows of a window whose true label is looked up
 
 
@@ -108,6 +110,11 @@ def windows(rows: Rows, draw_window: Any, count: int) -> Iterator[tuple[Rows, Ro
     """Yield ``count`` pairs: the rows that fit the correction, and a window of at least :data:`LEAST_ROWS` rows."""
     from sklearn.model_selection import GroupShuffleSplit
 
+    if len(rows.groups) < LEAST_VALIDATION_ROWS:
+        raise DataError(
+            f"expected at least {LEAST_VALIDATION_ROWS} validation rows, found {len(rows.groups)}; "
+            "train the model on the real data"
+        )
     generator, positions = np.random.default_rng(0), np.arange(len(rows.groups))
     while count:
         splitter = GroupShuffleSplit(1, test_size=0.5, random_state=int(generator.integers(2**31)))

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -42,6 +43,15 @@ WORDS = [
 def pytest_xdist_auto_num_workers() -> int:
     """One process more than there are cores for ``-n auto``: some tests wait, for a browser, a cluster or a signal."""
     return cores() + 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that may take longest, so that no process works alone at the end."""
+    tests, seconds = Counter(item.path for item in items), Counter()
+    for item in items:
+        if mark := item.get_closest_marker("timeout"):
+            seconds[item.path] = max(seconds[item.path], mark.args[0])
+    items.sort(key=lambda item: (-seconds[item.path], -tests[item.path], item.path))
 
 
 @pytest.fixture(scope="session")

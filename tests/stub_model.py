@@ -5,9 +5,9 @@ import re
 import numpy
 
 from tf_model.inference.predictor import Predictor
+from tf_model.tasks import EMOTIONS
 
 PRODUCTS = ("iPhone", "iPad", "Google")
-EMOTIONS = ("Negative emotion", "No emotion toward brand or product", "Positive emotion")
 
 
 def stub(has_emotion: bool = False, sizes: list | None = None) -> Predictor:

@@ -487,12 +487,7 @@ def with_stub(delay: float, *arguments: object) -> list[str]:
     return [sys.executable, "-c", WITH_STUB, str(delay), *map(str, arguments)]
 
 
-def test_help_is_quick():
-    begun = time.monotonic()
-    done = subprocess.run([sys.executable, "-m", "tf_model.predict", "--help"], capture_output=True, text=True)
-    assert done.returncode == 0
-    assert "saved_models/answer" in done.stdout
-    assert time.monotonic() - begun < 3
+def test_importing_it_imports_nothing_heavy():
     code = "import sys, tf_model.predict; print({'tensorflow', 'pandas', 'pyarrow', 'rich'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"

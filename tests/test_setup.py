@@ -1,6 +1,5 @@
 """Setup: three version lists that agree, commands that answer at once, imports without side effects."""
 
-import ast
 import json
 import os
 import re
@@ -218,10 +217,3 @@ def test_importing_any_module_writes_prints_and_changes_nothing(tmp_path):
     modules = {".".join(source.parts).removesuffix(".__init__") for source in sources}
     assert set(found.pop("names")) == modules - {"tf_model"}
     assert found == {"done": [], "environment": True, "logging": True, "signals": True, "folder": []}
-
-
-@pytest.mark.parametrize(
-    "path", sorted((paths.ROOT / "tf_model").rglob("*.py")), ids=lambda path: str(path.relative_to(paths.ROOT))
-)
-def test_a_module_says_what_it_is_for(path):
-    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))

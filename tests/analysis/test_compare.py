@@ -18,6 +18,7 @@ def test_the_intervals_are_the_published_ones():
 
 def test_p_values_are_corrected_for_their_number():
     assert holm(np.array([0.04, 0.01, 0.03, 0.9])) == pytest.approx([0.09, 0.04, 0.09, 0.9])
+    assert holm(np.array([0.6, 0.9])).tolist() == [1, 1]
 
 
 def test_what_differs_is_told_from_what_does_not():

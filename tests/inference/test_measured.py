@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy
 import pytest
+from stub_model import stub
 
-from tests.stub_model import stub
 from tf_model.errors import ModelError
 from tf_model.inference.predictor import in_flight
 from tf_model.monitor.recorder import Recorder

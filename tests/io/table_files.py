@@ -4,9 +4,9 @@ from pathlib import Path
 
 import openpyxl
 import pandas
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+from sample_datasets import line_of
 
 from tf_model.errors import TweetTargetError
 from tf_model.io import tables
@@ -47,11 +47,7 @@ def workbook(path: Path, **sheets: list[list]) -> Path:
 
 def message_of(error: type[TweetTargetError], path, **options) -> str:
     """The error message of reading all of ``path``, which must be one line."""
-    with pytest.raises(error) as caught:
-        read(path, **options)
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
+    return line_of(read, path, error=error, **options)
 
 
 # For property tests: rows of two cells that are hard to write and read.

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import numpy
 import pandas
 
 from tf_model import tasks
@@ -76,8 +75,3 @@ def store_with(path: Path, events) -> Store:
     store.write(list(events))
     store.close()
     return store
-
-
-def random_generator(seed: int = 0) -> numpy.random.Generator:
-    """A random generator with a fixed seed."""
-    return numpy.random.default_rng(seed)

@@ -4,7 +4,7 @@ import numpy
 import pandas
 import pytest
 
-from tests.monitor.made_up import NOON, corrected, predictions, random_generator, store_with, window_of
+from tests.monitor.made_up import NOON, corrected, predictions, store_with, window_of
 from tf_model import tasks
 from tf_model.evaluation.metrics import wilson_interval
 from tf_model.monitor import accuracy
@@ -24,7 +24,7 @@ class World:
     """
 
     def __init__(self, seed=0):
-        self.random = random_generator(seed)
+        self.random = numpy.random.default_rng(seed)
 
     def draw(self, rows, mix=ORDINARY, broken=0.0):
         """Calibrated probabilities [rows, 3] for this mix, and the classes drawn from them."""

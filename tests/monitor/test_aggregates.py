@@ -5,7 +5,7 @@ from collections import Counter
 import numpy
 import pytest
 
-from tests.monitor.made_up import APP, answered, corrected, predictions, random_generator, window_of
+from tests.monitor.made_up import APP, answered, corrected, predictions, window_of
 from tf_model import tasks
 from tf_model.modeling.joint_label import NOT_SURE
 from tf_model.monitor import aggregates
@@ -44,7 +44,7 @@ def test_odd_values_have_a_bin_too():
 
 @pytest.mark.parametrize("share", [0.01, 0.5, 0.95, 0.99])
 def test_percentiles_of_times_are_right_within_a_tenth(share):
-    times = random_generator().lognormal(-3, 1, 5000)
+    times = numpy.random.default_rng(0).lognormal(-3, 1, 5000)
     seen = histogram_of(aggregates.SECONDS, times).quantile(share)
     assert seen == pytest.approx(numpy.quantile(times, share), rel=0.1)
 

@@ -7,7 +7,7 @@ import numpy
 import pandas
 import pytest
 
-from tests.monitor.made_up import predictions, random_generator, window_of, window_of_columns
+from tests.monitor.made_up import predictions, window_of, window_of_columns
 from tests.monitor.other_topics import other_topics
 from tf_model import data, tasks
 from tf_model.modeling.joint_label import NOT_SURE, answer_text
@@ -25,7 +25,7 @@ def draw(rows, generator, mix=MIX, sure=(8, 2)):
 
 @pytest.fixture(scope="module")
 def expected():
-    frame = draw(3000, random_generator(7))
+    frame = draw(3000, numpy.random.default_rng(7))
     return reference.build(["x" * 90] * 3000, frame, "made up")
 
 
@@ -38,12 +38,12 @@ def alarms(expected, frame):
 
 @pytest.mark.parametrize("rows", [50, 200, 2000])
 def test_predictions_of_the_same_kind_raise_no_alarm(expected, rows):
-    generator = random_generator(rows)
+    generator = numpy.random.default_rng(rows)
     assert sum(bool(alarms(expected, draw(rows, generator))) for _ in range(20)) <= 1
 
 
 def test_another_mix_is_noticed_and_named(expected):
-    frame = draw(500, random_generator(1), {"iPad": 0.1, "Apple": 0.3, "Google": 0.25, "Android": 0.35})
+    frame = draw(500, numpy.random.default_rng(1), {"iPad": 0.1, "Apple": 0.3, "Google": 0.25, "Android": 0.35})
     assert alarms(expected, frame) == {"product"}
     [found] = [each for each in drift.compare(expected, window_of(frame)) if each.alarm]
     assert found.in_words().startswith("mix of products: the largest change is iPad, 40% in the ")
@@ -53,11 +53,11 @@ def test_another_mix_is_noticed_and_named(expected):
 
 
 def test_less_confidence_is_noticed(expected):
-    assert alarms(expected, draw(500, random_generator(2), sure=(4, 3))) == {"product_confidence"}
+    assert alarms(expected, draw(500, numpy.random.default_rng(2), sure=(4, 3))) == {"product_confidence"}
 
 
 def test_abstention_length_and_unknown_tokens_are_noticed():
-    rows, texts = 400, ["x" * length for length in random_generator(3).integers(40, 140, 400)]
+    rows, texts = 400, ["x" * length for length in numpy.random.default_rng(3).integers(40, 140, 400)]
     sure = ["iPad"] * 380 + [NOT_SURE] * 20
     known = reference.build(texts, predictions(rows, answer=sure), "made up", [0.0] * 390 + [0.1] * 10)
     unsure = predictions(rows, answer=["iPad"] * 250 + [NOT_SURE] * 150)
@@ -75,7 +75,7 @@ def test_a_cell_of_lengths_is_called_by_all_that_it_holds(length):
 
 
 def test_a_certain_but_small_difference_is_no_alarm(expected):
-    frame = draw(20_000, random_generator(4), {"iPad": 0.44, "Apple": 0.3, "Google": 0.21, "Android": 0.05})
+    frame = draw(20_000, numpy.random.default_rng(4), {"iPad": 0.44, "Apple": 0.3, "Google": 0.21, "Android": 0.05})
     [product] = [each for each in drift.compare(expected, window_of(frame)) if each.feature == "product"]
     assert product.p_value < product.level
     assert product.index < 0.1
@@ -83,7 +83,7 @@ def test_a_certain_but_small_difference_is_no_alarm(expected):
 
 
 def test_the_bound_grows_where_there_are_few_predictions(expected):
-    few, many = (drift.compare(expected, window_of(draw(rows, random_generator(5)))) for rows in (50, 5000))
+    few, many = (drift.compare(expected, window_of(draw(rows, numpy.random.default_rng(5)))) for rows in (50, 5000))
     assert few[0].bound > 0.25  # 0.25, the usual bound for a "significant" shift, would raise false alarms
     assert many[0].bound == 0.1
 
@@ -113,7 +113,7 @@ def test_labels_that_are_rare_in_the_smaller_part_are_put_together():
 
 
 def test_nothing_is_said_of_fewer_predictions_than_the_minimum(expected):
-    assert drift.compare(expected, window_of(draw(drift.MINIMUM_ROWS - 1, random_generator(6)))) == []
+    assert drift.compare(expected, window_of(draw(drift.MINIMUM_ROWS - 1, numpy.random.default_rng(6)))) == []
     assert drift.compare(expected, Window(0, 60)) == []
 
 
@@ -138,7 +138,7 @@ def test_a_reference_and_a_window_of_the_same_one_class_agree():
 
 
 def test_features_that_one_side_lacks_are_left_out(expected):
-    frame = draw(100, random_generator(8))[["product", "product_confidence"]]
+    frame = draw(100, numpy.random.default_rng(8))[["product", "product_confidence"]]
     assert [each.feature for each in drift.compare(expected, window_of(frame))] == [
         "product",
         "abstention",
@@ -150,7 +150,7 @@ def test_features_that_one_side_lacks_are_left_out(expected):
 def test_the_test_of_numbers_is_that_of_scipy():
     from scipy import stats
 
-    generator = random_generator(9)
+    generator = numpy.random.default_rng(9)
     first, second = generator.integers(0, 30, 300), generator.integers(2, 30, 200)
     table = numpy.array([numpy.bincount(each, minlength=30) for each in (first, second)])
     assert drift._kolmogorov_smirnov(table) == pytest.approx(stats.ks_2samp(first, second, method="asymp").pvalue)
@@ -216,7 +216,7 @@ def mixed(generator, ordinary, others, rows, share):
 )
 def test_alarms_on_100_windows_of_real_tweets(real_data, rows, share, fewest, most):
     expected, ordinary, others = scored(real_data)
-    generator = random_generator(rows)
+    generator = numpy.random.default_rng(rows)
     windows = (mixed(generator, ordinary, others, rows, share) for _ in range(100))
     raised = sum(any(found.alarm for found in drift.compare(expected, window)) for window in windows)
     assert fewest <= raised <= most

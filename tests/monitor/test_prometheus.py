@@ -21,9 +21,9 @@ import pytest
 import yaml
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
+from stub_model import stub
 
 from tests.monitor.made_up import corrected, predictions, record, window_of
-from tests.stub_model import stub
 from tf_model import tasks
 from tf_model.errors import OutputError
 from tf_model.inference import predictor

@@ -69,7 +69,7 @@ def both(weights, name: str, lower_case: bool, texts: list[str]) -> list[tuple[s
     return [each for each in zip(map(ascii, texts), expected, found, strict=True) if each[1] != each[2]]
 
 
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(3600 if "LIGHT_TEXTS" in os.environ else 300)
 @pytest.mark.parametrize("lower_case", [True, False])
 @pytest.mark.parametrize("name", CLEANINGS)
 def test_the_ids_are_those_of_the_graph(weights, name, lower_case):

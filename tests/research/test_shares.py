@@ -5,6 +5,7 @@ import pytest
 from answered_rows import predictions
 
 from research import shares
+from tf_model.errors import DataError
 from tf_model.tasks import EMOTIONS
 
 
@@ -49,3 +50,9 @@ def truth_of(window):
 def test_correction_finds_shares_that_moved(rows):
     result = shares.measure(rows, shares.label_shift, shares.METHODS, 4)["methods"]
     assert all(result[name]["error"] < result["counting"]["error"] for name in shares.METHODS if name != "counting")
+
+
+def test_a_model_with_few_validation_rows_is_refused(rows):
+    few = rows.take(np.arange(1000) < 75)
+    with pytest.raises(DataError, match="expected at least 200 validation rows, found 75; train the model on the real"):
+        next(shares.windows(few, shares.label_shift, 1))

@@ -106,9 +106,12 @@ def test_whole_answers_need_the_emotion_and_its_product():
 
 
 def test_other_tweets_than_those_of_dong_are_refused(tmp_path):
-    (tmp_path / "train.raw").write_text("i like $T$\nxbox\n1\n")
-    with pytest.raises(DataError, match="its sha256 differs"):
-        targets.read_dong(tmp_path / "train.raw")
+    file = tmp_path / "train.raw"
+    for content in (None, "i like $T$\nxbox\n1\n"):
+        if content:
+            file.write_text(content)
+        with pytest.raises(DataError, match="found none or another file; name it with --dong, or leave it out"):
+            targets.read_dong(file)
 
 
 @pytest.mark.skipif(not targets.DONG.is_file(), reason="the tweets of Dong et al. are not there")

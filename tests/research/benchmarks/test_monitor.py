@@ -4,9 +4,9 @@ from functools import partial
 from types import SimpleNamespace
 
 import pytest
+from stub_model import stub
 
 from research.benchmarks import monitor
-from tests.stub_model import stub
 from tf_model.monitor.store import Store
 
 

@@ -44,15 +44,6 @@ def test_every_table_has_as_many_cells_in_each_line(page):
 
 
 @pytest.mark.parametrize("page", WORDS)
-def test_links_lead_to_files_and_headings_that_are_there(page):
-    for target, heading in re.findall(r"\]\((?!https:)([^)#]*)(?:#([^)]*))?\)", text_of(page)):
-        assert (paths.RESEARCH / target).exists(), target
-        if heading:
-            titles = re.findall(r"^#+ (.*)", text_of(target.removesuffix(".md")), re.MULTILINE)
-            assert heading in [re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles]
-
-
-@pytest.mark.parametrize("page", WORDS)
 def test_files_that_a_page_names_are_there(page):
     for name in re.findall(r"`((?:tests|tf_model|research)/[\w/]+(?:\.\w+)?)`", text_of(page)):
         assert (paths.ROOT / name).exists(), name

@@ -359,6 +359,11 @@ SENTENCES: list[tuple[str, str, Callable[[], bool]]] = [
             and frames.recorded("bench_peers")["throughput_ratio"] < 1.2
         ),
     ),
+    (
+        "benchmarks",
+        "Only the first target is missed.",
+        lambda: [each.split(":")[0] for each in frames.recorded("bench_monitor")["missed"]] == ["paired"],
+    ),
 ]
 
 

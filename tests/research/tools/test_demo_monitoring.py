@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy
 import pandas
 import pytest
+from stub_model import stub
 
 from research.tools import demo_monitoring
 from research.tools.demo_monitoring import Phase
-from tests.stub_model import stub
 from tf_model import paths, tasks
 from tf_model.errors import ModelError
 from tf_model.monitor import reference
