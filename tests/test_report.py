@@ -1,7 +1,9 @@
 """``python -m tf_model.report``: a page that agrees with its metrics, for texts or their predictions."""
 
+import io
 import json
 import re
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -12,11 +14,13 @@ from model_folders import write_answer
 from stub_model import stub, target_stub
 
 from tf_model import report
+from tf_model.analysis.changes import find_dates
 from tf_model.analysis.figures import figures
 from tf_model.data.products import Products
 from tf_model.errors import DataError, OutputError, UsageError
 from tf_model.inference.predictor import Predictor
 from tf_model.inference.targets import TargetPredictor
+from tf_model.io import tables
 from tf_model.model_dir import read_json
 from tf_model.tasks import NEGATIVE, NO_EMOTION
 
@@ -141,6 +145,35 @@ def test_predictions_with_probabilities_are_taken_as_they_are(file, folder, monk
         run(file, folder, "--overwrite")
 
 
+def test_standard_input_is_read_once(file, folder, monkeypatch, tmp_path):
+    lines = pd.read_csv(file, keep_default_na=False)["text"]
+    content = "\n".join(line for line in lines if line)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(content.encode()))))
+    assert report.main(["-", "--output", str(tmp_path / "r.html"), "--model", str(folder)]) == 0
+    assert json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["rows"] == len(lines) - 1
+
+
+def test_own_labels_need_not_be_names_that_texts_contain(file, folder):
+    labels = read_json(folder / "labels.json")
+    labels["labels"]["product"][0] = "battery life"
+    (folder / "labels.json").write_text(json.dumps(labels), encoding="utf-8")
+    _, found = run(file, folder)
+    assert found["not_fit"] == {"repeated": 1, "blank": 1}
+
+
+def test_repeats_that_stand_together_are_told_from_the_products_of_one_text(file, folder, monkeypatch):
+    model = replace(target_stub(), folder=folder)
+    finder = TargetPredictor(model, Products({"iPad": (), "iPhone": ()}))
+    text = "my ipad and my iphone"
+    pd.DataFrame({"text": [text, text, "the ipad", "the ipad"]}).to_csv(file, index=False)
+    with tables.open_table(file) as table:
+        of_texts, _ = report.predict_rows(table, finder, finder.products)
+    of_texts.drop(columns="status").to_csv(file, index=False)
+    with tables.open_table(file) as table:
+        of_answers, _ = report.predict_rows(table, finder, finder.products)
+    assert of_answers["status"].tolist() == ["fit", "fit", "repeated", "repeated", "fit", "repeated"]
+
+
 def test_a_model_of_targets_counts_each_product_of_a_text(file, folder, monkeypatch):
     metrics = read_json(folder / "metrics.json")
     metrics["validation"]["target"] = metrics["validation"]["emotion"]
@@ -167,6 +200,15 @@ def test_what_changed_stands_on_the_page(folder, tmp_path):
     )
     assert "<polyline" in page
     assert "nan" not in plain.lower().split()
+
+
+def test_the_days_of_a_selection_are_those_of_the_whole_file(folder):
+    rows = three_months().rename(columns={"date": "posted"})
+    rows["posted"] = rows["posted"].dt.strftime("%d/%m/%Y")
+    kept = rows[rows["posted"].str.match(r"0\d/05")]  # alone they could be months
+    result = kept.drop(columns="text").assign(status="fit")
+    found = figures(result, kept["text"], Predictor.load(folder), "a.csv", dates=find_dates(rows[["posted"]]))
+    assert {line["start"][:7] for line in found["over_time"]} == {"2024-05"}
 
 
 def test_a_curve_is_broken_where_a_week_has_no_texts(folder):

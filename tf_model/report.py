@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _load(arguments: argparse.Namespace) -> tuple[Predictor | TargetPredictor, Products | None]:
-    """The model, and the products that a text must name."""
+    """The model, and the products of which a text must name one; None if they are unknown."""
     from tf_model.data.examples import products_of_labels
     from tf_model.data.products import read_products
     from tf_model.inference.predictor import Predictor, find_model
@@ -87,7 +87,9 @@ def _load(arguments: argparse.Namespace) -> tuple[Predictor | TargetPredictor, P
     if not tasks.has_answer(labels):
         raise UsageError(f"{folder} predicts {listed(labels)}, but a report needs the emotion; run `make answer`")
     classes = labels[tasks.PRODUCT.name]
-    products = read_products(arguments.products) if arguments.products else products_of_labels(classes)
+    # Users' own labels need not be names that people write.
+    known = products_of_labels(classes) if classes == tasks.PRODUCTS else None
+    products = read_products(arguments.products) if arguments.products else known
     if arguments.products and (unknown := [name for name in products.aliases if name not in classes]):
         advice = "a model of targets works for any product: run `make targets`"
         raise UsageError(f"{paths.shown(folder)} knows only {listed(classes)}, not {listed(unknown)}; {advice}")
@@ -118,7 +120,8 @@ def predict_rows(
             "`python -m tf_model.predict`"
         )
     names = tables.input_renames(table, [STATUS])
-    refuse_without_texts(table, next(table.chunks(1_000)))
+    if table.total_rows is not None:  # else standard input: it holds texts alone, and can be read only once
+        refuse_without_texts(table, next(table.chunks(1_000)))
     check, parts, texts = FitCheck(products, reject_several=not is_target, english_only=model.reads_english), [], []
     with count_progress(table.total_rows, show=not has_all, summary=not has_all) as advance:
         chunks = table.chunks() if has_all else predictor.predict_table(table, probabilities=True, on_progress=advance)
@@ -126,8 +129,11 @@ def predict_rows(
             column = (
                 pd.Series(table.texts(chunk), chunk.index, object).map(tables.as_text, na_action="ignore").fillna("")
             )
-            # Rows of one text, one for each product that it names, count as one text.
-            text_ids = (column != column.shift()).cumsum() if has_all and is_target else chunk.index.to_series()
+            text_ids = chunk.index.to_series()
+            if has_all and is_target:
+                # Rows of one text, one for each product that it names, count as one text; its mentions are in order.
+                start = pd.to_numeric(chunk["start"], errors="coerce")
+                text_ids = ((column != column.shift()) | ~(start > start.shift())).cumsum()
             is_first = ~text_ids.duplicated().to_numpy()
             status_of = dict(zip(text_ids[is_first], map(check, column[is_first]), strict=True))
             parts.append(chunk.rename(columns=names).assign(**{STATUS: text_ids.map(status_of)}))

@@ -152,6 +152,9 @@ class Explorer:
         columns = [
             column for column in counts if self.all_tweets[column].map(eda.is_label).any()
         ]  # a model of one task has one
+        if not columns:
+            st.info("None of these texts has a product or an emotion.")
+            return
         for place, column in zip(st.columns(len(columns)), columns, strict=True):
             bars = counts[column].rename(columns={column: "name"})
             with place:

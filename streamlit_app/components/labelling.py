@@ -38,6 +38,8 @@ def show_queue(run: Run, rows: pd.DataFrame, table: pd.DataFrame, key: str) -> N
 
     ``table`` has the same index and the positions of the mentions; ``key`` is the prefix of the widgets' keys.
     """
+    if not run.is_there:
+        st.rerun()  # the page says so
     name = st.text_input("Your name", key=ANNOTATOR, persist_state="session", max_chars=40).strip()
     stored = run.stored(LABELS) or {"queue": [], "labels": {}}
     queue = [row for row in stored["queue"] if row in rows.index]
@@ -71,6 +73,8 @@ def _label(run: Run, rows: pd.DataFrame, queue: list[int], labels: dict[str, Any
     state, unlabelled = st.session_state, [row for row in queue if str(row) not in labels]
 
     def begin() -> None:
+        if not run.is_there:
+            return
         with _lock:
             stored = run.stored(LABELS) or {"queue": [], "labels": {}}  # another annotator may have added rows
             own_now = stored["labels"].get(name, {})
@@ -123,7 +127,7 @@ def _store_label(run: Run, name: str, row: int, *emotion: str | None) -> None:
     """Store a label under a name, as the newest; without ``emotion``, remove the row's label."""
     with _lock:
         stored = run.stored(LABELS)
-        labels = stored["labels"].setdefault(name, {})
+        labels = stored.setdefault("labels", {}).setdefault(name, {})
         labels.pop(str(row), None)
         labels |= {str(row): each for each in emotion}
         run.store(LABELS, stored)

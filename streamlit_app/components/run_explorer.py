@@ -121,6 +121,8 @@ class RunExplorer(Explorer):
     @st.fragment
     def _check(self, rows: pd.DataFrame) -> None:
         """Ask about rows drawn at random, one at a time; the answers are kept with the run."""
+        if not self.run.is_there:
+            st.rerun()  # the page says so
         state, end_key = st.session_state, self._key("check_until")
         checked = self.run.checked
         unchecked = checking_order(rows).difference(checked.index, sort=False)

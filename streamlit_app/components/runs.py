@@ -31,7 +31,7 @@ from tf_model import eda, tasks
 from tf_model.analysis.changes import Dates, find_dates
 from tf_model.analysis.rows import emotions_of, find_source, rows_of
 from tf_model.data.products import Products
-from tf_model.errors import DataError, TweetTargetError, UsageError, first_line
+from tf_model.errors import DataError, OutputError, TweetTargetError, UsageError, first_line
 from tf_model.inference.fit import STATUS, FitCheck
 from tf_model.inference.targets import TargetPredictor
 from tf_model.io import tables
@@ -92,6 +92,11 @@ class Run:
         """The uploaded file."""
         return self.folder / self.file
 
+    @property
+    def is_there(self) -> bool:
+        """Whether the folder exists: another window may have deleted the run."""
+        return self.folder.is_dir()
+
     def stored(self, name: str) -> dict[str, Any]:
         """The values that :meth:`keep` stored under a name."""
         path = self.folder / f"{name}.json"
@@ -99,7 +104,8 @@ class Run:
 
     def store(self, name: str, values: Mapping[str, Any]) -> None:
         """Store a user's choices or answers for as long as the run is kept."""
-        write_json(self.folder / f"{name}.json", values)
+        if self.is_there:
+            write_json(self.folder / f"{name}.json", values)
 
     @property
     def filters(self) -> dict[str, Any]:
@@ -172,11 +178,15 @@ def start(
         products=products and {name: list(aliases) for name, aliases in products.aliases.items()},
         began=time.time(),
     )
-    with explain_write_errors(run.folder):
-        run.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        run.folder.mkdir(mode=0o700)
-        run.save()
-        shutil.copyfile(upload.path, run.path)
+    try:
+        with explain_write_errors(run.folder):
+            run.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            run.folder.mkdir(mode=0o700)
+            shutil.copyfile(upload.path, run.path)
+            run.save()  # last: a folder without it is no run
+    except OutputError:
+        shutil.rmtree(run.folder, ignore_errors=True)
+        raise
     Job(run, state, finder, products)
     return run
 
@@ -245,9 +255,9 @@ class Answers:
 @lru_cache(maxsize=2)
 def _read_answers(folder: Path) -> Answers:
     run, predictions = find(folder.name), pd.read_parquet(folder / _ANSWERS)
-    with tables.open_table(run.path, run.column) as file:
+    with tables.open_table(run.path) as file:
         own_columns = pd.concat(file.chunks(), ignore_index=True).iloc[predictions[_ROW]].reset_index(drop=True)
-        names = tables.input_renames(file, predictions.columns)
+        names = tables.input_renames(file, predictions.columns.drop(_ROW))
     own_columns, text_column = own_columns.rename(columns=names), names.get(run.column, run.column)
     result = pd.concat([own_columns, predictions.drop(columns=_ROW)], axis=1)
     table = result.loc[:, ~result.columns.isin(predictions.columns.drop([*run.predicted, STATUS, _ROW]))]
@@ -267,7 +277,7 @@ def _read_answers(folder: Path) -> Answers:
     workbook = table
     if dates:
         tweets["date"] = dates.values
-        workbook, position = table.copy(deep=False), list(map(str, own_columns)).index(dates.column)
+        workbook, position = table.copy(deep=False), dates.position
         is_day = (dates.values.dropna() == dates.values.dropna().dt.normalize()).all()
         dates_only = (dates.values.dt.date if is_day else dates.values).astype(object)
         workbook.isetitem(position, dates_only.where(dates.values.notna(), own_columns.iloc[:, position]))
@@ -342,7 +352,8 @@ class Job(threading.Thread):
         columns = list(predictor.columns(probabilities=True))
         check = FitCheck(self.products, reject_several=not self.finder, english_only=model.reads_english)
         parts, rows = [], 0
-        with tables.open_table(self.scored_run.path, self.scored_run.column) as table:
+        with tables.open_table(self.scored_run.path) as table:  # without a column: the sheet that the page showed
+            table.text_position = tables.named_column(table, self.scored_run.column)
             for chunk in predictor.predict_table(table, probabilities=True, on_progress=self._advance, **options):
                 texts = dict(zip(chunk.index, table.texts(chunk), strict=True))  # each text once, not once per product
                 status = {index: check(text) for index, text in texts.items()}

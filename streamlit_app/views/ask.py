@@ -359,7 +359,7 @@ def _take_mention_feedback(
     text_key = f"{hash((state.name, state.version, text, *row_by_product)):x}"
     subject = st.selectbox("About …", [*row_by_product, MISSED_PRODUCT], key=f"about_{text_key}")
     key, row = f"{text_key}_{subject}", row_by_product.get(subject)
-    if _show_thanks(log, text, key):
+    if _show_thanks(log, text, key) and row:  # a text may name several products that were missed
         return
     no_emotion = state.predictor.no_emotion
     with st.form(f"mention_{key}"):

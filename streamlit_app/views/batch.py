@@ -250,10 +250,8 @@ def _show_answers(run: Run, state: ModelState | None) -> None:
 
     def report(index: pd.Index) -> str:
         selected = answers.result.loc[index], answers.tweets.loc[index, "text"]
-        user_choices = {"checked_labels": run.checked, "chosen_themes": run.stored(THEMES)}
-        return render(
-            figures(*selected, current_model.predictor, f"{run.name}{_filtered(run.filters)}", **user_choices)
-        )
+        choices = {"checked_labels": run.checked, "chosen_themes": run.stored(THEMES), "dates": answers.dates}
+        return render(figures(*selected, current_model.predictor, f"{run.name}{_filtered(run.filters)}", **choices))
 
     percent, plain = st.column_config.NumberColumn(format="percent"), st.column_config.Column()  # None would hide it
     first = ("product", "emotion", "emotion_confidence") if run.per_product else (tasks.ANSWER, "answer_confidence")
@@ -291,9 +289,10 @@ def _filtered(filters: Mapping[str, Any]) -> str:
 
 @st.cache_resource(max_entries=2, show_spinner=False, hash_funcs=loading.BY_VERSION)
 def _correction(state: ModelState) -> Correction | None:
-    """The correction for a model's known errors; None if its folder does not contain it."""
+    """The correction for a model's known errors; None if its folder does not contain it, or is on a server."""
+    folder = state.predictor.folder  # for a server, the copy that --model names, if any
     try:
-        return read_correction(state.folder)
+        return read_correction(folder) if folder else None
     except TweetTargetError:
         return None
 

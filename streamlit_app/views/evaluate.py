@@ -71,7 +71,13 @@ def _report(folder: str, fingerprint: model_dir.Fingerprint) -> ModelReport:
 
 
 # Read again if the environment names another dataset.
-_BY_DATASET = {ModelReport: lambda report: (report.data_sha256, os.environ.get(data.DATA_VARIABLE))}
+_BY_DATASET = {
+    ModelReport: lambda report: (
+        report.data_sha256,
+        data.Columns.of_model(report.metrics),
+        os.environ.get(data.DATA_VARIABLE),
+    )
+}
 
 
 @st.cache_data(max_entries=4, ttl=60, show_spinner="Reading the dataset", hash_funcs=_BY_DATASET)

@@ -1,5 +1,6 @@
 """A file in, answers out: every format, progress, cancelling, filters, downloads, and what is refused."""
 
+import errno
 import io
 import json
 import os
@@ -134,6 +135,19 @@ def test_another_column_can_be_picked(stub):
     app.selectbox[-1].set_value("other").run()
     answer(app)
     assert run_of(app).answers().table["answer"].tolist() == ["Negative emotion → iPhone"]
+
+
+def test_the_sheet_that_is_shown_is_answered(stub, tmp_path):
+    book = openpyxl.Workbook()
+    book.active.append(["About this file"])
+    for name, texts in (("short", TEXTS[:1]), ("long", TEXTS)):
+        sheet = book.create_sheet(name)
+        for row in (["id", "remarks"], *enumerate(texts)):
+            sheet.append(row)
+    book.save(tmp_path / "a.xlsx")
+    app = answer(upload((tmp_path / "a.xlsx").read_bytes(), "a.xlsx"))
+    assert "4 rows answered in" in app.success[0].value
+    assert run_of(app).answers().table["answer"].tolist() == ANSWERS
 
 
 def test_the_result_of_another_model_is_shown_with_its_name(stub, models):
@@ -347,6 +361,11 @@ def test_columns_that_are_called_as_those_of_the_answers_are_kept_under_another_
     assert opened.proto.column_order[:2] == ["answer_input", "answer"]
 
 
+def test_a_column_called_row_keeps_its_name(stub):
+    app = answer(upload(b"text,row\nI love the iPad,9\n", "a.csv"))
+    assert list(run_of(app).answers().table)[:2] == ["text", "row"]
+
+
 def test_a_header_without_a_row_has_nothing_to_answer(stub):
     app = upload(b"text,id\n", "a.csv")
     assert next(each for each in app.button if each.label == "Answer 0 rows").disabled
@@ -440,6 +459,17 @@ def test_a_deleted_run_leaves_nothing_whoever_deletes_it_and_when(held):
     assert not run.folder.exists()
     assert runs.find(run.id) is None
     assert "There is no such file here" in open_run(run).info[-1].value
+
+
+def test_a_file_that_cannot_be_stored_leaves_no_run(stub, models, monkeypatch):
+    def full(source, target):
+        target.write_bytes(b"text\nI lo")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(runs.shutil, "copyfile", full)
+    app = press(upload(b"text\nI love the iPad\n", "a.csv"), "Answer 1 row")
+    assert "the disk is full" in words_of(app)
+    assert list((models / ".monitor" / "runs").iterdir()) == []
 
 
 def test_a_run_is_private_listed_for_its_browser_and_kept_for_a_week(stub, monkeypatch, tmp_path):

@@ -16,6 +16,7 @@ from tf_model import paths, tasks
 from tf_model.data import DATA_VARIABLE, dataset
 from tf_model.evaluation.calibration import reliability, risk_coverage
 from tf_model.evaluation.metrics import evaluate_probabilities, wilson_interval
+from tf_model.io import files
 from tf_model.model_dir import probability_column
 
 models = app_stub.models  # a fixture: an empty folder of models
@@ -271,6 +272,18 @@ class TestMistakes:
         assert (mistakes["label"] != mistakes["predicted"]).all()
         assert "<b>" not in said(page)
         assert all(not each.allow_html for each in page.markdown)
+
+    def test_they_are_the_texts_of_the_column_that_the_model_reads(self, models, tmp_path, monkeypatch):
+        data = tmp_path / "mine.csv"
+        rows = pd.DataFrame({"title": "short", "body": "long", "product": ["iPad", "iPhone"] * ROWS * 2})
+        rows[["title", "body"]] += rows.index.astype(str).to_numpy()[:, None]
+        rows.to_csv(data, index=False)
+        monkeypatch.setenv(DATA_VARIABLE, str(data))
+        for name in ("title", "body"):
+            columns = {"text": name, "product": "product"}
+            write_single(models, name=name, data_sha256=files.sha256_of(data), columns=columns)
+        for name, beginning in (("title", "short"), ("body", "long")):
+            assert table_with(open_page(name), "true_probability")["text"].str.startswith(beginning).all()
 
     def test_row_numbers_alone_where_it_is_not(self, models):
         write_single(models)

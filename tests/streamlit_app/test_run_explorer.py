@@ -137,6 +137,13 @@ def test_times_with_an_offset_are_said_to_be_in_utc_in_the_workbook(stub, times,
     assert answers.table["time"].tolist() == times
 
 
+def test_of_two_columns_of_one_name_the_one_with_the_dates_has_real_dates_in_the_workbook(stub):
+    answers = answered(["text,date,date", *(f"I love my iPad {number},no,01.05.2024" for number in range(2))]).answers()
+    sheet = openpyxl.load_workbook(io.BytesIO(files.as_xlsx(answers.workbook))).active
+    assert sheet["B2"].value == "no"
+    assert sheet["C2"].is_date
+
+
 @pytest.fixture
 def corrected(monkeypatch):
     """A model that states its error rates."""
@@ -231,6 +238,7 @@ def test_the_report_is_on_the_rows_that_pass_the_filters(run, stub, monkeypatch)
     assert kept["checked_labels"].empty
     assert kept["chosen_themes"] == {"of": "the run"}
     assert (len(result), model, name) == (80, stub, "a.csv (shop)")
+    assert kept["dates"].values.index.equals(run.answers().table.index), "those of all rows"
     assert texts.index.equals(result.index)
     assert texts.str.contains("crashed").all()
     assert list(result)[:3] == ["text", "when", "Source"]
@@ -343,6 +351,20 @@ def test_two_people_say_something_at_once(run):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda row: labelling._store_label(run, f"name {row % 2}", row, tasks.POSITIVE), range(60)))
     assert [len(said) for said in run.stored(labelling.LABELS)["labels"].values()] == [30, 30]
+
+
+def test_a_run_that_was_deleted_in_another_window_stays_deleted(run, corrected, monkeypatch):
+    monkeypatch.setattr(labelling, "label_queue", lambda rows, emotions, labelled: rows.index[:3])
+    checking, labelling_now, beginning = open_tab(run, "Labels"), label(run, "Ann"), label(run, "Ben")
+    press(checking, "Draw 50 rows to check by hand")
+    press(labelling_now, "Choose 50 texts to label")
+    run.delete()
+    press(checking, tasks.NEGATIVE)
+    press(labelling_now, tasks.NEGATIVE)
+    press(beginning, "Choose 50 texts to label")
+    for app in (checking, labelling_now, beginning):
+        assert "There is no such file here" in app.info[-1].value
+    assert not run.folder.exists()
 
 
 def test_the_queue_chooses_further_texts_of_those_that_pass_the_filters(run):

@@ -8,8 +8,9 @@ import pytest
 from app_stub import make_model, open_app, words_of
 from stand_in import VERSION, StandIn
 
-from streamlit_app.components import loading
+from streamlit_app.components import loading, runs
 from tf_model import tasks
+from tf_model.analysis import shares
 from tf_model.inference.predictor import Predictor
 from tf_model.monitor.store import Store
 
@@ -53,6 +54,19 @@ def test_a_copy_of_the_model_tells_labels_of_its_own(server, models, monkeypatch
     monkeypatch.setattr(sys, "argv", [*sys.argv, "--model", str(copy)])
     app = ask("the new ipad is great")
     assert app.get("plotly_chart")[0].proto.alt.startswith("Probability of each emotion. good 50%, ")
+
+
+def test_shares_are_not_corrected_for_the_errors_of_another_model(server, models, monkeypatch):
+    make_model(models)
+    monkeypatch.setattr(shares, "read_correction", lambda _: pytest.fail("of a model that did not answer"))
+    app = open_app("batch")
+    app.file_uploader[0].set_value(("a.csv", b"text\nthe new ipad is great\n", "text/csv")).run()
+    next(each for each in app.button if each.label == "Answer 1 row").click().run()
+    if job := runs.find("".join(app.query_params["run"])).job:
+        job.join(20)
+    assert not app.run().exception, app.exception
+    assert "1 row answered" in app.success[0].value
+    assert "corrected" not in words_of(app)
 
 
 def test_what_the_server_answered_is_in_the_log_with_its_version(server, models):

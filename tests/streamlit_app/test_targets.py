@@ -260,12 +260,15 @@ def test_an_emotion_is_corrected_a_mention_added_and_one_removed(targets, models
     choose(app, "About …", "A product that was missed …").run()
     next(each for each in app.text_input if each.label.startswith("The words")).set_value("love my ")
     store(choose(choose(app, "They name …", "Xbox"), "The emotion toward it is …", tasks.POSITIVE))
+    next(each for each in app.text_input if each.label.startswith("The words")).set_value("but")
+    store(app)
     assert spans(models) == [
         (TEXT, "Kindle", tasks.NEGATIVE, *KINDLE, False),
         (TEXT, "Xbox", tasks.NO_EMOTION, *XBOX, False),
         (TEXT, "Xbox", tasks.POSITIVE, 4, 11, False),
+        (TEXT, "Xbox", tasks.POSITIVE, 20, 23, False),
     ]
-    assert log_of(models).corrections()["answer"].fillna("").tolist() == [tasks.POSITIVE, tasks.NEGATIVE, ""]
+    assert log_of(models).corrections()["answer"].fillna("").tolist() == [tasks.POSITIVE, tasks.NEGATIVE, "", ""]
     assert export(log_of(models), tmp_path / "out.csv") == (2, 1, [])  # for the Xbox, the last one counts
 
 
@@ -354,6 +357,8 @@ def test_a_file_uses_the_list_of_the_session(targets):
 def test_a_file_that_names_no_product_has_no_charts(targets):
     app, _ = answer(content="text\nnothing here\n")
     assert not app.get("plotly_chart")
+    next(each for each in app.checkbox if each.label == "Count them in the charts").check().run()
+    assert not app.exception, app.exception
 
 
 def test_the_products_that_are_looked_for_say_which_texts_are_fit(targets):

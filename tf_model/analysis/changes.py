@@ -44,6 +44,7 @@ class Dates:
     """The dates of a file, and notes about them for the user."""
 
     column: str
+    position: int  # of the column, since names may repeat
     values: pd.Series  # datetime64 in UTC without a zone, NaT where no date is usable; indexed as the table
     notes: tuple[str, ...]
     is_utc: bool  # whether the file has times with an offset, which are converted to UTC
@@ -65,10 +66,10 @@ def find_dates(table: pd.DataFrame, now: pd.Timestamp | None = None) -> Dates | 
             continue
         dates, notes = _parse_dates(cells, is_usual)
         if (is_usual, dates.notna().sum()) > best_score:
-            best, best_score = (name, cells, dates, notes), (is_usual, dates.notna().sum())
+            best, best_score = (name, position, cells, dates, notes), (is_usual, dates.notna().sum())
     if best is None:
         return None
-    name, cells, dates, notes = best
+    name, position, cells, dates, notes = best
     is_utc = bool(cells[dates.notna()].str.fullmatch(_WITH_OFFSET).any())
     is_future = dates > latest
     for count, description in (
@@ -78,7 +79,7 @@ def find_dates(table: pd.DataFrame, now: pd.Timestamp | None = None) -> Dates | 
     ):
         if count:
             notes.append(f"{count:,} {plural(count, 'row', 'rows')} {description}")
-    return Dates(name, dates.mask(is_future).reindex(table.index), tuple(notes), is_utc)
+    return Dates(name, position, dates.mask(is_future).reindex(table.index), tuple(notes), is_utc)
 
 
 def _parse_dates(cells: pd.Series, allow_numbers: bool) -> tuple[pd.Series, list[str]]:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from tf_model import tasks
-from tf_model.analysis.changes import by_period, find_changes, find_dates, period_of
+from tf_model.analysis.changes import Dates, by_period, find_changes, find_dates, period_of
 from tf_model.analysis.compare import compare, distinctive_words
 from tf_model.analysis.rows import LEAST_TEXTS, emotions_of, find_source, rows_of
 from tf_model.analysis.shares import checked_sample, emotion_shares, read_correction
@@ -29,20 +29,22 @@ def figures(
     with_texts: bool = True,
     checked_labels: pd.Series | None = None,
     chosen_themes: Mapping[str, Any] | None = None,
+    dates: Dates | None = None,
 ) -> dict[str, Any]:
     """The figures of a user's file, called ``name``; for ``checked_labels`` see :func:`emotion_shares`.
 
     ``result`` has the file's own columns, the predictions of ``model`` with probabilities, and the status of each row;
     ``texts`` are its texts. Both have a unique index. Rows that are not fit for the model are only counted.
     ``chosen_themes`` has, by ``emotion → product``, themes that a user chose: the theme of each row, and their names.
+    ``dates`` are those of the whole file, if ``result`` is a selection: the days of a few rows may look like months.
     """
     emotions = emotions_of(model.labels)
     is_target = tasks.TARGET.name in model.labels
     prediction_columns = (target_columns if is_target else columns_of)(model.labels, probabilities=True)
     own_columns = result.loc[:, ~result.columns.isin([*prediction_columns, STATUS])]
-    dates = find_dates(own_columns)
+    dates = dates or find_dates(own_columns)
     is_fit = result[STATUS] == FIT
-    rows = rows_of(result[is_fit], texts[is_fit], emotions, dates and dates.values[is_fit])
+    rows = rows_of(result[is_fit], texts[is_fit], emotions, dates and dates.values)
     reasons = result.loc[~is_fit, STATUS].str.split("; ").explode().value_counts()
     validation = model.metrics["validation"][tasks.TARGET.name if is_target else tasks.EMOTION.name]
     non_neutral = [emotion for emotion in emotions if emotion != model.no_emotion]
