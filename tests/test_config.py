@@ -2,15 +2,17 @@
 
 import argparse
 import json
-from dataclasses import FrozenInstanceError, fields
+from dataclasses import FrozenInstanceError, fields, replace
 from pathlib import Path
 
 import pytest
 
+from tf_model import tasks
 from tf_model.config import (
     CONFIGS,
     REPORT,
     REPORT_EPOCHS,
+    TARGET,
     TUNED,
     TrainingConfig,
     add_config_arguments,
@@ -114,6 +116,18 @@ def test_no_field_lacks_an_option():
     add_config_arguments(parser)
     options = {option for action in parser._actions for option in action.option_strings}
     assert options >= {f"--{name.replace('_', '-')}" for name in FIELDS if name != "name"} | {"--recipe"}
+
+
+def test_pairs_are_made_for_targets_alone_and_opinions_for_their_own_classes():
+    own = replace(tasks.EMOTION, name="target", labels=("bad", "good"))
+    for model_tasks, joined, opinions in (
+        ([tasks.TARGET], TARGET.joined_pairs, TARGET.opinion_pairs),
+        ([own], TARGET.joined_pairs, 0),
+        ([tasks.EMOTION], 0, 0),
+        (tasks.ANSWER_TASKS, 0, 0),
+    ):
+        config = TARGET.for_tasks(model_tasks)
+        assert (config.joined_pairs, config.opinion_pairs) == (joined, opinions)
 
 
 def test_help_shows_the_value_of_each_recipe():

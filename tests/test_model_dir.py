@@ -13,7 +13,7 @@ from model_folders import ROWS, SHA256, write_answer, write_single
 from tf_model import model_dir, paths, tasks
 from tf_model.errors import ModelError
 from tf_model.inference.predictor import find_model
-from tf_model.model_dir import fingerprint, model_folders, read_labels, read_report, read_validation_rows
+from tf_model.model_dir import file_stamps, model_folders, read_labels, read_report, read_validation_rows
 
 
 def test_a_copy_is_the_same_training_and_another_is_not(tmp_path):
@@ -204,6 +204,22 @@ class TestReadReport:
         assert words in report.problems[0]
         assert report.predictions == {}
 
+    @pytest.mark.parametrize("labels", [["-1", "0", "1"], ["true", "false", "007"]])
+    def test_labels_that_look_like_numbers_are_texts(self, tmp_path, labels):
+        folder = write_single(tmp_path, "emotion")
+        for name in ("labels.json", "metrics.json", "validation_predictions.csv"):
+            content = (folder / name).read_text(encoding="utf-8")
+            for old, new in zip(tasks.EMOTIONS, labels, strict=True):
+                content = content.replace(old, new)
+            (folder / name).write_text(content, encoding="utf-8")
+        file = folder / "validation_predictions.csv"
+        frame = pd.read_csv(file, dtype=str)
+        frame.loc[0, "emotion"] = ""  # a row without a label
+        frame.to_csv(file, index=False)
+        report = read_report(folder)
+        assert report.problems == ()
+        assert len(report.labelled("emotion").rows) == len(frame) - 1
+
     def test_nothing_there(self, tmp_path):
         report = read_report(tmp_path / "nothing")
         assert not report.is_whole
@@ -246,14 +262,14 @@ class TestFolders:
     def test_no_folder_no_models(self, tmp_path):
         assert model_folders(tmp_path / "none") == ()
 
-    def test_a_replaced_model_has_another_fingerprint(self, tmp_path):
+    def test_a_replaced_model_has_other_stamps(self, tmp_path):
         folder = write_single(tmp_path)
-        before = fingerprint(folder)
-        assert fingerprint(folder) == before
+        before = file_stamps(folder)
+        assert file_stamps(folder) == before
         os.utime(folder / "metrics.json", ns=(1, 1))
-        assert fingerprint(folder) != before
+        assert file_stamps(folder) != before
         (folder / "metrics.json").unlink()
-        assert "metrics.json" not in {name for name, *_ in fingerprint(folder)}
+        assert "metrics.json" not in {name for name, *_ in file_stamps(folder)}
 
 
 def test_predictions_have_the_dtypes_that_they_say(tmp_path):

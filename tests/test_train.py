@@ -303,6 +303,21 @@ def test_a_run_does_not_go_on_with_other_rows(tmp_path, shallow_bert, monkeypatc
 
 
 @pytest.mark.usefixtures("begins")
+def test_a_run_does_not_go_on_with_other_weights(tmp_path, shallow_bert, monkeypatch):
+    own = shutil.copytree(shallow_bert, tmp_path / "bert")
+    arguments = [*SAMPLE, *FAST, "--backbone", str(own), "--resume", "--output-dir", str(tmp_path / "models")]
+    with pytest.raises(Begun):
+        train.main(arguments)
+    monkeypatch.setattr(Checkpoint, "epochs_done", lambda self: 1)
+    weights = own / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(UsageError, match=r"had other settings \(weights was [^ ]+\); resume with those"):
+        train.main(arguments)
+
+
+@pytest.mark.usefixtures("begins")
 def test_a_run_on_mentions_does_not_go_on_with_other_products_or_opinions(tmp_path, shallow_bert, monkeypatch):
     products, opinions = tmp_path / "products.csv", tmp_path / "opinions.csv"
     products.write_text("name,aliases\niPad,\niPhone,\n", encoding="utf-8")
@@ -380,8 +395,9 @@ def test_a_termination_keeps_the_epochs_and_leaves_nothing_half(tmp_path, steady
     monkeypatch.undo()
 
     signalled_after(tf.saved_model, "save", signal.SIGTERM)
-    code, said = run("--restart")
+    code, said = run("--restart", "--resume")
     assert code == 143
+    assert "run the same command with --resume, without --restart, to continue" in said
     assert "resuming" not in said
     assert "epoch 1/2" in said  # trained again, from the beginning
     assert [path.name for path in tmp_path.iterdir()] == [".checkpoints"]
@@ -500,7 +516,7 @@ def test_own_labels_are_compared_and_recorded(own, tmp_path):
 
 def test_resuming_with_another_column_is_another_run(own, shallow_bert, tmp_path, monkeypatch):
     _, path, _ = own
-    monkeypatch.setattr(Checkpoint, "open", lambda checkpoint, **_: pytest.fail(str(checkpoint.fingerprint["data"])))
+    monkeypatch.setattr(Checkpoint, "open", lambda checkpoint, **_: pytest.fail(str(checkpoint.settings["data"])))
     arguments = ["--data", str(path), "--output-dir", str(tmp_path), *FAST, "--backbone", str(shallow_bert)]
     with pytest.raises(pytest.fail.Exception, match="product='Marke', emotion='Stimmung'"):
         train.main([*arguments, *NAMED])

@@ -13,6 +13,7 @@ from tf_model.errors import ModelError, UsageError
 from tf_model.model_dir import RECIPE
 from tf_model.preprocessing.cleaning import CLEANINGS, MAX_TOKENS
 from tf_model.tasks import EMOTIONS, Task
+from tf_model.tasks import TARGET as TARGET_TASK
 
 PACKAGED_BACKBONE = "minilm"
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -68,8 +69,10 @@ class TrainingConfig:
         return asdict(self)
 
     def for_tasks(self, model_tasks: Sequence[Task]) -> Self:
-        """The configuration for these tasks: without written opinions if the opinions have other classes."""
-        return self if [task.labels for task in model_tasks] == [EMOTIONS] else replace(self, opinion_pairs=0.0)
+        """The configuration for these tasks: pairs are for targets alone, and opinions for their own classes."""
+        if [task.name for task in model_tasks] != [TARGET_TASK.name]:
+            return replace(self, joined_pairs=0.0, opinion_pairs=0.0)
+        return self if model_tasks[0].labels == EMOTIONS else replace(self, opinion_pairs=0.0)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:

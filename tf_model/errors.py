@@ -15,6 +15,10 @@ class DataError(TweetTargetError):
     """The data cannot be found, read or used."""
 
 
+class EmptyError(DataError):
+    """A table has no header."""
+
+
 class ModelError(TweetTargetError):
     """A backbone or a saved model cannot be found, loaded or used."""
 

@@ -14,7 +14,7 @@ from tf_model import cli, data, device, paths, tasks
 from tf_model.config import REPORT_DEFAULT, add_config_arguments, config_of, make_config, parse_config
 from tf_model.data import splits
 from tf_model.data.products import read_products
-from tf_model.errors import UsageError
+from tf_model.errors import UsageError, plural
 from tf_model.evaluation import joint_metrics
 from tf_model.evaluation.metrics import summarize
 from tf_model.io import files
@@ -174,7 +174,7 @@ def _evaluate_seeds(
         summary[name]["interval"] = interval
     for name, values in summary.items():
         spread = "" if values["sd"] is None else f", sd {values['sd']:.4f}, {values['min']:.4f} to {values['max']:.4f}"
-        line = f"{name}: mean {values['mean']:.4f}{spread} over {values['n']} seeds"
+        line = f"{name}: mean {values['mean']:.4f}{spread} over {values['n']} {plural(values['n'], 'seed', 'seeds')}"
         if "interval" in values:
             low, high = values["interval"]
             line += f"; 95% interval {low:.3f} to {high:.3f}, near-duplicates resampled together"

@@ -33,7 +33,7 @@ ASSIGNMENT, SAMPLE = "assignment", "sample"  # in the metrics: the report's data
 SUM_TOLERANCE = 1e-3  # enough for probabilities that were rounded, too little for logits
 _TRAININGS = 10**6  # the last six digits of a version on a server identify the training
 
-Fingerprint = tuple[tuple[str, int, int], ...]
+FileStamps = tuple[tuple[str, int, int], ...]
 
 
 def probability_column(task: str, label: str) -> str:
@@ -136,8 +136,9 @@ def _read_table(file: Path, columns: Sequence[str]) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        # Labels are text: "None" or "NA" is a label, not a missing value.
-        frame = pd.read_csv(io.StringIO(_read_text(file)), keep_default_na=False, na_values=[""])
+        # Labels are text: "None" or "NA" is a label, not a missing value, and "-1" or "true" is no number.
+        dtypes = dict.fromkeys(tasks.ALL_TASKS, "str")
+        frame = pd.read_csv(io.StringIO(_read_text(file)), keep_default_na=False, na_values=[""], dtype=dtypes)
     except ValueError as error:
         raise _unusable(file, f"cannot be read ({first_line(error)})") from error
     missing = [name for name in columns if name not in frame]
@@ -341,7 +342,7 @@ def model_folders(folder: Path | str = paths.SAVED_MODELS) -> tuple[Path, ...]:
     return tuple(sorted(folders, key=lambda each: (order.get(each.name, len(order)), each.name)))
 
 
-def fingerprint(folder: Path) -> Fingerprint:
+def file_stamps(folder: Path) -> FileStamps:
     """Name, modification time in ns and size in bytes of each file of :func:`read_report`, to notice changes."""
     files = []
     for name in (GRAPH, LABELS, METRICS, RECIPE, HISTORY, PREDICTIONS, CALIBRATION, CARD):

@@ -122,7 +122,7 @@ def predict_rows(
     names = tables.input_renames(table, [STATUS])
     if table.total_rows is not None:  # else standard input: it holds texts alone, and can be read only once
         refuse_without_texts(table, next(table.chunks(1_000)))
-    check, parts, texts = FitCheck(products, reject_several=not is_target, english_only=model.reads_english), [], []
+    check, parts, texts = FitCheck.of(model, products, reject_several=not is_target), [], []
     with count_progress(table.total_rows, show=not has_all, summary=not has_all) as advance:
         chunks = table.chunks() if has_all else predictor.predict_table(table, probabilities=True, on_progress=advance)
         for chunk in chunks:

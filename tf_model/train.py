@@ -68,7 +68,8 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.unlabelled:
             with tables.open_table(arguments.unlabelled) as table:
                 extra_texts = [text for chunk in table.chunks() for text in table.texts(chunk) if isinstance(text, str)]
-        rows, split = distillation.teach(arguments.teacher, dataset, rows, split, config, extra_texts)
+        extra_sha256 = extra.sha256 if extra else None
+        rows, split = distillation.teach(arguments.teacher, dataset, rows, split, config, extra_texts, extra_sha256)
         teacher_files = [(each.name, each / model_dir.OUT_OF_FOLD) for each in arguments.teacher]
         teachers = [{"name": name, "sha256": files.sha256_of(path)} for name, path in teacher_files]
     cli.say(f"backbone: {weights.name}, {weights.source}")
@@ -96,7 +97,8 @@ def main(argv: list[str] | None = None) -> int:
             progress = checkpoint.progress()
             if progress and not isinstance(error, TweetTargetError):
                 location = paths.shown(checkpoint.folder)
-                cli.say(f"stopped; {progress} kept in {location}: run the same command with --resume to continue")
+                option = "--resume, without --restart," if arguments.restart else "--resume"
+                cli.say(f"stopped; {progress} kept in {location}: run the same command with {option} to continue")
             raise
         if runtime.worker_index:
             runtime.workers.wait()
@@ -172,10 +174,10 @@ def _lock(folder: Path, worker: int) -> Any:
 def _checkpoint(
     arguments, folder: Path, config: TrainingConfig, data_identity: str, weights, runtime
 ) -> checkpoints.Checkpoint:
-    fingerprint = {
+    settings = {
         "task": arguments.task,
         "data": data_identity,
-        "backbone": weights.sha256,
+        "weights": weights.sha256,  # "backbone" is the setting, its name
         "precision": runtime.precision,
         "xla": runtime.xla,
         "gpus": runtime.gpus,
@@ -184,7 +186,7 @@ def _checkpoint(
         **config.to_dict(),
     }
     checkpoint_folder = folder.parent / paths.CHECKPOINTS.name / folder.name
-    checkpoint = checkpoints.Checkpoint(checkpoint_folder, fingerprint, runtime.worker_index)
+    checkpoint = checkpoints.Checkpoint(checkpoint_folder, settings, runtime.worker_index)
     if not runtime.worker_index:  # only the chief decides about an earlier run
         checkpoint.open(resume=arguments.resume, restart=arguments.restart)
     checkpoint.make_folder()
@@ -199,7 +201,7 @@ def _agree(workers: distributed.Workers, checkpoint: checkpoints.Checkpoint) -> 
     if workers.cluster.index == 0:
         with files.explain_write_errors(marker):
             marker.write_text(secrets.token_hex(), encoding="utf-8")
-    differences = workers.agree(**checkpoint.fingerprint)
+    differences = workers.agree(**checkpoint.settings)
     if differences:
         raise UsageError(f"the workers differ in {', '.join(differences)}; start the same command everywhere")
     token = marker.read_text(encoding="utf-8") if marker.is_file() else None

@@ -350,7 +350,7 @@ class Job(threading.Thread):
         model = self.state.predictor
         predictor, options = (self.finder, {}) if self.finder else (model, {"record": record})
         columns = list(predictor.columns(probabilities=True))
-        check = FitCheck(self.products, reject_several=not self.finder, english_only=model.reads_english)
+        check = FitCheck.of(model, self.products, reject_several=not self.finder)
         parts, rows = [], 0
         with tables.open_table(self.scored_run.path) as table:  # without a column: the sheet that the page showed
             table.text_position = tables.named_column(table, self.scored_run.column)

@@ -30,7 +30,7 @@ def main() -> None:
     st.title("Evaluate")
     st.write("How often a trained model is right.")
     folders = model_dir.model_folders(loading.models_folder())
-    reports = {folder.name: _report(str(folder), model_dir.fingerprint(folder)) for folder in folders}
+    reports = {folder.name: _report(str(folder), model_dir.file_stamps(folder)) for folder in folders}
     if not reports:
         st.info(
             "No model is trained yet. Run `make answer`, or `make train` for the report's product model alone. "
@@ -65,8 +65,8 @@ def _show_figures(report: ModelReport) -> None:
 
 
 @st.cache_data(max_entries=32, show_spinner="Reading the model's files")
-def _report(folder: str, fingerprint: model_dir.Fingerprint) -> ModelReport:
-    """The files of a model, read again when one of them, and so the fingerprint, changes."""
+def _report(folder: str, stamps: model_dir.FileStamps) -> ModelReport:
+    """The files of a model, read again when one of them, and so the stamps, change."""
     return model_dir.read_report(folder)
 
 

@@ -88,6 +88,14 @@ def test_test_sheet_without_its_column_is_ignored(tmp_path):
     assert dataset_file.read(book).unlabelled is None
 
 
+def test_an_empty_test_sheet_is_ignored_and_an_empty_train_sheet_refused(tmp_path):
+    book = write_workbook(tmp_path / "mine.xlsx", Train=labelled(), Test=pd.DataFrame())
+    assert dataset_file.read(book).unlabelled is None
+    book = write_workbook(tmp_path / "empty.xlsx", Mine=labelled(), Train=pd.DataFrame())
+    with pytest.raises(DataError, match="sheet 'Train' is empty"):
+        dataset_file.read(book)
+
+
 def test_columns_in_any_order_case_and_spacing(tmp_path):
     frame = labelled()[[tasks.EMOTION_COLUMN, tasks.TEXT_COLUMN, tasks.PRODUCT_COLUMN]]
     frame.columns = [f" {name.upper()} " for name in frame.columns]

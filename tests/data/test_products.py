@@ -107,6 +107,15 @@ def test_a_products_file_is_read_as_csv_and_as_yaml_and_written_again(tmp_path):
     assert read_products(tmp_path / "c.csv").aliases == expected
 
 
+@pytest.mark.parametrize("line_break", ["\n", "\r\n", "\u2028", "\x0b"])
+def test_a_line_break_within_a_name_stays(tmp_path, line_break):
+    products = Products({f"Kindle{line_break}Fire": (f"my{line_break}reader",)})
+    write_products(products, tmp_path / "a.csv")
+    kept = read_products(tmp_path / "a.csv")
+    assert kept.aliases == products.aliases
+    assert len(kept.find("a kindle fire and my reader")) == 2
+
+
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [

@@ -2,12 +2,15 @@
 
 import pandas
 import pytest
+from stub_model import stub
 
 from tf_model.data.products import Products
 from tf_model.errors import DataError
 from tf_model.inference import fit
 from tf_model.inference.fit import FIT, FitCheck, refuse_without_texts
 from tf_model.io import tables
+
+LONG = "longer than the 128 tokens that the model reads"
 
 
 @pytest.mark.parametrize(
@@ -21,15 +24,23 @@ from tf_model.io import tables
         ("👍👩‍👩‍👧‍👦 !!", fit.NO_WORDS),
         ("👍 http://t.co/abc", fit.NO_WORDS),
         ("love " * 126, FIT),
-        ("love " * 127, fit.LONG),
+        ("love " * 127, LONG),
         ("naïve " * 126, FIT),
         ("http://t.co/a-b-c-d " * 127 + "ok", FIT),
-        ("!" * 126 + "a", fit.LONG),
+        ("!" * 126 + "a", LONG),
         ("a" * 100_000, FIT),
     ],
 )
 def test_one_text(text, status):
     assert FitCheck()(text) == status
+
+
+def test_a_text_is_as_long_as_the_model_reads():
+    model = stub()
+    model.recipe["max_tokens"] = 16
+    check = FitCheck.of(model, None, reject_several=False)
+    assert check("love " * 14) == FIT
+    assert check("love " * 15) == "longer than the 16 tokens that the model reads"
 
 
 def test_of_texts_with_the_same_words_the_first_is_fit():

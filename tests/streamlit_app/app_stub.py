@@ -35,6 +35,7 @@ class StubPredictor:
 
     tasks: tuple[str, ...] = ("product", "emotion")
     metrics: dict[str, Any] = field(default_factory=dict)
+    recipe: dict[str, Any] = field(default_factory=dict)
     can_explain: bool = True
     runtime: str = "tensorflow"
     folder: Path | None = None

@@ -193,11 +193,11 @@ def test_probabilities_are_in_the_order_of_the_texts(whole):
 
 @pytest.mark.parametrize(("name", "recipe"), [("constant", CONSTANT), ("lora", ADAPTED)])
 def test_a_run_that_was_interrupted_ends_as_if_it_had_not_been(name, recipe, tiny, whole, tmp_path):
-    fingerprint = {"task": "product", **recipe.to_dict()}
+    settings = {"task": "product", **recipe.to_dict()}
     stop = raise_at(epoch=3, batch=2, error=KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
-        train(recipe, tiny, checkpoint=Checkpoint(tmp_path / "run", fingerprint), callbacks=[stop])
-    checkpoint = Checkpoint(tmp_path / "run", fingerprint)
+        train(recipe, tiny, checkpoint=Checkpoint(tmp_path / "run", settings), callbacks=[stop])
+    checkpoint = Checkpoint(tmp_path / "run", settings)
     assert checkpoint.epochs_done() == 2
     checkpoint.open(resume=True, restart=False)
     again = [raise_at(epoch, 1, AssertionError("trained again")) for epoch in (1, 2)]

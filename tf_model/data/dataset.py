@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tf_model import paths, tasks
-from tf_model.errors import DataError, UsageError, close_names, listed, plural, quoted
+from tf_model.errors import DataError, EmptyError, UsageError, close_names, listed, plural, quoted
 from tf_model.io import tables
 from tf_model.io.files import explain_read_errors, sha256_of
 from tf_model.model_dir import ASSIGNMENT, SAMPLE
@@ -166,12 +166,16 @@ def _load(path: Path, text_column: str | None = None, sheet: str | None = None) 
 
 
 def _load_sheet(path: Path, sheet: str, text_column: str | None = None) -> tuple[tables.Table, pd.DataFrame] | None:
-    """A sheet of a workbook; None where there is no such sheet, or no such column in it."""
+    """A sheet of a workbook; None where there is no such sheet, or, for a ``text_column``, no such column in it."""
     if path.suffix.lower() != ".xlsx":
         return None
     try:
         return _load(path, text_column, sheet)
     except UsageError:
+        return None
+    except EmptyError:
+        if text_column is None:
+            raise
         return None
 
 

@@ -5,6 +5,7 @@ mappings with these keys. An alias is a name as people write it, such as ``Xbox 
 """
 
 import csv
+import io
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
@@ -147,7 +148,8 @@ def parse_products(content: bytes, suffix: str, name: str) -> Products:
         raise DataError(f"expected a products file ({', '.join(SUFFIXES)}), got {name}; save it as one of these")
     try:
         text = content.decode("utf-8-sig")
-        rows = list(csv.DictReader(text.splitlines(), strict=True)) if suffix == ".csv" else yaml.safe_load(text)
+        lines = io.StringIO(text, newline="")
+        rows = list(csv.DictReader(lines, strict=True)) if suffix == ".csv" else yaml.safe_load(text)
     except (ValueError, csv.Error, yaml.YAMLError) as error:
         reason = f"cannot be read ({first_line(error)}); correct it, and save it as UTF-8"
         raise DataError(f"{name} {reason}") from error

@@ -20,10 +20,10 @@ def load(folder: Path) -> tuple[Fitted, Predictor]:
     """
     # As in Predictor.load: a promotion that moves a link meanwhile cannot mix the files of two versions.
     folder = folder.resolve() if folder.is_symlink() else folder
+    device.prepare(0, precision="float32")  # before a model is loaded: then GPUs can no longer be set up
     predictor = Predictor.load(folder, "tensorflow")
     config = config_of(folder, predictor.recipe)
     weights = backbone.find(config.backbone)
-    device.prepare(config.seed, precision="float32")
     model = bert.build(weights, [len(labels) for labels in predictor.labels.values()], config.pooling)
     saved, variables = _saved_variables(folder), {_name(variable): variable for variable in model.variables}
     missing = [name for name, each in variables.items() if name not in saved or saved[name].shape != each.shape]

@@ -1,5 +1,7 @@
 """Whether texts are fit for the model: what makes an answer unreliable, and files without any texts."""
 
+from __future__ import annotations
+
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -10,14 +12,13 @@ from typing import Any
 from tf_model.data.products import Products
 from tf_model.data.splits import bare_words
 from tf_model.errors import DataError, listed
-from tf_model.inference.predictor import model_input
+from tf_model.inference.predictor import Predictor, model_input
 from tf_model.io import tables
 from tf_model.preprocessing.cleaning import MAX_TOKENS, URL
 
 STATUS = "status"  # name of the column
 FIT = "fit"
 BLANK, NO_WORDS, REPEATED = "blank", "only emoji or signs", "repeated"
-LONG = f"longer than the {MAX_TOKENS} tokens that the model reads"
 OTHER_LANGUAGE = "other language"
 NO_PRODUCT, SEVERAL = "no known product", "several products"
 
@@ -41,13 +42,19 @@ class FitCheck:
     """Decides for each text whether its answer can be counted; of equal texts, only the first can.
 
     Products are checked only if ``products`` are given. ``reject_several``: reject texts that name more than one
-    product. ``english_only``: reject texts in other languages.
+    product. ``english_only``: reject texts in other languages; ``max_tokens``: reject longer ones.
     """
 
     products: Products | None = None
     reject_several: bool = True
     english_only: bool = False
+    max_tokens: int = MAX_TOKENS
     _seen_words: set[str] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, model: Predictor, products: Products | None, reject_several: bool) -> FitCheck:
+        """The check for what a model reads."""
+        return cls(products, reject_several, model.reads_english, model.recipe.get("max_tokens", MAX_TOKENS))
 
     def __call__(self, text: Any) -> str:
         """Return :data:`FIT`, or the reasons why not, joined by ``; ``. Texts are read by :func:`model_input`."""
@@ -67,8 +74,8 @@ class FitCheck:
         self._seen_words.add(words)
         # Each word or sign that remains after cleaning is at least one token.
         ascii_only = unicodedata.normalize("NFD", without_urls).encode("ascii", "ignore").decode()
-        if len(_TOKEN.findall(ascii_only)) > MAX_TOKENS - 2:
-            yield LONG
+        if len(_TOKEN.findall(ascii_only)) > self.max_tokens - 2:
+            yield f"longer than the {self.max_tokens} tokens that the model reads"
         if self.english_only:
             language, probability = _detector().classify(_NAME.sub(" ", without_urls).lower())
             if language != "en" and probability >= LEAST_PROBABILITY:

@@ -14,7 +14,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from tf_model.errors import DataError, OutputError, TweetTargetError, UsageError, listed
+from tf_model.errors import DataError, EmptyError, OutputError, TweetTargetError, UsageError, listed
 from tf_model.io.base import Table, TableWriter, as_text, explain_empty, rows_of, values_of
 from tf_model.io.characters import well_formed
 
@@ -53,7 +53,7 @@ class Workbook(Table):
         self.columns = self._header()
         if not self.columns:
             name = f"{self.name}, sheet {self.sheet.title!r}"
-            raise DataError(explain_empty(name, "a header and one row for each text"))
+            raise EmptyError(explain_empty(name, "a header and one row for each text"))
 
     def rows(self) -> Iterator[tuple[int, Sequence[Any]]]:
         """Yield every non-blank row below the header."""

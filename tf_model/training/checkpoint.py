@@ -9,7 +9,7 @@ from tf_model import cli, paths
 from tf_model.errors import OutputError, UsageError, first_line, plural
 from tf_model.io.files import explain_write_errors, write_json
 
-FINGERPRINT = "run.json"
+SETTINGS = "run.json"
 CALIBRATION = "calibration"  # the subfolder with the finished folds of the calibration
 _HISTORY_KEY = "history/.ATTRIBUTES/VARIABLE_VALUE"
 
@@ -17,14 +17,14 @@ _HISTORY_KEY = "history/.ATTRIBUTES/VARIABLE_VALUE"
 class Checkpoint:
     """Weights, optimizer and history after the last complete epoch, replaced together.
 
-    A run can be resumed only with the same ``fingerprint`` (JSON-ready). All workers resume from the state of
+    A run can be resumed only with the same ``settings`` (JSON-ready). All workers resume from the state of
     ``worker`` 0, the chief; the others save into their own folders, because TensorFlow may ask every worker to save.
     """
 
-    def __init__(self, folder: Path, fingerprint: dict[str, Any], worker: int = 0):
+    def __init__(self, folder: Path, settings: dict[str, Any], worker: int = 0):
         self.folder = folder
         self._save_folder = folder / f"worker-{worker}" if worker else folder
-        self.fingerprint = json.loads(json.dumps(fingerprint))
+        self.settings = json.loads(json.dumps(settings))
         self._manager: Any = None
         self._history: Any = None
 
@@ -53,12 +53,10 @@ class Checkpoint:
                 "--restart to start again"
             )
         else:
-            path = self.folder / FINGERPRINT
-            saved = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else self.fingerprint
-            names = sorted({*saved, *self.fingerprint})
-            changes = [
-                f"{name} was {saved.get(name)}" for name in names if saved.get(name) != self.fingerprint.get(name)
-            ]
+            path = self.folder / SETTINGS
+            saved = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else self.settings
+            names = sorted({*saved, *self.settings})
+            changes = [f"{name} was {saved.get(name)}" for name in names if saved.get(name) != self.settings.get(name)]
             if changes:
                 raise UsageError(
                     f"the unfinished run in {paths.shown(self.folder)} had other settings ({', '.join(changes)}); "
@@ -70,8 +68,8 @@ class Checkpoint:
         """Create the folder; :class:`OutputError` if that fails, before the training rather than after it."""
         with explain_write_errors(self._save_folder):
             self._save_folder.mkdir(parents=True, exist_ok=True)
-        if self._save_folder == self.folder and not (self.folder / FINGERPRINT).is_file():
-            write_json(self.folder / FINGERPRINT, self.fingerprint)
+        if self._save_folder == self.folder and not (self.folder / SETTINGS).is_file():
+            write_json(self.folder / SETTINGS, self.settings)
 
     def restore(self, model: Any) -> list[dict[str, float]]:
         """Load the last state into ``model`` if there is one, and return the history so far."""

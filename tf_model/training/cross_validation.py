@@ -57,11 +57,13 @@ def cross_validate(
 
     @cache
     def examples() -> Any:
-        """Encode all texts once, when the first fold needs them."""
+        """Encode all texts once, when the first fold needs them: the encoder, what is learned, and what is judged."""
         from tf_model.preprocessing.batching import encode
 
         encoder = trainer.text_encoder(config, backbone)
-        return encoder, trainer.Examples(encode(encoder, rows.texts), rows.label_ids, rows.texts, rows.targets)
+        token_ids = encode(encoder, rows.texts)
+        learned = trainer.Examples(token_ids, rows.label_ids, rows.texts, rows.targets)
+        return encoder, learned, trainer.Examples(token_ids, rows.judged_ids)
 
     for seed in seeds:
         for number, split in enumerate(folds, start=1):
@@ -80,9 +82,9 @@ def _train_fold(config, backbone, classes, examples, split, *, runtime, each_epo
     """Train on one fold; return its validation part's predictions, float32 [V, classes], and the history."""
     import tf_keras
 
-    encoder, all_examples = examples()
+    encoder, learned, judged = examples()
     tf_keras.backend.clear_session()
-    training, validation = all_examples.take(split.train), all_examples.take(split.validation)
+    training, validation = learned.take(split.train), judged.take(split.validation)
     epoch_validation = validation if each_epoch else None
     options = {"runtime": runtime, "callbacks": callbacks}
     fitted = trainer.fit(config, backbone, classes, encoder, training, epoch_validation, **options).in_float32()
@@ -100,7 +102,7 @@ def fold_store(
     **other_settings: Any,
 ) -> Path:
     """The folder under ``base`` named by a hash of all that decides the predictions; ``data`` identifies the data."""
-    fingerprint = {
+    settings = {
         "data": data,
         "folds": [[split.train.tolist(), split.validation.tolist()] for split in folds],
         "backbone": backbone.sha256,
@@ -109,13 +111,14 @@ def fold_store(
         "recipe": config.to_dict(),
         **other_settings,
     }
-    return base / f"grouped-{hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()[:12]}"
+    return base / f"grouped-{hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]}"
 
 
 def data_identity(files_sha256: Sequence[str], rows: TrainingRows, config: TrainingConfig) -> str:
     """Names what is learned: kept work is of no use with other files, rows, cleaning or opinions."""
     opinions = paths.OPINIONS.read_text(encoding="utf-8") if config.opinion_pairs else ""
-    learned = rows.texts, rows.judged_ids.tolist(), asdict(CLEANINGS[config.cleaning]), opinions
+    labels = rows.label_ids.tolist(), rows.judged_ids.tolist()
+    learned = rows.texts, labels, asdict(CLEANINGS[config.cleaning]), opinions
     return "+".join([*files_sha256, hashlib.sha256(json.dumps(learned).encode()).hexdigest()])
 
 

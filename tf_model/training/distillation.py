@@ -29,12 +29,14 @@ def teach(
     split: Split,
     config: TrainingConfig,
     extra_texts: Sequence[str] = (),
+    extra_sha256: str | None = None,
 ) -> tuple[TrainingRows, Split]:
     """Add soft targets to ``rows``, and the texts of the sheet Test and ``extra_texts`` to the training part.
 
     Targets of a labelled row are :func:`blend` from its labels and the teachers' out-of-fold predictions. Targets of
     a text without a label are the teachers' predictions; the most probable classes become labels that are not used for
-    evaluation. Raises :class:`ModelError` for a teacher with other classes or rows, or no out-of-fold predictions.
+    evaluation. ``extra_sha256`` is the hash of the file ``--extra``, if rows are from one. Raises :class:`ModelError`
+    for a teacher with other classes or rows, or no out-of-fold predictions.
     """
     unlabelled = [] if dataset.unlabelled is None else dataset.unlabelled[UNLABELLED_COLUMN].tolist()
     dataset_texts = {*rows.texts, ""}
@@ -46,7 +48,8 @@ def teach(
             raise ModelError(f"the teacher {folder} predicts other classes than this model; choose another one")
         numbers, probabilities = model_dir.read_out_of_fold(folder)
         is_same = np.array_equal(numbers, rows.rows[split.train])
-        if predictor.data_sha256 != dataset.sha256 or not is_same:
+        files = predictor.data_sha256, predictor.metrics.get("extra", {}).get("sha256")
+        if files != (dataset.sha256, extra_sha256) or not is_same:
             raise ModelError(
                 f"the teacher {folder} was trained on other rows than this model will be, perhaps on its "
                 "validation rows; train it with the same --data, --extra, --split-seed and --validation-size"
