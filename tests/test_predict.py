@@ -22,6 +22,7 @@ import pyarrow.parquet
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from model_folders import write_single
 from stub_model import EMOTIONS, PRODUCTS, stub
 
 from tf_model import cli, data, paths, predict
@@ -223,6 +224,14 @@ def test_wrong_usage(stubbed, arguments, words):
     with pytest.raises(UsageError) as caught:
         predict.main(arguments)
     assert words in str(caught.value)
+
+
+def test_a_threshold_that_a_model_cannot_use_is_refused_before_many_tweets_are_cut(tmp_path):
+    (tmp_path / "a.csv").write_text("text\nan iPad\n")
+    arguments = [str(tmp_path / "a.csv"), "--engine", "ray", "--output", str(tmp_path / "out"), "--threshold", "0.5"]
+    with pytest.raises(UsageError, match="a threshold needs a model that gives answers"):
+        predict.main([*arguments, "--model", str(write_single(tmp_path))])
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_name_that_no_disk_takes_is_one_line(stubbed, tmp_path):

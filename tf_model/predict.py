@@ -184,7 +184,8 @@ def _predict_test_sheet(arguments: argparse.Namespace) -> None:
     predictor = _load(arguments)
     if tasks.PRODUCT.name not in predictor.labels:
         raise ModelError(
-            f"{predictor.folder} predicts {', '.join(predictor.labels)}, not the product; give another --model"
+            f"{predictor.folder or predictor.name} predicts {', '.join(predictor.labels)}, not the product; "
+            "name another model"
         )
     source = data.resolve(arguments.data)
     data.announce(source)
@@ -214,7 +215,9 @@ def _predict_on_ray(arguments: argparse.Namespace) -> None:
         folder, products, answer_folder = find_targets(arguments.model, arguments.products)
     else:
         folder, products, answer_folder = find_model(arguments.model), None, None
-        _refuse_targets(folder, read_labels(folder))
+        labels = read_labels(folder)
+        _refuse_targets(folder, labels)
+        Predictor(labels, score=None, folder=folder).check_threshold(arguments.threshold)  # before the input is cut
     advance: Callable[[int], None]
     with ExitStack() as stack:
 

@@ -267,6 +267,14 @@ def test_an_input_that_is_not_there(tmp_path):
         job_of(tmp_path / "nothing.csv")
 
 
+def test_a_link_keeps_its_own_name(tmp_path):
+    """Tools for data name the file by a hash, without an ending, and link to it."""
+    (tmp_path / "3f2a").write_text("text\nan iPad\n", encoding="utf-8")
+    (tmp_path / "tweets.csv").symlink_to(tmp_path / "3f2a")
+    shards, frame, _ = cut(tmp_path / "tweets.csv")
+    assert (shards.rows, frame["text"].tolist()) == (1, ["an iPad"])
+
+
 def test_what_no_job_made_is_never_touched(source):
     job = job_of(source)
     job.folder.mkdir()

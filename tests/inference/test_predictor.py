@@ -90,13 +90,13 @@ def test_a_saved_model_of_both_tasks(answer_model):
 def test_a_saved_model_of_the_emotion_alone(save_model):
     folder = save_model({"emotion": EMOTIONS})
     assert list(Predictor.load(folder).predict(["a"])) == ["emotion", "emotion_confidence"]
-    with pytest.raises(ModelError, match="predicts emotion, not the product; give another --model"):
+    with pytest.raises(ModelError, match="predicts emotion, not the product; name another model"):
         predict.main(["--test-predictions", "--model", str(folder), "--output", str(folder / "never.csv")])
 
 
 def test_default_models(monkeypatch, tmp_path, product_model, answer_model):
     monkeypatch.setattr(paths, "SAVED_MODELS", tmp_path / "saved_models")
-    with pytest.raises(ModelError, match=r"no trained model in saved_models/; run `make train`.*--model DIR"):
+    with pytest.raises(ModelError, match=r"no trained model in saved_models/; run `make train`, or name the folder of"):
         Predictor.load()
     paths.SAVED_MODELS.mkdir()
     (paths.SAVED_MODELS / "product").symlink_to(product_model)

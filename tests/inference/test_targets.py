@@ -160,7 +160,7 @@ def saved(tmp_path, monkeypatch):
 
 
 def test_the_model_and_its_products_are_found(saved, target_model):
-    with pytest.raises(ModelError, match=r"no model in .*target; run `make targets`, or give one with --model DIR"):
+    with pytest.raises(ModelError, match=r"no model in .*target; run `make targets`, or name the folder of one"):
         find_targets()
     shutil.copytree(target_model, saved / "target")
     folder, products, answer = find_targets()
@@ -181,7 +181,7 @@ def test_a_folder_that_cannot_be_used_is_one_line(saved, target_model):
     with pytest.raises(ModelError, match=r"products\.csv is missing; give the products with --products FILE"):
         find_targets(folder)
     (folder / "labels.json").write_text('{"labels": {"emotion": ["a", "b"]}}')
-    with pytest.raises(ModelError, match="mine predicts for a whole text, not for each product; give another --model"):
+    with pytest.raises(ModelError, match="mine predicts for a whole text, not for each product; name the folder of"):
         find_targets(folder)
 
 

@@ -42,6 +42,16 @@ def test_parquet_keeps_types_and_missing_values(tmp_path):
     assert read(tmp_path / "b.xlsx")["id"].tolist() == [1, None, str(2**60)]
 
 
+def test_a_map_is_written_as_json(tmp_path):
+    kind = pyarrow.map_(pyarrow.string(), pyarrow.float64())
+    pairs = pyarrow.array([[("a", float("nan")), ("b", 1.5)]], kind)
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["x"], "map": pairs}), tmp_path / "a.parquet")
+    for suffix in (".jsonl", ".csv"):
+        save(read(tmp_path / "a.parquet"), tmp_path / f"b{suffix}")
+        content = (tmp_path / f"b{suffix}").read_text(encoding="utf-8").replace('""', '"')
+        assert '[["a", null], ["b", 1.5]]' in content
+
+
 def test_parquet_with_one_name_twice(tmp_path):
     table = pyarrow.Table.from_arrays([pyarrow.array(["a"])] * 2, names=["x", "x"])
     pyarrow.parquet.write_table(table, tmp_path / "a.parquet")

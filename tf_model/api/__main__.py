@@ -45,9 +45,8 @@ def main(argv: list[str] | None = None) -> int:
             exporter = Exporter()
             exporter.attach(recorder, reference.load(predictor.folder, predictor.version), predictor.labels)
             registry = exporter.registry
-        for model in (predictor, targets):
-            if model:
-                model.predict(["My iPad is great!"])
+        for model in filter(None, (predictor, targets and targets.model)):
+            model.predict(["My iPad is great!"])
         keys = {key.strip() for key in os.environ.get(KEYS, "").split(",")} - {""}
         hosts = [*LOCAL_HOSTS, *(arguments.allow_host or ())]
         app = make_app(predictor, targets, hosts=hosts, keys=keys, recorder=recorder, registry=registry)

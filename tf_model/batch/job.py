@@ -70,7 +70,7 @@ def input_files(source: Path | str) -> list[Path]:
     if len(suffixes) != 1 or suffixes[0] not in SUFFIXES:
         expected = "expected files that all end in .csv or all in .parquet"
         raise DataError(f"{source}: {expected}, found {listed(suffixes)}; convert them, or give another folder")
-    return [file.resolve() for file in files]
+    return [file.parent.resolve() / file.name for file in files]  # a link keeps its own name, which says the format
 
 
 def open_first(files: Sequence[Path], column: str | None) -> tables.Table:
@@ -150,7 +150,7 @@ class Job:
         return None
 
     def begin(self, first_table: tables.Table, shard_rows: int) -> Shards:
-        """Cut the input, remove the output of an earlier job, and write the manifest; see :func:`cut`."""
+        """Cut the input, remove the output of an earlier job, and write the manifest; see :func:`write_shards`."""
         with whole_folder(self.folder / INPUT, overwrite=True) as part:
             shards = write_shards(self.files, first_table, shard_rows, part)
             for old in self.folder.glob("shard-[0-9]*"):

@@ -64,12 +64,14 @@ def predict_files(
     :class:`TweetTargetError`, also if workers are lost again and again; finished shards are kept.
     """
     ray = import_ray()
-    # Absolute paths, because the workers have working directories of their own.
+    # Absolute paths, because the workers have working directories of their own. Links are followed once: after a
+    # promotion, a worker that loads later would get another version.
     model_folder, output = Path(model_folder).resolve(), Path(output).resolve()
+    answer_folder = answer_folder and Path(answer_folder).resolve()
     if output.suffix.lower() in tables.OUTPUT_SUFFIXES:
         raise UsageError(f"{output}: this engine writes a folder of shards; give a name without {output.suffix}")
     files = input_files(source)
-    if output.is_relative_to(Path(source).resolve()) or any(file.is_relative_to(output) for file in files):
+    if output.is_relative_to(Path(source).resolve()) or any(file.resolve().is_relative_to(output) for file in files):
         raise UsageError(f"{source} and {output} overlap; give an output folder outside the input")
     first_table = open_first(files, column)
     options = {"probabilities": probabilities, "threshold": threshold}

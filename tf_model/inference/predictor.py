@@ -304,7 +304,7 @@ def find_model(folder: Path | str | None) -> Path:
         for name in DEFAULT_MODELS:
             if model_dir.is_there(models / name):
                 return models / name
-        raise ModelError(f"no trained model in {models.name}/; run `make train`, or give one with --model DIR")
+        raise ModelError(f"no trained model in {models.name}/; run `make train`, or name the folder of one")
     if model_dir.is_there(Path(folder)):
         return Path(folder)
     raise ModelError(f"{str(folder)[:200]} is not a folder; give that of a saved model, such as {models.name}/{ANSWER}")

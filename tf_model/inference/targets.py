@@ -140,10 +140,10 @@ def find_targets(
     """
     default, answer = paths.SAVED_MODELS / TARGET, paths.SAVED_MODELS / tasks.ANSWER
     if folder is None and not model_dir.is_there(default):
-        raise ModelError(f"no model in {paths.shown(default)}; run `make targets`, or give one with --model DIR")
+        raise ModelError(f"no model in {paths.shown(default)}; run `make targets`, or name the folder of one")
     folder = find_model(folder or default)
     if TARGET not in model_dir.read_labels(folder):
-        raise ModelError(f"{folder} predicts for a whole text, not for each product; give another --model")
+        raise ModelError(f"{folder} predicts for a whole text, not for each product; name the folder of another model")
     products_file = Path(products or folder / model_dir.PRODUCTS)
     if not products and not products_file.is_file():
         raise ModelError(f"{paths.shown(products_file)} is missing; give the products with --products FILE")

@@ -204,7 +204,7 @@ def as_json(value: Any) -> Any:
     """A value in the types of JSON; NaN and infinity, which JSON lacks, become None."""
     if isinstance(value, dict):
         return {key: as_json(each) for key, each in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):  # a map of Parquet is a list of pairs
         return [as_json(each) for each in value]
     if isinstance(value, datetime | time):
         return value.isoformat()

@@ -189,7 +189,7 @@ class Window:
         return Histogram(BINS[name], {key: value for (each, key), value in self.counts.items() if each == name})
 
     def mean(self, name: str) -> float | None:
-        """Mean of one of :data:`SAMPLED`; None without a sample."""
+        """Mean of one of :data:`SAMPLED_RESOURCES`; None without a sample."""
         count, total = self._total(name)
         return total / count if count else None
 

@@ -173,7 +173,7 @@ class Exporter(Collector):
         return self._metrics[name].labels(*label_values) if label_values else self._metrics[name]
 
     def _recent_report(self) -> report.Report | None:
-        """The report on the last :data:`SPAN` seconds of the answering model's log; None while it cannot be read."""
+        """The report on the last :data:`WINDOW_SECONDS` of the answering model's log; None while it cannot be read."""
         if self._current_model in self._logs_and_references and time.monotonic() >= self._next_judgement:
             self._next_judgement = time.monotonic() + JUDGE_SECONDS
             (store, reference), now = self._logs_and_references[self._current_model], time.time()

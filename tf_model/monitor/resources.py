@@ -32,8 +32,10 @@ def gpus() -> list[dict[str, float]]:
 
 
 def sampler() -> Callable[[], dict[str, float]]:
-    """A function that returns the available values of :data:`~tf_model.monitor.aggregates.SAMPLED`; CPU is the mean
-    number of cores in use since its last call, or since it was made."""
+    """A function that returns the available values of :data:`~tf_model.monitor.aggregates.SAMPLED_RESOURCES`.
+
+    CPU is the mean number of cores in use since its last call, or since it was made.
+    """
     import psutil
 
     process = psutil.Process()

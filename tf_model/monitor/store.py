@@ -400,7 +400,7 @@ def _stream_id(connection: sqlite3.Connection, stream: Stream) -> int:
 
 
 def _remove_requests(connection: sqlite3.Connection, before: float) -> int:
-    """Remove the oldest requests before a time, about :data:`CHUNK` texts; returns how many predictions they had."""
+    """Remove the oldest requests before a time, about :data:`PRUNED_TEXTS` texts; return the number of predictions."""
     oldest_requests = f"SELECT id, time, texts FROM requests WHERE time < ? ORDER BY time, id LIMIT {PRUNED_TEXTS}"
     with_sums = f"SELECT id, texts, sum(texts) OVER (ORDER BY time, id) AS sum FROM ({oldest_requests})"
     removed_ids = f"SELECT id FROM ({with_sums}) WHERE sum - texts < {PRUNED_TEXTS}"

@@ -69,12 +69,12 @@ def write_layout(models: Sequence[Path | str], folder: Path | str) -> Path:
     names = [source.name for source in sources]
     if len(set(names)) != len(names):
         raise UsageError(f"two models have the same name: {', '.join(names)}; rename one of their folders")
-    for source in sources:
+    for name, source in zip(names, [each.resolve() for each in sources], strict=True):  # a link is followed once
         read_labels(source)  # raises if the model is incomplete
         training = training_of(source)
-        versions = [int(each.name) for each in (folder / source.name).glob("*") if each.name.isdecimal()]
+        versions = [int(each.name) for each in (folder / name).glob("*") if each.name.isdecimal()]
         newest = max(versions, default=0)
-        newest_folder = folder / source.name / str(newest)
+        newest_folder = folder / name / str(newest)
         if not is_of_training(newest_folder.name, training) or training_of(newest_folder) != training:
             saved_at = int((source / GRAPH).stat().st_mtime)
             number = served_version(training, max(saved_at, served_since(newest) + 1))
