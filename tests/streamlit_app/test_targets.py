@@ -269,7 +269,7 @@ def test_an_emotion_is_corrected_a_mention_added_and_one_removed(targets, models
         (TEXT, "Xbox", tasks.POSITIVE, 20, 23, False),
     ]
     assert log_of(models).corrections()["answer"].fillna("").tolist() == [tasks.POSITIVE, tasks.NEGATIVE, "", ""]
-    assert export(log_of(models), tmp_path / "out.csv") == (2, 1, [])  # for the Xbox, the last one counts
+    assert export(log_of(models), tmp_path / "out.csv") == (2, 2, [])  # for the Xbox, the last one counts
 
 
 def test_a_correction_of_one_mention_is_taken_back_alone(targets, models):
