@@ -21,6 +21,7 @@ from tf_model.errors import DataError, OutputError, UsageError
 from tf_model.inference.predictor import Predictor
 from tf_model.inference.targets import TargetPredictor
 from tf_model.io import tables
+from tf_model.io.base import Table
 from tf_model.model_dir import read_json
 from tf_model.tasks import NEGATIVE, NO_EMOTION
 
@@ -172,6 +173,26 @@ def test_repeats_that_stand_together_are_told_from_the_products_of_one_text(file
     with tables.open_table(file) as table:
         of_answers, _ = report.predict_rows(table, finder, finder.products)
     assert of_answers["status"].tolist() == ["fit", "fit", "repeated", "repeated", "fit", "repeated"]
+    whole = Table.chunks
+    monkeypatch.setattr(Table, "chunks", lambda table, rows=1: whole(table, 1))
+    with tables.open_table(file) as table:
+        in_chunks, _ = report.predict_rows(table, finder, finder.products)
+    assert in_chunks["status"].tolist() == of_answers["status"].tolist()
+    with (
+        tables.open_table(file) as table,
+        pytest.raises(UsageError, match="with other products, 'iPhone'; give the sa"),
+    ):
+        report.predict_rows(table, finder, Products({"iPad": ()}))
+
+
+def test_a_column_of_predictions_is_not_taken_for_the_texts(file, folder):
+    comments = pd.DataFrame({"Kommentar": ["the ipad is ok", "an iphone"]})
+    model = Predictor.load(folder)
+    pd.concat([comments, model.predict(comments["Kommentar"], probabilities=True)], axis=1).to_csv(file, index=False)
+    with pytest.raises(UsageError, match=r"'.+' holds predictions; name the column of texts with --column"):
+        run(file, folder)
+    _, found = run(file, folder, "--column", "Kommentar")
+    assert found["counted"] == 2
 
 
 def test_a_model_of_targets_counts_each_product_of_a_text(file, folder, monkeypatch):

@@ -85,7 +85,9 @@ def _load(arguments: argparse.Namespace) -> tuple[Predictor | TargetPredictor, P
         predictor = TargetPredictor.load(folder, arguments.products)
         return predictor, predictor.products
     if not tasks.has_answer(labels):
-        raise UsageError(f"{folder} predicts {listed(labels)}, but a report needs the emotion; run `make answer`")
+        raise UsageError(
+            f"{folder} predicts {listed(labels)}, but a report needs product and emotion; run `make answer`"
+        )
     classes = labels[tasks.PRODUCT.name]
     # Users' own labels need not be names that people write.
     known = products_of_labels(classes) if classes == tasks.PRODUCTS else None
@@ -119,12 +121,19 @@ def predict_rows(
             f"{table.name} has predictions without probabilities; give the original texts, or add --probabilities to "
             "`python -m tf_model.predict`"
         )
+    if has_all and table.text_column in columns:
+        raise UsageError(
+            f"{table.name}: {table.text_column!r} holds predictions; name the column of texts with --column"
+        )
     names = tables.input_renames(table, [STATUS])
     if table.total_rows is not None:  # else standard input: it holds texts alone, and can be read only once
         refuse_without_texts(table, next(table.chunks(1_000)))
     check, parts, texts = FitCheck.of(model, products, reject_several=not is_target), [], []
     with count_progress(table.total_rows, show=not has_all, summary=not has_all) as advance:
-        chunks = table.chunks() if has_all else predictor.predict_table(table, probabilities=True, on_progress=advance)
+        if has_all:  # at once: the rows of one text may lie on both sides of a chunk's end
+            chunks = [pd.concat(table.chunks(), ignore_index=True)]
+        else:
+            chunks = predictor.predict_table(table, probabilities=True, on_progress=advance)
         for chunk in chunks:
             column = (
                 pd.Series(table.texts(chunk), chunk.index, object).map(tables.as_text, na_action="ignore").fillna("")
@@ -141,6 +150,11 @@ def predict_rows(
     result = pd.concat(parts, ignore_index=True)
     if result.empty:
         raise DataError(f"{table.name} has no rows; give a file with texts")
+    if has_all and is_target:
+        named = result.loc[pd.to_numeric(result["start"], errors="coerce").notna(), "product"]
+        if unknown := sorted(set(named) - set(products.aliases)):
+            words = f"{table.name} was answered with other products, {listed(unknown)}"
+            raise UsageError(f"{words}; give the same --products")
     numbers = [name for name, dtype in columns.items() if dtype == "float32"]
     try:
         result[numbers] = result[numbers].apply(pd.to_numeric)

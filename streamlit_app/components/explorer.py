@@ -129,7 +129,8 @@ class Explorer:
         """The number of texts counted and the share of each label, with the note below each, if any."""
         emotions = tweets["emotion"]
         if "status" in tweets:
-            labels = [label for label in eda.label_order(self.all_tweets, "emotion") if eda.is_label(label)]
+            has_emotions = self.all_tweets["emotion"].map(eda.is_label).any()  # a model of products has none
+            labels = filter(eda.is_label, eda.label_order(self.all_tweets, "emotion") if has_emotions else ())
             counts = {label: (emotions == label).sum() for label in labels if label != self.no_emotion}
             if "is_abstained" in tweets:
                 counts[NOT_SURE] = tweets["is_abstained"].sum()

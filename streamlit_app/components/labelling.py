@@ -1,5 +1,6 @@
 """Labelling by hand: the question about a row, and a run's label queue with the labels of each annotator."""
 
+import csv
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -29,7 +30,8 @@ def ask_emotion(run: Run, line: Any, on_answer: Callable[[str | None], None], ke
     with st.container(horizontal=True):
         for number, emotion in enumerate([*run.emotions, None], start=1):
             words = plain_markdown(emotion or "Cannot tell")
-            st.button(words, on_click=on_answer, args=(emotion,), shortcut=str(number), key=f"{key}_{number}")
+            shortcut = str(number) if number < 10 else None
+            st.button(words, on_click=on_answer, args=(emotion,), shortcut=shortcut, key=f"{key}_{number}")
 
 
 @st.fragment
@@ -62,10 +64,14 @@ def show_queue(run: Run, rows: pd.DataFrame, table: pd.DataFrame, key: str) -> N
         columns |= {tasks.PRODUCT.name: rows["product"]} | {name: table[name] for name in SPAN}
     file = pd.DataFrame(columns, emotions.index).reindex(columns=COLUMNS)
     words = f"Download {len(file):,} labelled {plural(len(file), 'row', 'rows')}"
-    offer_file(words, lambda: file.to_csv(index=False), "labels.csv", f"{key}_download")
-    task = tasks.TARGET.name if run.per_product else tasks.ANSWER if tasks.ANSWER in run.predicted else "emotion"
-    st.code(f"python -m tf_model.train --task {task} --extra labels.csv --name candidate", language="bash")
-    st.caption("Trains on these labels too. Rows without a majority, or that nobody could label, are left out.")
+    # All in quotes: pandas leaves a carriage return within a text without.
+    offer_file(words, lambda: file.to_csv(index=False, quoting=csv.QUOTE_ALL), "labels.csv", f"{key}_download")
+    task = tasks.TARGET.name if run.per_product else tasks.ANSWER
+    is_own = not set(run.emotions) <= set(tasks.EMOTIONS)
+    options = f"--task {task}{' --data TABLE' if is_own else ''} --extra labels.csv --name candidate"
+    st.code(f"python -m tf_model.train {options}", language="bash")
+    words = " TABLE is what the model was trained on; repeat its other options too." if is_own else ""
+    st.caption(f"Trains on these labels too. Rows without a majority, or that nobody could label, are left out.{words}")
 
 
 def _label(run: Run, rows: pd.DataFrame, queue: list[int], labels: dict[str, Any], key: str, name: str) -> None:

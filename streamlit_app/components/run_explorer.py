@@ -36,8 +36,9 @@ class RunExplorer(Explorer):
     rows: pd.DataFrame | None
     run: Run
     correction: Correction | None
+    correction_problem: str  # why there is no correction, if the answers are of the model in use
     dates: Dates | None
-    report: Callable[[pd.Index], str] | None  # makes the HTML report on some rows; None if the model is not available
+    report: Callable[[pd.Index, Mapping[str, Any]], str] | None  # on rows that pass filters, as HTML; None: no model
 
     def _tabs(self) -> dict[str, Callable[[pd.DataFrame], None]]:
         tabs = {"Labels": self._labels}
@@ -67,7 +68,8 @@ class RunExplorer(Explorer):
         super()._offer_downloads(index, key)
         if self.report and key == self._key("all"):
             name, icon = f"{self.file}.html", ":material/summarize:"
-            offer_file("Download report", lambda: self.report(index), name, f"{key}_report", icon=icon)
+            filters = self.run.filters  # those of these rows: another window may store its own before the click
+            offer_file("Download report", lambda: self.report(index, filters), name, f"{key}_report", icon=icon)
 
     def _analysed_rows(self, tweets: pd.DataFrame) -> pd.DataFrame:
         return self.rows[self.rows.index.isin(tweets.index)]
@@ -105,6 +107,7 @@ class RunExplorer(Explorer):
     def _labels(self, tweets: pd.DataFrame) -> None:
         super()._labels(tweets)
         if self.correction is None:
+            st.caption(plain_markdown(self.correction_problem))
             return
         st.subheader("Corrected shares", anchor=False)
         rows = self._analysed_rows(tweets)

@@ -69,7 +69,7 @@ class Run:
     which: str  # when the model was saved, in words
     no_emotion: str | None
     predicted: list[str]  # columns of the answers
-    emotions: list[str]  # the model's emotion classes; empty for a model of products
+    emotions: list[str]  # the model's emotion classes; empty for a model of products or emotions alone
     per_product: bool  # whether answers have a row per product, not per text
     products: dict[str, list[str]] | None  # the products to look for, with aliases
     began: float  # seconds since 1970
@@ -173,7 +173,7 @@ def start(
         which=state.version_label,
         no_emotion=state.predictor.no_emotion,
         predicted=list((finder or state.predictor).columns(probabilities=True))[:-classes],  # without probabilities
-        emotions=[] if list(labels) == [tasks.PRODUCT.name] else list(emotions_of(labels)),
+        emotions=list(emotions_of(labels)) if tasks.has_answer(labels) else [],
         per_product=finder is not None,
         products=products and {name: list(aliases) for name, aliases in products.aliases.items()},
         began=time.time(),
@@ -263,12 +263,16 @@ def _read_answers(folder: Path) -> Answers:
     table = result.loc[:, ~result.columns.isin(predictions.columns.drop([*run.predicted, STATUS, _ROW]))]
     display_table, dates = files.displayable(table), find_dates(own_columns)
     texts = display_table[text_column].astype("str").fillna("")
-    rows, emotion = None, None
+    rows, emotion = None, predictions.get("emotion")
     if run.emotions:
         rows = rows_of(predictions, texts, run.emotions, dates and dates.values)
         has_emotion = predictions[probability_column("emotion", run.emotions[0])].notna()
         emotion = rows["emotion"].astype("str").reindex(predictions.index).where(has_emotion, predictions["emotion"])
-    labelled = {tasks.TEXT_COLUMN: texts, tasks.PRODUCT_COLUMN: table.get("product"), tasks.EMOTION_COLUMN: emotion}
+    labelled = {
+        tasks.TEXT_COLUMN: texts,
+        tasks.PRODUCT_COLUMN: predictions.get("product"),
+        tasks.EMOTION_COLUMN: emotion,
+    }
     tweets = eda.describe(pd.DataFrame({"row": predictions[_ROW]} | labelled)).assign(status=table[STATUS])
     if run.emotions:
         tweets["is_abstained"] = predictions["emotion" if run.per_product else tasks.ANSWER] == NOT_SURE

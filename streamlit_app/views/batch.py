@@ -128,10 +128,11 @@ def _choose_rows(
     rows = [PER_TEXT, PER_PRODUCT] if texts else [PER_PRODUCT]
     choice = pick("Answer with", rows, ROWS)
     finder = products.choose(targets, texts)
-    products_named = finder and finder.products
-    if choice == PER_TEXT:
-        return texts, None, products_named
-    return (targets if finder else None), finder, products_named
+    if choice == PER_PRODUCT:
+        return (targets if finder else None), finder, finder and finder.products
+    classes = texts.predictor.labels.get(tasks.PRODUCT.name, ())
+    is_known = finder and set(finder.products.aliases) <= set(classes)  # else the model answers with another product
+    return texts, None, finder.products if is_known else products.products_of_answers(texts)
 
 
 def _show_first_rows(upload: Upload) -> None:
@@ -248,11 +249,12 @@ def _show_answers(run: Run, state: ModelState | None) -> None:
     with st.spinner("Reading the answers…"):
         answers = run.answers()
 
-    def report(index: pd.Index) -> str:
+    def report(index: pd.Index, filters: Mapping[str, Any]) -> str:
         selected = answers.result.loc[index], answers.tweets.loc[index, "text"]
         choices = {"checked_labels": run.checked, "chosen_themes": run.stored(THEMES), "dates": answers.dates}
-        return render(figures(*selected, current_model.predictor, f"{run.name}{_filtered(run.filters)}", **choices))
+        return render(figures(*selected, current_model.predictor, f"{run.name}{_filtered(filters)}", **choices))
 
+    correction, problem = _correction(current_model) if is_current and run.emotions else (None, "")
     percent, plain = st.column_config.NumberColumn(format="percent"), st.column_config.Column()  # None would hide it
     first = ("product", "emotion", "emotion_confidence") if run.per_product else (tasks.ANSWER, "answer_confidence")
     names = dict.fromkeys([answers.text_column, *first, *run.predicted, STATUS])
@@ -273,7 +275,8 @@ def _show_answers(run: Run, state: ModelState | None) -> None:
         save_filters=lambda filters: setattr(run, "filters", filters),
         rows=answers.rows,
         run=run,
-        correction=_correction(current_model) if is_current and run.emotions else None,
+        correction=correction,
+        correction_problem=problem,
         dates=answers.dates,
         report=report if is_current and run.emotions and "validation" in current_model.predictor.metrics else None,
     ).show()
@@ -288,13 +291,15 @@ def _filtered(filters: Mapping[str, Any]) -> str:
 
 
 @st.cache_resource(max_entries=2, show_spinner=False, hash_funcs=loading.BY_VERSION)
-def _correction(state: ModelState) -> Correction | None:
-    """The correction for a model's known errors; None if its folder does not contain it, or is on a server."""
+def _correction(state: ModelState) -> tuple[Correction | None, str]:
+    """The correction for a model's known errors, or None and the reason."""
     folder = state.predictor.folder  # for a server, the copy that --model names, if any
+    if folder is None:
+        return None, "Shares are not corrected: a model on a server does not tell its errors."
     try:
-        return read_correction(folder) if folder else None
-    except TweetTargetError:
-        return None
+        return read_correction(folder), ""
+    except TweetTargetError as error:
+        return None, f"Shares are not corrected: {error}."
 
 
 main()

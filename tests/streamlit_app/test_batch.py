@@ -285,6 +285,15 @@ def test_a_model_of_the_product_alone(stub, tmp_path):
     assert list(run_of(app).answers().table)[3:] == ["product", "product_confidence", "status"]
     [chart] = app.get("plotly_chart")
     assert chart.proto.alt == "Number of texts by product: iPhone 1, iPad 1, Google 1, Android 1."
+    assert [each.label for each in app.metric] == ["Texts counted"]
+
+
+def test_a_model_of_the_emotion_alone(stub):
+    stub.tasks = ("emotion",)
+    app = answer(upload(b"text,product\nI love the iPad,mine\n", "a.csv"))
+    assert list(run_of(app).answers().table) == ["text", "product", "emotion", "emotion_confidence", "status"]
+    [chart] = app.get("plotly_chart")
+    assert chart.proto.alt.startswith("Number of texts by emotion: ")
 
 
 def test_predictions_and_errors_are_recorded(stub, models, tmp_path):

@@ -12,6 +12,7 @@ import pandas
 import pytest
 import streamlit as st
 from app_stub import open_app, words_of
+from streamlit.testing.v1 import AppTest
 
 from streamlit_app.components import files, labelling, run_explorer, runs
 from tf_model import data, paths, report, tasks
@@ -208,7 +209,7 @@ def test_a_filter_may_leave_fewer_rows_than_were_to_be_checked(run, corrected):
 
 
 def test_shares_are_corrected_where_the_model_says_how_it_errs(run, request):
-    assert "corrected" not in words_of(open_tab(run, "Labels"))
+    assert "Shares are not corrected: " in words_of(open_tab(run, "Labels"))
     request.getfixturevalue("corrected")
     app = open_tab(run, "Labels")
     assert "corrected for the model's known errors" in words_of(app)
@@ -340,10 +341,37 @@ def test_a_queue_is_labelled_by_two_people_and_gives_a_file_to_train_with(run, m
         press(app, emotion)
     assert "Ann and <b>Ben</b> agree on 50% of 2 rows, Cohen's kappa 0.00." in said(app)
     assert app.code[0].value == "python -m tf_model.train --task answer --extra labels.csv --name candidate"
-    file = pandas.read_csv(io.StringIO(offered["Download 2 labelled rows"]()))
+    content = offered["Download 2 labelled rows"]()
+    assert content.startswith('"text","product",'), "all in quotes, or a carriage return would end a row"
+    file = pandas.read_csv(io.StringIO(content))
     assert list(file) == ["text", "product", "emotion", "start", "end"]
     assert file[["text", "emotion"]].to_numpy().tolist() == [[texts[each], tasks.POSITIVE] for each in (1, 2)]
     assert file["product"].isna().all(), "nobody checked it"
+
+
+def test_a_model_of_own_labels_is_trained_on_its_own_table(own_model):
+    app = label(answered(["text", "good xbox", "an xbox"]), "Ann")
+    press(app, "Choose 50 texts to label")
+    press(app, "good")
+    press(app, "good")
+    assert app.code[0].value == (
+        "python -m tf_model.train --task answer --data TABLE --extra labels.csv --name candidate"
+    )
+    assert "TABLE is what the model was trained on" in said(app)
+
+
+def test_there_may_be_more_emotions_than_keys():
+    def page():
+        from types import SimpleNamespace
+
+        from streamlit_app.components.labelling import ask_emotion
+
+        emotions = [f"emotion {number}" for number in range(12)]
+        ask_emotion(SimpleNamespace(per_product=False, emotions=emotions), {"text": "a"}, print, "key")
+
+    app = AppTest.from_function(page).run()
+    assert not app.exception, app.exception
+    assert len(app.button) == 13
 
 
 def test_two_people_say_something_at_once(run):

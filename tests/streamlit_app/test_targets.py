@@ -362,8 +362,10 @@ def test_a_file_that_names_no_product_has_no_charts(targets):
 
 
 def test_the_products_that_are_looked_for_say_which_texts_are_fit(targets):
-    _, result = answer("one row per text")
-    assert result["status"].tolist() == ["several products", "no known product", "fit"]
+    _, result = answer("one row per text")  # by the model answer, which knows other products than these
+    assert result["status"].tolist() == ["no known product", "fit", "no known product"]
+    _, result = answer("one row per text", lines="iPad: e-reader")
+    assert result["status"].tolist() == ["no known product", "fit", "fit"]
     _, result = answer(content='text\n"I love my Kindle, hate the Xbox"\nI love the iPad\n')
     assert result["status"].tolist() == ["fit", "fit", "no known product"]
     assert "This text is not fit" in words_of(ask("I love the iPad"))

@@ -54,7 +54,7 @@ class Correction:
 
     @classmethod
     def of(cls, labelled: Predictions, products: pd.Series | None = None) -> Correction:
-        """Calibrate by vector scaling on labelled validation rows: once on all rows, and on :data:`DRAWS` resamples.
+        """Calibrate by vector scaling on labelled validation rows: on all rows, and on :data:`RESAMPLES` resamples.
 
         ``products``: the one that the model names for each row, str [N]; None if it names none. Rows with the same
         probabilities are copies of one text and count once. Raises :class:`ModelError` if an emotion has too few rows.
@@ -68,7 +68,7 @@ class Correction:
         for emotion, rows in zip(labelled.labels, by_emotion, strict=True):
             if len(rows) < LEAST_LABELLED:
                 raise ModelError(
-                    f"shares cannot be corrected: the model was validated on {len(rows)} rows of {emotion!r}, and "
+                    f"the model was validated on {len(rows)} rows of {emotion!r}, and "
                     f"{LEAST_LABELLED} are needed; label more rows and train it again"
                 )
         shares = np.bincount(label_ids) / len(unique_rows)
