@@ -82,5 +82,6 @@ def correct(log: Recorder, text: str, prediction: Mapping[str, Any], *, is_right
     Returns the outcome, see :meth:`Recorder.correct`.
     """
     if is_right is not None:  # after a reload the page asks again, so there may be earlier feedback
-        log.correct(text, {}, is_correct=None, start=details.get("start"))
+        product = details.get("product") if "start" in details else None  # another mention may begin there too
+        log.correct(text, {}, is_correct=None, start=details.get("start"), product=product)
     return log.correct(text, prediction, is_correct=is_right, timeout=WRITING_SECONDS, **details)

@@ -34,7 +34,7 @@ EXAMPLES = {
 UNKNOWN = "I don't know"
 MISSED_PRODUCT = "A product that was missed …"
 NO_MENTION = "These words do not name it"
-# In the session: the text; the thanks for each feedback, with the start of its mention, so that it can be undone.
+# In the session: the text; the thanks for each feedback, with start and product of its mention, to undo it.
 TEXT, THANKS = "ask_text", "ask_thanks"
 
 
@@ -312,13 +312,13 @@ def _log_for_feedback(state: ModelState, question: str) -> Recorder | None:
 
 
 def _show_thanks(log: Recorder, text: str, key: str) -> bool:
-    thanks: dict[str, tuple[str, int | None]] = st.session_state.setdefault(THANKS, {})
+    thanks: dict[str, tuple[str, dict[str, Any]]] = st.session_state.setdefault(THANKS, {})
     if key not in thanks:
         return False
-    words, start = thanks[key]
+    words, mention = thanks[key]
     st.success(words, icon=":material/check_circle:")
     if st.button("Undo", icon=":material/undo:", key=f"undo_{key}"):
-        recording.correct(log, text, {}, is_right=None, start=start)
+        recording.correct(log, text, {}, is_right=None, **mention)
         del thanks[key]
         st.rerun()
     return True
@@ -407,7 +407,8 @@ def _store(log: Recorder, text: str, row: Mapping[str, Any], key: str, *, is_rig
         return
     waiting = "Thank you. The log is busy; your feedback is stored as soon as possible."
     words = waiting if outcome == WAITING else "Thank you. Your feedback is stored."
-    st.session_state[THANKS][key] = words, correct.get("start")
+    mention = {name: correct[name] for name in ("start", "product")} if "start" in correct else {}
+    st.session_state[THANKS][key] = words, mention
     st.rerun()
 
 

@@ -60,6 +60,7 @@ def main() -> None:
         if not names:
             words = "Ask a question on the page Ask or answer a file on the page Batch, and it appears here."
             st.info(f"Nothing has been recorded yet. {words}", icon=":material/monitoring:")
+            _offer_corrections(store)
             return
         window = pick("Time", WINDOWS, "monitor_window", default=DEFAULT_WINDOW)
         left, middle, right = st.columns([3, 1, 1], vertical_alignment="bottom")
@@ -75,6 +76,7 @@ def main() -> None:
         st.fragment(_show, run_every=REFRESH_SECONDS if live else None)(
             store, (model, version, source), WINDOWS[window]
         )
+        _offer_corrections(store)
 
 
 @contextmanager
@@ -109,15 +111,17 @@ def _show(store: Store, streams: StreamFilter, seconds: float | None) -> None:
     report = make_report(store, since, until, model_reference, model, version, (until - since) / POINTS, source)
     corrections = store.corrections(since, until, MOST_CORRECTIONS, streams)
     if not report.window.requests and corrections.empty:
-        [last] = [when for *name, when in store.versions() if name == [model, version]]
-        words = f"The last record is from {_clock(last)} UTC. Choose a longer period."
+        last = next((when for *name, when in store.versions() if name == [model, version]), None)
+        words = "The log was replaced: reload this page."  # while it was open
+        if last is not None:
+            words = f"The last call, by anyone, was at {_clock(last)} UTC. Choose a longer period."
         st.info(f"Nothing was recorded in this period. {words}", icon=":material/hourglass_empty:")
         return
     _show_alarms(report)
     _show_summary(report)
     _show_signals(report)
     _show_errors(store.errors(since, until, MOST_ERRORS, streams), report)
-    _show_corrections(store, corrections)
+    _show_corrections(corrections)
     _show_drift(report, folder)
     st.caption(f"{_clock(since)} to {_clock(until)} UTC. Version {plain_markdown(version)}.")
 
@@ -273,8 +277,8 @@ def _show_errors(errors: pd.DataFrame, report: Report) -> None:
         st.caption(f"The newest {MOST_ERRORS:,} of {report.window.failures:,}.")
 
 
-def _show_corrections(store: Store, corrections: pd.DataFrame) -> None:
-    """The newest feedback of users, and a download of all corrections in ``store`` to train on."""
+def _show_corrections(corrections: pd.DataFrame) -> None:
+    """The newest feedback of users."""
     st.subheader("Corrections", anchor=False)
     if corrections.empty:
         st.caption("None in this period. People judge answers on the page Ask.")
@@ -297,6 +301,12 @@ def _show_corrections(store: Store, corrections: pd.DataFrame) -> None:
         "Users choose which answers to judge, and judge mistakes more readily than correct answers. Corrections of "
         '"Not sure" are kept, but count as neither correct nor wrong.'
     )
+
+
+def _offer_corrections(store: Store) -> None:
+    """A download of all corrections, to train on, whatever model and time are shown."""
+    if not store.exists or store.corrections(limit=1).empty:
+        return
     offer_file(
         "Download all corrections",
         lambda: labelled_rows(store.corrections()).to_csv(index=False),

@@ -80,6 +80,14 @@ def test_what_is_taken_back_no_longer_counts(path):
     assert len(store.corrections()) == 2
 
 
+def test_of_two_mentions_that_begin_together_the_one_that_is_named_is_taken_back(path):
+    said = [corrected(False, NOON + each, product=name, start=0, end=6) for each, name in enumerate(("Google", "App"))]
+    store = store_with(path, [*said, corrected(None, NOON + 2, product="Google", start=0)])
+    assert store.corrections()["correct_product"].tolist() == ["App"]
+    store.write([corrected(None, NOON + 3, start=0)])
+    assert store.corrections().empty
+
+
 @pytest.mark.parametrize("goes", ["by its age", "taken back"])
 def test_a_correction_of_a_mention_keeps_its_characters_and_goes_with_them(path, goes):
     of_mention = {"product": "iPad", "start": 3, "end": 7}

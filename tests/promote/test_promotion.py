@@ -338,6 +338,17 @@ def test_a_promoted_copy_is_signed(models, new, keys):
     assert mark_of(models / "product") == "new"
 
 
+def test_the_newest_version_must_verify_too_where_the_name_is_missing(models, new, keys):
+    target = write(models / "product", mark="old")
+    promote(new, 0.1)
+    target.unlink()
+    with pytest.raises(ModelError, match="is not signed"):
+        promotion.rollback(target, keys[1])
+    assert not target.exists()
+    promotion.rollback(target)
+    assert mark_of(target) == "old", "the version that was kept last"
+
+
 # ------------------------------------------------------------------------------------------------------ the command
 
 
@@ -353,7 +364,10 @@ def test_the_command(models, new, capsys):
     ) in capsys.readouterr().err
     assert command.main(["--rollback", "product"]) == 0
     assert mark_of(models / "product") == "new"
-    assert "saved_models/product is the previous version again" in capsys.readouterr().err
+    assert (
+        "saved_models/product is now saved_models/.versions/product/1; "
+        "the other version is in saved_models/.versions/product/2\n"
+    ) in capsys.readouterr().err
     assert command.main(["--rollback", "saved_models/product"]) == 0
     assert mark_of(models / "product") == "newer"
 

@@ -101,7 +101,7 @@ class TestStates:
     def test_a_quiet_time_says_when_there_was_something(self, store):
         write_healthy(store, time.time() - 20 * 3600, calls=5)
         page = open_page()
-        assert "Nothing was recorded in this period. The last record is from" in page.info[0].value
+        assert "Nothing was recorded in this period. The last call, by anyone, was at" in page.info[0].value
         assert figures(open_page("24 hours"))["Predictions"] == "15"
         assert figures(open_page("Whole log"))["Predictions"] == "15"
 
@@ -233,6 +233,15 @@ class TestCorrections:
         file = pd.read_csv(io.StringIO(offered["Download all corrections"]()))
         assert list(file) == ["text", "product", "emotion", "start", "end"]
         assert set(file["text"]) == {"=1+1 0", "made up 1", "made up 2"}  # one for each text hash
+
+    def test_they_are_offered_where_nothing_else_is_recorded(self, models, monkeypatch):
+        offered = {}
+        monkeypatch.setattr(st, "download_button", lambda label, data, **options: offered.update({label: data}))
+        store = Store(loading.monitor_log())
+        store.path.parent.mkdir()
+        write_corrections(store, time.time() - 90_000, correct=1, wrong=0, stream=Stream("target", "v1", "app"))
+        assert "Nothing has been recorded yet." in open_page().info[0].value
+        assert "made up 0" in offered["Download all corrections"]()
 
     def test_a_handful_makes_no_figure(self, healthy):
         write_corrections(healthy, time.time() - 900, correct=4, wrong=1)

@@ -74,6 +74,13 @@ def _report(arguments: argparse.Namespace) -> int:
     model, version = newest or (None, None)
     now, model_reference = time.time(), reference.load(paths.SAVED_MODELS / model, version) if model else None
     monitor_report = report.make(store, now - arguments.hours * HOUR, now, model_reference, model, version)
+    others = [
+        each
+        for name, each, last in store.versions()
+        if name == model and each != version and last > monitor_report.window.since
+    ]
+    if others:
+        cli.say(f"note: other versions of {model} answered in this time, and are not judged here: {listed(others)}")
     if arguments.json:
         print(
             json.dumps({"model": model, "version": version, **monitor_report.to_json()}, indent=2, ensure_ascii=False)

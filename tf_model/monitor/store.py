@@ -365,13 +365,14 @@ def _insert(connection: sqlite3.Connection, event: Event, stream: int) -> None:
 
 
 def _take_back(connection: sqlite3.Connection, event: Corrected, stream: int) -> list[Sample]:
-    """Remove the last correction of the same text and start; returns counts that subtract it."""
+    """Remove the last correction of the same text, start and, if named, product; returns counts that subtract it."""
     last = (
         "SELECT max(corrections.id) FROM corrections LEFT JOIN mentions ON correction = corrections.id "
-        "WHERE stream = ? AND text_hash = ? AND start IS ?"
+        "WHERE stream = ? AND text_hash = ? AND start IS ? AND (? IS NULL OR correct_product = ?)"
     )
+    values = [stream, event.text_hash, event.start, event.product, event.product]
     query = f"DELETE FROM corrections WHERE id = ({last}) RETURNING time, answer, is_correct"
-    removed = connection.execute(query, [stream, event.text_hash, event.start]).fetchall()
+    removed = connection.execute(query, values).fetchall()
     connection.execute(FORGET_MENTIONS)
     return [
         (when, event.stream, dict.fromkeys(aggregates.event_counts(replace(event, **correction)), (-1, 0.0)))

@@ -47,8 +47,8 @@ def _roll_back(arguments: argparse.Namespace) -> None:
     name = arguments.rollback
     target = Path(name) if os.sep in name else paths.SAVED_MODELS / name
     replaced = rollback(target, arguments.verify)
-    note = f"; the one it replaced is in {paths.shown(replaced)}" if replaced else ""
-    cli.say(f"{paths.shown(target)} is the previous version again{note}")
+    note = f"; the other version is in {paths.shown(replaced)}" if replaced else ""
+    cli.say(f"{paths.shown(target)} is now {paths.shown(target.resolve())}{note}")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -70,6 +70,8 @@ def rollback(target: Path | str, verify: Path | None = None) -> Path | None:
     target = _absolute_path(target)
     if versions.versions(target):
         with versions.locked(target):
+            if not target.exists():  # the next line uses the newest version
+                load_and_try(versions.versions(target)[-1], verify)
             was_missing, other = versions.recover(target), versions.other_version(target)
             if other and not was_missing:
                 load_and_try(other, verify)
