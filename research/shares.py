@@ -23,7 +23,8 @@ from tf_model.analysis.shares import Correction, estimated_shares, named_product
 from tf_model.data import splits
 from tf_model.errors import DataError
 from tf_model.evaluation.metrics import wilson_interval
-from tf_model.model_dir import Predictions, read_report
+from tf_model.io.files import sha256_of
+from tf_model.model_dir import PREDICTIONS, Predictions, read_report
 
 MODELS = {"answer": "emotion", "target": "target"}  # task by model
 MOST_ROWS, LEAST_ROWS = 300, 50  # rows of a window
@@ -44,9 +45,13 @@ def main(argv: list[str] | None = None) -> int:
             cli.say(f"there is no model {name}; its recorded results stay")
             continue
         rows = labelled_rows(paths.SAVED_MODELS / name, task, dataset)
+        of_model, sha256 = run.setdefault("predictions_sha256", {}), sha256_of(paths.SAVED_MODELS / name / PREDICTIONS)
+        if of_model.get(name) != sha256:
+            of_model[name] = sha256
+            run.setdefault("results", {})[name] = {}
         for kind, draw_window in KINDS.items():
             result = measure(rows, draw_window, METHODS, arguments.windows)
-            run.setdefault("results", {}).setdefault(name, {})[kind] = result
+            run["results"][name][kind] = result
             for method, metrics in result["methods"].items():
                 print(f"{name}, {kind}, {method}: {describe(metrics)}", flush=True)
             record("shares", command, run)
