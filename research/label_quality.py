@@ -123,8 +123,8 @@ def agreement(groups: np.ndarray, label_ids: np.ndarray, ours: np.ndarray | None
     ``pairwise`` weights each group by its number of rows; the 95% intervals resample groups.
     """
     members = [np.flatnonzero(groups == number) for number in np.flatnonzero(np.bincount(groups) > 1)]
-    if not members:
-        return {"groups": 0, "rows": 0}
+    if len(members) < 2:  # an interval needs two
+        return {"groups": len(members), "rows": sum(map(len, members))}
     rows = np.concatenate(members)
     agreeing_shares = [_share_of_agreeing_pairs(label_ids[each]) for each in members]
     by_row = np.repeat(agreeing_shares, [len(each) for each in members])
@@ -245,7 +245,7 @@ def most_doubtful_first(problem: Problem, split: splits.Split) -> np.ndarray:
 
 def _print(name: str, entry: Mapping[str, Any]) -> None:
     for threshold, values in entry["agreement"].items():
-        if values["groups"]:
+        if "pairwise" in values:
             low, high = values["ceiling"]
             shown = f"{values['pairwise']:.1%} of pairs of labels agree, so the ceiling is {low:.3f} to {high:.3f}"
             print(f"{name}: {values['rows']:,} rows repeat a text (cosine {threshold}); {shown}")

@@ -70,7 +70,7 @@ def test_the_page_and_the_json_say_the_same(file, folder, capsys):
     assert found["not_fit"] == {"repeated": 1, "blank": 1, "several products": 1, "no known product": 1}
     reasons = "; ".join(f"{reason} {count}" for reason, count in found["not_fit"].items())
     assert f"not counted: {reasons}" in capsys.readouterr().err
-    assert found["dates"] == {"column": "when", "notes": []}
+    assert found["dates"] == {"column": "when", "notes": [], "of_file": False}
     assert [side["name"] for side in found["comparison"]["sides"]] == ["forum", "mail"]
     plain = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
     assert "151 of 155 rows are fit for the model and counted here. Negative" in plain
@@ -170,9 +170,11 @@ def test_repeats_that_stand_together_are_told_from_the_products_of_one_text(file
     with tables.open_table(file) as table:
         of_texts, _ = report.predict_rows(table, finder, finder.products)
     of_texts.drop(columns="status").to_csv(file, index=False)
-    with tables.open_table(file) as table:
-        of_answers, _ = report.predict_rows(table, finder, finder.products)
-    assert of_answers["status"].tolist() == ["fit", "fit", "repeated", "repeated", "fit", "repeated"]
+    of_texts.drop(columns="status").to_parquet(file.with_suffix(".parquet"))
+    for answered in (file, file.with_suffix(".parquet")):
+        with tables.open_table(answered) as table:
+            of_answers, _ = report.predict_rows(table, finder, finder.products)
+        assert of_answers["status"].tolist() == ["fit", "fit", "repeated", "repeated", "fit", "repeated"]
     whole = Table.chunks
     monkeypatch.setattr(Table, "chunks", lambda table, rows=1: whole(table, 1))
     with tables.open_table(file) as table:
@@ -230,6 +232,8 @@ def test_the_days_of_a_selection_are_those_of_the_whole_file(folder):
     result = kept.drop(columns="text").assign(status="fit")
     found = figures(result, kept["text"], Predictor.load(folder), "a.csv", dates=find_dates(rows[["posted"]]))
     assert {line["start"][:7] for line in found["over_time"]} == {"2024-05"}
+    page = report.render(found | {"dates": found["dates"] | {"notes": ["7 rows without a date"]}})
+    assert "In the whole file: 7 rows without a date." in page
 
 
 def test_a_curve_is_broken_where_a_week_has_no_texts(folder):

@@ -141,7 +141,10 @@ def predict_rows(
             text_ids = chunk.index.to_series()
             if has_all and is_target:
                 # Rows of one text, one for each product that it names, count as one text; its mentions are in order.
-                start = pd.to_numeric(chunk["start"], errors="coerce")
+                starts = pd.to_numeric(chunk["start"], errors="coerce")
+                start = pd.Series(
+                    starts.to_numpy("float64", na_value=float("nan")), chunk.index
+                )  # Parquet has own types
                 text_ids = ((column != column.shift()) | ~(start > start.shift())).cumsum()
             is_first = ~text_ids.duplicated().to_numpy()
             status_of = dict(zip(text_ids[is_first], map(check, column[is_first]), strict=True))

@@ -15,6 +15,7 @@ from tf_model import tasks
 from tf_model.analysis.label_queue import SIZE, agreement, label_queue, majority
 from tf_model.data.examples import SPAN
 from tf_model.errors import plural
+from tf_model.model_dir import ASSIGNMENT, SAMPLE
 from tf_model.monitor.export import COLUMNS
 
 ANNOTATOR = "annotator"  # in the session
@@ -64,10 +65,10 @@ def show_queue(run: Run, rows: pd.DataFrame, table: pd.DataFrame, key: str) -> N
         columns |= {tasks.PRODUCT.name: rows["product"]} | {name: table[name] for name in SPAN}
     file = pd.DataFrame(columns, emotions.index).reindex(columns=COLUMNS)
     words = f"Download {len(file):,} labelled {plural(len(file), 'row', 'rows')}"
-    # All in quotes: pandas leaves a carriage return within a text without.
+    # QUOTE_ALL: pandas does not quote a text for a carriage return in it, which would end the row.
     offer_file(words, lambda: file.to_csv(index=False, quoting=csv.QUOTE_ALL), "labels.csv", f"{key}_download")
     task = tasks.TARGET.name if run.per_product else tasks.ANSWER
-    is_own = not set(run.emotions) <= set(tasks.EMOTIONS)
+    is_own = run.dataset not in (None, ASSIGNMENT, SAMPLE) or not set(run.emotions) <= set(tasks.EMOTIONS)
     options = f"--task {task}{' --data TABLE' if is_own else ''} --extra labels.csv --name candidate"
     st.code(f"python -m tf_model.train {options}", language="bash")
     words = " TABLE is what the model was trained on; repeat its other options too." if is_own else ""

@@ -36,7 +36,9 @@ class RunExplorer(Explorer):
     rows: pd.DataFrame | None
     run: Run
     correction: Correction | None
-    correction_problem: str  # why there is no correction, if the answers are of the model in use
+    correction_problem: (
+        str  # why there is no correction; empty if the answers are of another model, or have no emotions
+    )
     dates: Dates | None
     report: Callable[[pd.Index, Mapping[str, Any]], str] | None  # on rows that pass filters, as HTML; None: no model
 
@@ -107,7 +109,8 @@ class RunExplorer(Explorer):
     def _labels(self, tweets: pd.DataFrame) -> None:
         super()._labels(tweets)
         if self.correction is None:
-            st.caption(plain_markdown(self.correction_problem))
+            if self.correction_problem:
+                st.caption(plain_markdown(self.correction_problem))
             return
         st.subheader("Corrected shares", anchor=False)
         rows = self._analysed_rows(tweets)

@@ -76,6 +76,7 @@ class Run:
     status: str = RUNNING
     seconds: float = 0.0  # duration of the scoring
     problem: str = ""  # why it failed or was cancelled, in one line
+    dataset: str | None = None  # that the model was trained on; None if unknown
 
     @property
     def id(self) -> str:
@@ -177,6 +178,7 @@ def start(
         per_product=finder is not None,
         products=products and {name: list(aliases) for name, aliases in products.aliases.items()},
         began=time.time(),
+        dataset=state.predictor.metrics.get("dataset"),
     )
     try:
         with explain_write_errors(run.folder):

@@ -54,7 +54,7 @@ def main() -> None:
         return
     products_named = products.products_of_answers(state) if targets is None else finder and finder.products
     # A finder gives each of several products its own answer.
-    status = FitCheck.of(state.predictor, products_named, reject_several=not finder)(text)
+    status = FitCheck.of(finder.model if finder else state.predictor, products_named, reject_several=not finder)(text)
     if status != FIT:
         st.info(f"This text is not fit for the model, so the answer means little: {status}.", icon=":material/help:")
     if finder:

@@ -181,9 +181,9 @@ def _answer_again(run: Run) -> None:
     """Make the file of a run the current upload again, with its settings."""
     upload = st.session_state[UPLOAD] = files.store_upload(run.id, run.name, run.path.read_bytes())
     st.session_state[f"column_{upload.id}"] = run.column
-    if run.products:
+    st.session_state[ROWS] = PER_PRODUCT if run.per_product else PER_TEXT
+    if run.per_product and run.products:  # else they are those of the model of whole texts
         st.session_state[products.OWN_LIST] = Products(run.products)
-        st.session_state[ROWS] = PER_PRODUCT if run.per_product else PER_TEXT
     st.query_params.clear()
 
 

@@ -88,6 +88,8 @@ def test_of_whole_answers_no_emotion_is_one_label_and_an_unknown_target_none(tmp
 
 def test_agreement_without_a_repeated_text():
     assert label_quality.agreement(np.arange(15), np.array([0, 1, 2] * 5)) == {"groups": 0, "rows": 0}
+    one = np.array([0, 0, 0, *range(3, 15)])
+    assert label_quality.agreement(one, np.array([0, 1, 2] * 5)) == {"groups": 1, "rows": 3}, "too few for an interval"
 
 
 def test_the_ceiling_holds_the_true_one():

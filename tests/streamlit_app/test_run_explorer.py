@@ -209,7 +209,7 @@ def test_a_filter_may_leave_fewer_rows_than_were_to_be_checked(run, corrected):
 
 
 def test_shares_are_corrected_where_the_model_says_how_it_errs(run, request):
-    assert "Shares are not corrected: " in words_of(open_tab(run, "Labels"))
+    assert "Shares are not corrected: " in said(open_tab(run, "Labels"))
     request.getfixturevalue("corrected")
     app = open_tab(run, "Labels")
     assert "corrected for the model's known errors" in words_of(app)

@@ -372,6 +372,18 @@ def test_the_products_that_are_looked_for_say_which_texts_are_fit(targets):
     assert "This text is not fit" not in words_of(ask(TEXT))
 
 
+def test_a_file_of_one_row_per_text_is_offered_anew_without_a_list_of_its_own(targets):
+    app, _ = answer("one row per text")
+    run = runs.find("".join(app.query_params["run"]))
+    run.status = runs.CANCELLED
+    run.save()
+    app.run()
+    next(each for each in app.button if each.label == "Answer it again").click().run()
+    assert not app.exception, app.exception
+    assert "The model's list: Kindle, Xbox" in words_of(app).replace("\\", "")
+    assert app.segmented_control(key="batch_rows").value == "one row per text"
+
+
 def test_a_row_for_each_text_is_as_ever(targets):
     _, result = answer("one row per text")
     assert "answer" in result

@@ -42,7 +42,7 @@ def figures(
     is_target = tasks.TARGET.name in model.labels
     prediction_columns = (target_columns if is_target else columns_of)(model.labels, probabilities=True)
     own_columns = result.loc[:, ~result.columns.isin([*prediction_columns, STATUS])]
-    dates = dates or find_dates(own_columns)
+    of_file, dates = dates is not None, dates or find_dates(own_columns)
     is_fit = result[STATUS] == FIT
     rows = rows_of(result[is_fit], texts[is_fit], emotions, dates and dates.values)
     reasons = result.loc[~is_fit, STATUS].str.split("; ").explode().value_counts()
@@ -75,7 +75,7 @@ def figures(
         "checked_rows": 0 if checked_labels is None else len(checked_sample(rows, checked_labels)),
         "correction_rows": correction and correction.rows,
         "correction_problem": problem,
-        "dates": dates and {"column": dates.column, "notes": list(dates.notes)},
+        "dates": dates and {"column": dates.column, "notes": list(dates.notes), "of_file": of_file},
         "period": period_of(rows["date"]) if dated else None,
         "over_time": _lines(by_period(rows, non_neutral)) if dated else [],
         "changes": _lines(find_changes(rows, non_neutral)) if dated else [],

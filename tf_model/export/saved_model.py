@@ -49,8 +49,8 @@ def export(
     """Write a model folder with the files that :mod:`tf_model.model_dir` names, whole or not at all.
 
     ``probabilities``, float [N, classes of all tasks], are those of the rows ``validation``. ``calibration``, for a
-    model that gives answers, holds ``temperature`` by task, ``threshold`` and any other values to keep. ``out_of_fold``
-    is as :func:`tf_model.model_dir.read_out_of_fold` returns it; ``reference`` is a
+    model that gives answers, is what :func:`tf_model.training.cross_validation.calibrate_out_of_fold` returns first.
+    ``out_of_fold`` is as :func:`tf_model.model_dir.read_out_of_fold` returns it; ``reference`` is a
     :class:`tf_model.monitor.reference.Reference`. Raises :class:`OutputError` if the folder cannot be written.
     """
     import pandas

@@ -142,7 +142,8 @@ class Recorder(AbstractContextManager["Recorder"]):
         """Record a user's judgement of a prediction, with the text and the labels that the user named, if any.
 
         With ``start`` and ``end``, it is about the mention at these characters of the text as a model reads it. If
-        ``is_correct`` is None, the last correction of the same model, version, text and start is taken back.
+        ``is_correct`` is None, the last correction of the same model, version, text, start and, if named, product is
+        taken back.
         Corrections are dropped only after :meth:`close`, however many texts wait. Returns :data:`WRITTEN`;
         :data:`WAITING` if writing takes longer than ``timeout`` seconds; or :data:`LOST` if it failed for good.
         """
