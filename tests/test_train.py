@@ -372,10 +372,11 @@ def test_a_termination_keeps_the_epochs_and_leaves_nothing_half(tmp_path, steady
         monkeypatch.setattr(owner, name, call)
 
     signalled_after(Checkpoint, "save", signal.SIGTERM)
-    code, said = run()
+    code, said = run("--restart")
     assert code == 143
     assert "terminated" in said
     assert "stopped; 1 epoch kept in " in said
+    assert "run the same command with --resume, without --restart, to continue" in said
     assert "Traceback" not in said
     monkeypatch.undo()
 
@@ -395,9 +396,8 @@ def test_a_termination_keeps_the_epochs_and_leaves_nothing_half(tmp_path, steady
     monkeypatch.undo()
 
     signalled_after(tf.saved_model, "save", signal.SIGTERM)
-    code, said = run("--restart", "--resume")
+    code, said = run("--restart")
     assert code == 143
-    assert "run the same command with --resume, without --restart, to continue" in said
     assert "resuming" not in said
     assert "epoch 1/2" in said  # trained again, from the beginning
     assert [path.name for path in tmp_path.iterdir()] == [".checkpoints"]
