@@ -436,6 +436,10 @@ def test_a_run_that_contradicts_a_sentence_is_noticed(monkeypatch, name, place, 
     assert not holds()
 
 
+def shown_shares(metrics: Mapping[str, float]) -> str:
+    return f"{100 * metrics['error']:.1f} ({metrics['coverage']:.0%}, {100 * metrics['width']:.0f})"
+
+
 def test_pages_that_no_run_is_filled_into_say_what_was_measured():
     labelled = frames.mention("grouped, labelled mentions", "target")
     unseen = [frames.mention(f"{maker}, never seen", "target").accuracy for maker in ("Google", "Apple")]
@@ -461,14 +465,18 @@ def test_pages_that_no_run_is_filled_into_say_what_was_measured():
         " | ".join(f"{each:.3f}" for each in sure),
     )
     report = [
-        f"| `{model}` | "
-        + " | ".join(f"{100 * each['error']:.1f} ({each['coverage']:.0%})" for each in result["methods"].values())
+        f"| `{model}` | " + " | ".join(map(shown_shares, shares[model][kind]["methods"].values()))
         for kind in ("shares moved", "one product")
-        for model, result in ((model, shares[model][kind]) for model in ("answer", "target"))
+        for model in ("answer", "target")
     ]
     for page, words in (
         *(("README.md", each) for each in readme),
         *(("docs/report.md", each) for each in report),
+        (
+            "docs/report.md",
+            f"{shares['answer']['shares moved']['rows']:,} tweets for `answer`, "
+            f"{shares['target']['shares moved']['rows']:,} mentions for `target`",
+        ),
         (
             "README.md",
             f"{labelled.accuracy:.1%} of the labelled mentions (macro-F1 {labelled.macro_f1:.3f}, negative F1 "
