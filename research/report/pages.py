@@ -6,7 +6,6 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from research import runs
-from research.benchmarks import scale
 from research.report import frames
 from tf_model.cli import duration
 from tf_model.evaluation.metrics import REPORT, wilson_interval
@@ -26,7 +25,6 @@ def render(page: str) -> str:
     filters = (count, percent, plain, points, difference, ci, interval, seeds_ci, duration, gigabytes)
     environment.filters |= {each.__name__: each for each in filters}
     environment.globals |= {"report": REPORT, "wilson": wilson_interval, "frames": frames}
-    environment.globals["missed_at_scale"] = scale.missed_targets
     environment.globals |= {"recorded": frames.recorded, "load": runs.load}  # load: None if it is not recorded
     return environment.get_template(f"{page}.md.j2").render()
 
