@@ -36,9 +36,7 @@ class RunExplorer(Explorer):
     rows: pd.DataFrame | None
     run: Run
     correction: Correction | None
-    correction_problem: (
-        str  # why there is no correction; empty if the answers are of another model, or have no emotions
-    )
+    correction_problem: str  # why there is no correction; empty for answers of another model, or without emotions
     dates: Dates | None
     report: Callable[[pd.Index, Mapping[str, Any]], str] | None  # on rows that pass filters, as HTML; None: no model
 
