@@ -90,6 +90,11 @@ def test_it_answers_as_the_saved_model_does(folder):
     assert expected.predictions.select_dtypes("number").std().max() > 1e-3
 
 
+def test_two_processes_do_not_share_one_core(product):
+    network = light.LightModel(product / "light", threads=1)._network
+    assert not network.get_property("ENABLE_CPU_PINNING"), "each would begin with the first core"
+
+
 def test_an_answer_is_the_same_alone_and_among_others(folder):
     model = Predictor.load(folder, "light")
     together = model.predict(TEXTS, probabilities=True)
