@@ -26,7 +26,7 @@ from model_folders import write_single
 from stub_model import EMOTIONS, PRODUCTS, stub
 
 from tf_model import cli, data, paths, predict
-from tf_model.errors import DataError, ModelError, OutputError, UsageError
+from tf_model.errors import DataError, OutputError, UsageError
 from tf_model.inference import predictor
 from tf_model.inference.predictor import Predictor
 from tf_model.io import tables
@@ -110,8 +110,6 @@ def test_wrong_calls():
         stub().predict("one text")
     with pytest.raises(UsageError, match=r"expected a threshold from 0 to 1, got 1\.5"):
         stub(has_emotion=True).predict(["a"], threshold=1.5)
-    with pytest.raises(ModelError, match="cannot explain its answers; train it again"):
-        stub().explain("a")
 
 
 # ---------------------------------------------------------------- the command line

@@ -33,7 +33,7 @@ NEEDS = {
 }
 EXCLUDES = {
     "output": ("format",),
-    "explain": ("output", "server", "record", "probabilities"),
+    "explain": ("output", "record", "probabilities"),
     "test_predictions": ("record", "format"),
     "engine": ("server", "sheet", "record"),
     "targets": ("server", "record", "test_predictions"),

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from streamlit_app.charts import theme
 from streamlit_app.components.widgets import component
 
-MOST_WORDS = 200  # highlighted; a longer text is cut, and the page says so
 Piece = tuple[str, str, str, str, str]  # text, CSS classes, colour, the sign beside it, its spoken form
 _LEAST_SHARE = 0.1  # of the greatest weight; words below it get no colour
 
@@ -54,10 +53,10 @@ export default function ({ data, parentElement }) {
 
 
 def highlighted(words: Sequence[str], weights: Sequence[float]) -> list[Piece]:
-    """At most :data:`MOST_WORDS` words, coloured by weight; a positive weight supports the answer."""
+    """Words coloured by weight; a positive weight supports the answer."""
     greatest = max((abs(weight) for weight in weights), default=0.0) or 1.0
     pieces = []
-    for word, weight in zip(words[:MOST_WORDS], weights, strict=False):
+    for word, weight in zip(words, weights, strict=True):
         strength = weight / greatest
         kind, sign, colour = ("for", "+", theme.FOR) if strength > 0 else ("against", "−", theme.AGAINST)
         if abs(strength) < _LEAST_SHARE:

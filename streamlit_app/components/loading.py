@@ -6,7 +6,6 @@
 
 import gc
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +24,6 @@ CHOICE = "model_in_use"  # the model chosen in this session
 WARM_UP = ("My iPad is great!", "ok")
 SERVER_SECONDS = 60.0  # between two checks of a server's model version
 KEPT_EXPLANATIONS = 512  # texts, over all sessions
-_EXPLAINING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -177,6 +175,5 @@ def as_model_error(words: str) -> Iterator[None]:
 @st.cache_data(max_entries=KEPT_EXPLANATIONS, show_spinner=False, hash_funcs=BY_VERSION)
 def explain(state: ModelState, text: str) -> Explanation:
     """How much each word of ``text`` supports the answer; cached, since it takes as long as dozens of predictions."""
-    # One at a time, or other users' answers would wait for several.
-    with _EXPLAINING, as_model_error(f"{state.name} failed on this text"):
+    with as_model_error(f"{state.name} failed on this text"):
         return state.predictor.explain(text)

@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from streamlit_app.charts import theme, token_highlighting
 from streamlit_app.components import loading, notices, products, recording
@@ -22,7 +21,7 @@ from tf_model.inference.predictor import Measured, model_input, probability_colu
 from tf_model.inference.targets import TargetPredictor
 from tf_model.modeling.joint_label import NOT_SURE, answer_text, confidence_of
 from tf_model.monitor.recorder import LOST, WAITING, Recorder
-from tf_model.preprocessing.cleaning import MASK, mark
+from tf_model.preprocessing.cleaning import mark
 
 EXAMPLES = {
     "A happy one": "Loving the new iPad, the screen is gorgeous and the battery lasts all day! #sxsw",
@@ -34,6 +33,7 @@ EXAMPLES = {
 UNKNOWN = "I don't know"
 MISSED_PRODUCT = "A product that was missed …"
 NO_MENTION = "These words do not name it"
+LEAST_WEIGHT = 0.001  # of a word that counts, in nats; leaving out a word that is not read changes less
 # In the session: the text; the thanks for each feedback, with start and product of its mention, to undo it.
 TEXT, THANKS = "ask_text", "ask_thanks"
 
@@ -73,10 +73,9 @@ def _show_whole_text(state: ModelState, text: str) -> None:
         _report_failure(state, "This text could not be answered.", error)
         return
     row = measured.predictions.iloc[0].to_dict()
-    remark = _show_answer(state, row, sum(measured.seconds.values()))
+    _show_answer(state, row, sum(measured.seconds.values()))
     _show_probabilities(state, row)
-    st.subheader("Which words counted", anchor=False)
-    _show_words(state, text, remark)
+    _show_words(state, text)
     _take_feedback(state, text, row)
 
 
@@ -118,8 +117,7 @@ def _report_failure(state: ModelState, heading: str, error: TweetTargetError) ->
 # ---------------------------------------------------------------- the answer
 
 
-def _show_answer(state: ModelState, row: Mapping[str, Any], seconds: float) -> DeltaGenerator:
-    """Show the answer in a box; returns a container in the box for a remark."""
+def _show_answer(state: ModelState, row: Mapping[str, Any], seconds: float) -> None:
     notices.announce(row["answer"] if "answer" in row else row[next(iter(state.predictor.labels))])
     with st.container(border=True):
         if "answer" in row:
@@ -134,7 +132,6 @@ def _show_answer(state: ModelState, row: Mapping[str, Any], seconds: float) -> D
                 icon=":material/info:",
             )
         st.caption(f"Answered in {seconds * 1000:,.0f} ms by the model **{plain_markdown(state.name)}**")
-        return st.container()
 
 
 def _show_joint_answer(state: ModelState, row: Mapping[str, Any]) -> None:
@@ -186,15 +183,16 @@ def _show_targets(state: ModelState, finder: TargetPredictor, text: str) -> None
     model_text, rows = model_input(text).decode(), predictions.to_dict("records")  # start and end refer to this text
     mentions = [row for row in rows if row["start"] is not None]
     with st.container(border=True):
-        remark = _show_mentions(state, model_text, mentions) if mentions else _show_guess(rows[0])
+        if mentions:
+            _show_mentions(state, model_text, mentions)
+        else:
+            _show_guess(rows[0])
     if mentions:
-        st.subheader("Which words counted", anchor=False)
         names = [row["product"] for row in mentions]
         key = f"explained_{hash((text, *names)):x}"
         product = pick("Show the words for", names, key, format_func=plain_markdown, persist_state=None)
         row = mentions[names.index(product)]
-        marked = mark(model_text, row["start"], row["end"])
-        _show_words(state, marked, remark, row["mention"])
+        _show_words(state, mark(model_text, row["start"], row["end"]))
     _take_mention_feedback(state, finder, model_text, mentions)
 
 
@@ -209,7 +207,7 @@ def _predict_targets_once(state: ModelState, finder: TargetPredictor, text: str)
     return predictions.astype(object).where(predictions.notna(), None)
 
 
-def _show_mentions(state: ModelState, text: str, mentions: Sequence[Mapping[str, Any]]) -> DeltaGenerator:
+def _show_mentions(state: ModelState, text: str, mentions: Sequence[Mapping[str, Any]]) -> None:
     labels = ["none" if row["emotion"] == state.predictor.no_emotion else row["emotion"] for row in mentions]
     spans = [(row["start"], row["end"], label) for row, label in zip(mentions, labels, strict=True)]
     token_highlighting.show(token_highlighting.mentions(text, spans), key="mentions")
@@ -220,7 +218,6 @@ def _show_mentions(state: ModelState, text: str, mentions: Sequence[Mapping[str,
         )
         st.markdown(f"**{plain_markdown(row['product'])}**: {plain_markdown(row['emotion'])}, {certainty}")
         notices.announce(f"{row['product']}: {row['emotion']}")
-    return st.container()
 
 
 def _show_guess(row: Mapping[str, Any]) -> None:
@@ -233,50 +230,41 @@ def _show_guess(row: Mapping[str, Any]) -> None:
 # ---------------------------------------------------------------- which words counted
 
 
-def _show_words(state: ModelState, text: str, remark: DeltaGenerator, mention: str = "") -> None:
-    """Highlight the words of a text, or of one with a marked ``mention``."""
-    if not state.predictor.can_explain:
-        if state.server_url:
-            st.caption("A model on a server gives no explanations; a model that the app loads itself does.")
-        else:
-            st.caption("This model cannot explain its answers; train it again.")
-        return
+def _show_words(state: ModelState, text: str) -> None:
+    """Highlight the words of a text, which may hold a marked mention."""
+    st.subheader("Which words counted", anchor=False)
     try:
         with st.spinner("Weighing the words…"):
             explanation = loading.explain(state, text)
     except TweetTargetError as error:
         _report_failure(state, "The words could not be weighed.", error)
         return
-    words = explanation.words
-    skipped = "It skips web addresses, emoji and non-Latin scripts, and reads only the beginning of a long text."
-    if not words:
-        remark.warning(
-            f"The model could read no word of this text, so its answer means nothing. {skipped}", icon=":material/help:"
+    words, attributions = explanation.words, explanation.tasks
+    if max((abs(weight) for each in attributions.values() for weight in each.weights), default=0) < LEAST_WEIGHT:
+        st.warning(
+            "The answer is the same without any of the words, so it means nothing. The model does not read web "
+            "addresses, emoji and non-Latin scripts.",
+            icon=":material/help:",
         )
-        st.caption("None.")
         return
-    task = list(explanation.tasks)[-1]
-    if mention:
-        words = [mention if word == MASK else word for word in words]
-    else:
+    task = list(attributions)[-1]
+    if len(attributions) > 1:
         task = pick(
             "Show the words for",
-            explanation.tasks,
+            attributions,
             "words_for",
             default=task,
-            format_func=lambda name: f"the {name}: {plain_markdown(explanation.tasks[name].label)}",
+            format_func=lambda name: f"the {name}: {plain_markdown(attributions[name].label)}",
         )
-    pieces = token_highlighting.highlighted(words, explanation.tasks[task].weights)
+    pieces = token_highlighting.highlighted(words, attributions[task].weights)
     token_highlighting.show(pieces, key=f"highlighted_words_{task}")
     st.caption(
-        "**+** and a solid line: supports this answer. **−** and a dotted line: speaks against it. "
-        "The stronger the colour, the more the word counted."
+        "**+** and a solid line: without the word, the answer would be less probable. **−** and a dotted line: it "
+        "would be more probable. The stronger the colour, the more the word counted."
     )
     word_count = len(text.split())
     if len(words) < word_count:
-        st.caption(f"The model read {len(words):,} of the text's {word_count:,} words. {skipped}")
-    if len(words) > token_highlighting.MOST_WORDS:
-        st.caption(f"The first {token_highlighting.MOST_WORDS} of {len(words):,} words are shown.")
+        st.caption(f"{len(words):,} of the text's {word_count:,} words were weighed.")
 
 
 # ---------------------------------------------------------------- feedback

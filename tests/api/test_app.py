@@ -15,8 +15,6 @@ from stub_model import stub, target_stub
 
 from tf_model.api import app as api
 from tf_model.data.products import Products
-from tf_model.errors import ModelError
-from tf_model.inference.attribution import Attribution, Explanation
 from tf_model.inference.predictor import MAX_CHARACTERS, Predictor
 from tf_model.inference.targets import TargetPredictor
 from tf_model.monitor.prometheus import Exporter, process_registry
@@ -24,8 +22,7 @@ from tf_model.monitor.recorder import Recorder
 from tf_model.serving.remote import RemotePredictor
 
 SECRET = "zebra crossing"
-EXPLANATION = Explanation(("a", "b"), {"product": Attribution("iPad", (0.5, -0.25), 0.25)})
-MODEL = replace(stub(has_emotion=True), folder=Path("answer"), version="1", explainer=lambda text: EXPLANATION)
+MODEL = replace(stub(has_emotion=True), folder=Path("answer"), version="1")
 TARGETS = TargetPredictor(target_stub(), Products({"Xbox": ["xbone"], "Kindle": []}))
 
 
@@ -88,34 +85,17 @@ def test_what_a_request_cannot_choose_is_refused(path):
 def test_an_explanation_comes_with_its_prediction():
     answer = client().post("/explain", json={"text": "My iPad"}).json()
     assert answer["prediction"] == client().post("/predict", json={"texts": ["My iPad"]}).json()["predictions"][0]
-    assert answer["explanation"] == json.loads(json.dumps(asdict(EXPLANATION)))
-
-
-def test_a_model_that_was_replaced_says_that_it_cannot_explain_and_goes_on():
-    def explainer(text):
-        raise ModelError("/a/place/of/the/server was replaced")
-
-    ask = client(replace(MODEL, explainer=explainer))
-    answer = ask.post("/explain", json={"text": SECRET})
-    detail = "answer cannot explain its answers any more; restart the server"
-    assert (answer.status_code, answer.json()) == (404, {"detail": detail})
-    assert ask.post("/predict", json={"texts": [SECRET]}).status_code == 200
+    assert answer["explanation"] == json.loads(json.dumps(asdict(MODEL.explain("My iPad"))))
 
 
 def test_the_emotion_at_one_mention_is_explained_as_targets_gives_it():
-    text, asked = "the Kindle is great, my xbone bad", []
-
-    def explainer(marked):
-        asked.append(marked)
-        return Explanation(("the", "[MASK]", "bad"), {"target": Attribution("Negative emotion", (0.0, 0.1, 1.0), 1.1)})
-
-    ask = client(targets=replace(TARGETS, model=replace(TARGETS.model, explainer=explainer)))
+    text, ask = "the Kindle is great, my xbone bad", client()
     [[_, xbox]] = ask.post("/targets", json={"texts": [text]}).json()["targets"]
     answer = ask.post("/explain", json={"text": text, "start": xbox["start"], "end": xbox["end"]}).json()
-    assert asked == [b"the Kindle is great, my \x02xbone\x03 bad"]
     assert answer["prediction"] == xbox
-    assert answer["explanation"]["words"] == ["the", "xbone", "bad"]
-    assert answer["explanation"]["tasks"]["emotion"]["weights"] == [0.0, 0.1, 1.0]
+    explanation = TARGETS.model.explain("the Kindle is great, my \x02xbone\x03 bad")
+    assert answer["explanation"]["words"] == ["the", "Kindle", "is", "great,", "my", "xbone", "bad"]
+    assert answer["explanation"]["tasks"]["emotion"]["weights"] == list(explanation.tasks["target"].weights)
     for place in ({"start": 24, "end": 28}, {"start": 24}, {"end": 29}):
         refused = ask.post("/explain", json={"text": text, **place})
         assert (refused.status_code, refused.json()["detail"][0]["msg"]) == (422, "/targets finds no mention there")
@@ -124,7 +104,7 @@ def test_the_emotion_at_one_mention_is_explained_as_targets_gives_it():
 def test_a_trained_model_answers(target_model):
     model = Predictor.load(target_model)
     text = "My Xbox is great and my Kindle is bad"
-    explanation = model.explain(text)  # loads TensorFlow, which may take longer than the API lets a request wait
+    explanation = model.explain(text)
     with client(model, TargetPredictor(model, TARGETS.products)) as ask:
         [rows] = ask.post("/targets", json={"texts": [text]}).json()["targets"]
         found = ask.post("/explain", json={"text": text}).json()["explanation"]
@@ -245,11 +225,10 @@ def test_with_keys_a_request_needs_one_of_them():
 
 
 def test_what_the_models_cannot_do_is_said():
-    ask, mention = client(replace(MODEL, explainer=None), None), {"text": "my xbone", "start": 3, "end": 8}
+    ask, mention = client(targets=None), {"text": "my xbone", "start": 3, "end": 8}
     assert ask.post("/targets", json={"texts": ["a"]}).status_code == 404
-    assert ask.post("/explain", json={"text": "a"}).status_code == 404
+    assert ask.post("/explain", json=mention).status_code == 404
     assert "model of targets" in ask.post("/explain", json=mention).json()["detail"]
-    assert "cannot explain" in client().post("/explain", json=mention).json()["detail"]
     assert ask.get("/model").json()["targets"] is None
 
 
@@ -271,8 +250,7 @@ def test_metrics_count_requests_and_with_a_log_predictions(tmp_path):
 
 
 def test_the_examples_of_the_description_are_answered_as_described():
-    model = replace(TARGETS.model, explainer=lambda _: Explanation((), {"target": Attribution("a", (), 0.0)}))
-    ask = client(targets=TargetPredictor(model, Products({"iPad": []})))
+    ask = client(targets=TargetPredictor(TARGETS.model, Products({"iPad": []})))
     description = ask.get("/openapi.json").json()
     schemas = description["components"]["schemas"]
     assert set(description["paths"]) == {

@@ -1,4 +1,4 @@
-"""The points of the explanations: rules that integrate correctly, and rounds that end with a rule."""
+"""Which words counted: each is left out once, as it is written."""
 
 from __future__ import annotations
 
@@ -6,36 +6,77 @@ import numpy as np
 import pytest
 
 from tf_model.inference import attribution
-from tf_model.inference.attribution import clenshaw_curtis
+from tf_model.inference.attribution import Explanation, explain
+from tf_model.preprocessing.cleaning import mark
+
+LABELS = {"product": ("iPad", "Kindle"), "emotion": ("bad", "none", "good")}
+asked: list[str] = []
 
 
-@pytest.mark.parametrize("intervals", [2, 4, 16, 128])
-def test_a_rule_is_exact_for_polynomials_of_its_degree(intervals):
-    nodes, weights = clenshaw_curtis(intervals)
-    assert len(nodes) == len(weights) == intervals + 1
-    assert (nodes[0], nodes[-1]) == (0, 1)
-    for degree in {0, 1, 2, intervals // 2, intervals}:
-        assert weights @ nodes**degree == pytest.approx(1 / (degree + 1), rel=1e-12)
+@pytest.fixture(autouse=True)
+def _forget():
+    asked.clear()
 
 
-def test_a_finer_rule_has_all_points_of_a_coarser_one():
-    coarse, _ = clenshaw_curtis(16)
-    fine, _ = clenshaw_curtis(32)
-    np.testing.assert_allclose(fine[::2], coarse, atol=1e-15)
+def probabilities(texts):
+    """The iPad is named with 0.9, else 0.5 each; without "love" there is no emotion."""
+    asked.extend(texts)
+    product = [(0.9, 0.1) if "iPad" in text else (0.5, 0.5) for text in texts]
+    emotion = [(0.1, 0.1, 0.8) if "love" in text else (0.1, 0.7, 0.2) for text in texts]
+    return np.concatenate([product, emotion], axis=1).astype(np.float32)
 
 
-def test_each_rule_is_complete_after_some_step():
-    nodes, ends, weights = attribution.nested_rules()
-    assert len(np.unique(nodes)) == len(nodes) == attribution.INTERVALS[-1] + 1
-    assert ends[0] == 0
-    assert ends[-1] == len(nodes)
-    assert np.diff(ends).min() > 0
-    assert np.diff(ends).max() <= attribution.POINTS_AT_ONCE + 1
-    whole = {
-        int(end): rule[:end] for end, rule in zip(ends[1:], weights, strict=True) if not np.isnan(rule[:end]).any()
-    }
-    assert list(whole) == [17, 33, 65, 129]
-    for points, rule in whole.items():
-        expected = dict(zip(*(values.astype(np.float32) for values in clenshaw_curtis(points - 1)), strict=True))
-        found = dict(zip(nodes[:points], rule, strict=True))
-        assert {node: pytest.approx(weight, rel=1e-4) for node, weight in expected.items()} == found
+def test_a_word_weighs_what_the_probability_of_the_chosen_class_loses_without_it():
+    found = explain("I  love\tthe iPad!", LABELS, probabilities)
+    assert asked == ["I  love\tthe iPad!", "  love\tthe iPad!", "I  \tthe iPad!", "I  love\t iPad!", "I  love\tthe "]
+    assert found.words == ("I", "love", "the", "iPad!")
+    assert {task: each.label for task, each in found.tasks.items()} == {"product": "iPad", "emotion": "good"}
+    assert found.tasks["product"].weights == pytest.approx((0, 0, 0, np.log(0.9 / 0.5)), abs=1e-6)
+    assert found.tasks["emotion"].weights == pytest.approx((0, np.log(0.8 / 0.2), 0, 0), abs=1e-6)
+
+
+def test_a_word_against_the_class_weighs_less_than_nothing():
+    def opposed(texts):
+        return np.array([[0.6, 0.4] if "tea" in text else [0.9, 0.1] for text in texts], np.float32)
+
+    found = explain("tea time", {"product": LABELS["product"]}, opposed)
+    assert found.tasks["product"].weights == pytest.approx((np.log(0.6 / 0.9), 0), abs=1e-6)
+
+
+def test_the_marked_mention_is_never_left_out_and_shown_without_its_marks():
+    text = mark("I love my Nook Color, not the iPad", 10, 20)
+    found = explain(text, LABELS, probabilities)
+    assert found.words == ("I", "love", "my", "Nook Color,", "not", "the", "iPad")
+    assert all("\x02Nook Color\x03" in each for each in asked)
+    assert found.tasks["product"].weights[3] == 0 < found.tasks["product"].weights[6]
+
+
+def test_a_text_without_words():
+    found = explain(" \n", LABELS, probabilities)
+    assert found.words == found.tasks["emotion"].weights == ()
+    assert (found.tasks["emotion"].label, asked) == ("none", [" \n"])
+
+
+def test_of_a_long_text_the_first_words_are_weighed():
+    found = explain("love " * 5000, LABELS, probabilities)
+    assert len(found.words) == len(asked) - 1 == attribution.MOST_WORDS
+
+
+def test_of_a_long_text_with_a_mention_the_words_around_it_are_weighed():
+    for words, place in ((9, 0), (9, 8), (2000, 0), (2000, 1000), (2000, 1999)):
+        text = ["love"] * words
+        text[place] = "\x02Nook Color\x03"
+        found = explain(" ".join(text), LABELS, probabilities)
+        assert len(found.words) == min(words, attribution.MOST_WORDS)
+        assert "Nook Color" in found.words
+        if place == 1000:
+            assert found.words.index("Nook Color") == attribution.MOST_WORDS // 2
+
+
+def test_a_probability_of_zero_has_a_finite_weight():
+    def certain(texts):
+        return np.array([[1.0, 0.0] if "iPad" in text else [0.0, 1.0] for text in texts], np.float32)
+
+    found = explain("iPad", {"product": LABELS["product"]}, certain)
+    assert isinstance(found, Explanation)
+    assert np.isfinite(found.tasks["product"].weights).all()

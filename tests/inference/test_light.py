@@ -132,25 +132,13 @@ def write_products(folder: Path) -> Path:
     return folder / "products.csv"
 
 
-def test_explaining_loads_the_saved_model_then(product):
-    model = Predictor.load(product, "light")
-    expected = Predictor.load(product, "tensorflow").explain("I love my iPad")
-    assert model.can_explain
-    assert model.explain("I love my iPad") == expected
-
-
-def test_a_model_that_was_replaced_is_not_loaded_to_explain_the_answers_of_another(product, copy, monkeypatch):
-    models, loaded = [Predictor.load(copy, "light") for _ in range(2)], []
-    expected = models[0].explain("I love my iPad")
-    monkeypatch.setattr(predictor, "_load_graph", lambda *_: loaded.append(1))
-    shutil.rmtree(copy)
-    for _ in range(2):
-        with pytest.raises(ModelError, match="copy has been replaced since it was loaded; load it again"):
-            models[1].explain("I love my iPad")
-        shutil.copytree(product, copy, dirs_exist_ok=True)
-        (copy / "manifest.json").write_text("{}")
-    assert loaded == []
-    assert models[0].explain("I love my iPad") == expected, "it goes on once it is loaded"
+def test_the_words_count_as_for_the_saved_model(folder):
+    light, saved = (Predictor.load(folder, runtime).explain("I love my iPad") for runtime in ("light", "tensorflow"))
+    assert light.words == saved.words == ("I", "love", "my", "iPad")
+    for task, attribution in saved.tasks.items():
+        assert light.tasks[task].label == attribution.label
+        assert light.tasks[task].weights == pytest.approx(attribution.weights, abs=1e-4)
+        assert any(attribution.weights)
 
 
 def damage(copy: Path, name: str) -> None:

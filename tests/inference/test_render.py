@@ -1,6 +1,7 @@
 """What the command prints: for a program, for a person, and never a raw control character to a terminal."""
 
 import json
+import re
 import sys
 from dataclasses import replace
 
@@ -106,8 +107,8 @@ def test_a_log_gets_a_line_of_progress_now_and_then(monkeypatch, capsys):
 
 # ---------------------------------------------------------------- explanations
 
-PRODUCT = Attribution("iPad", (0.0, 2.0, -0.5), 1.5)
-EMOTION = Attribution(EMOTIONS[0], (0.25, -1.0, 1.0), 0.25)
+PRODUCT = Attribution("iPad", (0.0, 2.0, -0.5))
+EMOTION = Attribution(EMOTIONS[0], (0.25, -1.0, 1.0))
 FOUND = Explanation(("my", "[red]iPad[/red]", "\x1b[31mbroke"), {"product": PRODUCT, "emotion": EMOTION})
 
 
@@ -166,22 +167,28 @@ def test_a_label_of_a_strange_model_reaches_no_terminal_as_it_is(explaining, cap
 
 
 def test_weights_of_nothing_are_no_bars(explaining, capsys):
-    explaining(replace(FOUND, tasks={task: Attribution("", (0.0,) * 3, 0.0) for task in FOUND.tasks}))
+    explaining(replace(FOUND, tasks={task: Attribution("", (0.0,) * 3) for task in FOUND.tasks}))
     assert rows_of(capsys.readouterr().out)["my"] == ["+0.00", "+0.00"]
 
 
 def test_no_words_are_said_to_be_none(explaining, capsys):
-    explaining(Explanation((), {"product": Attribution("iPad", (), 0.0)}), text="")
-    assert "no word is left after cleaning: nothing to explain" in capsys.readouterr().out
+    explaining(Explanation((), {"product": Attribution("iPad", ())}), text="")
+    assert "the text has no words: nothing to explain" in capsys.readouterr().out
 
 
-WORDS = Explanation(("[MASK]", "bad"), {"target": Attribution(EMOTIONS[0], (0.5, 1.0), 1.5)})
+def words_of(predictor: Predictor, text: str) -> Explanation:
+    """In place of Predictor.explain: the product and the word "bad"."""
+    if "target" not in predictor.labels:
+        return FOUND
+    product = re.search("\x02(.*)\x03", text)[1]
+    return Explanation((product, "bad"), {"target": Attribution(EMOTIONS[0], (0.5, 1.0))})
 
 
 @pytest.fixture
 def explained(targets, monkeypatch):
     """The command with a stub that explains."""
-    found = replace(targets, model=replace(targets.model, explainer=lambda _: WORDS), answer=None)
+    monkeypatch.setattr(Predictor, "explain", words_of)
+    found = replace(targets, answer=None)
     monkeypatch.setattr(TargetPredictor, "load", lambda *_: found)
     return found
 
@@ -193,7 +200,6 @@ def test_each_product_of_a_text_is_explained(explained, capsys):
     assert f"{EMOTIONS[2]} \u2192 [red]Kindle[/red]: " in printed
     assert rows_of(printed)["Xbox"] == ["+0.50", "+" * (BAR // 2)]
     assert rows_of(printed)["Kindle"] == ["+0.50", "+" * (BAR // 2)]
-    assert "MASK" not in printed
     assert printed.endswith("tea\nthe text names no product on the list: nothing to explain\n")
 
 
@@ -203,7 +209,7 @@ def test_json_holds_an_explanation_for_each_product(explained, capsys):
     first, second, third = map(json.loads, capsys.readouterr().out.splitlines())
     explanation = {
         "words": ["Xbox", "bad"],
-        "tasks": {"emotion": {"label": EMOTIONS[0], "weights": [0.5, 1], "change": 1.5}},
+        "tasks": {"emotion": {"label": EMOTIONS[0], "weights": [0.5, 1]}},
     }
     product = {"product": "Xbox", "mention": "Xbox", "start": 0, "end": 4}
     assert first == {
@@ -218,8 +224,7 @@ def test_json_holds_an_explanation_for_each_product(explained, capsys):
 
 
 def test_the_guess_for_a_text_that_names_no_product_is_explained_as_one(explained, monkeypatch, capsys):
-    answer = replace(stub(has_emotion=True), explainer=lambda _: FOUND)
-    monkeypatch.setattr(TargetPredictor, "load", lambda *_: replace(explained, answer=answer))
+    monkeypatch.setattr(TargetPredictor, "load", lambda *_: replace(explained, answer=stub(has_emotion=True)))
     predict.main(["--targets", "--explain", "--text", "my iPad broke"])
     printed = capsys.readouterr().out
     assert f"{EMOTIONS[2]} \u2192 iPad (a guess: the text names no product on the list): " in printed
@@ -240,6 +245,6 @@ def test_json_holds_the_text_as_it_is_and_every_weight(explaining, capsys):
     said = json.loads(line)
     assert said["text"] == text
     assert said["explanation"]["words"] == list(FOUND.words)
-    assert said["explanation"]["tasks"]["product"] == {"label": "iPad", "weights": [0.0, 2.0, -0.5], "change": 1.5}
+    assert said["explanation"]["tasks"]["product"] == {"label": "iPad", "weights": [0.0, 2.0, -0.5]}
     assert said["product"] == "iPad"
     assert 0 < said["product_confidence"] <= 1

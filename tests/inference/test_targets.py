@@ -13,7 +13,6 @@ from stub_model import EMOTIONS, stub, target_stub
 from tf_model import paths
 from tf_model.data.products import Products
 from tf_model.errors import DataError, ModelError, UsageError
-from tf_model.inference.attribution import Attribution, Explanation
 from tf_model.inference.predictor import Predictor
 from tf_model.inference.targets import TargetPredictor, find_targets
 from tf_model.io import tables
@@ -128,24 +127,15 @@ def test_a_column_of_the_input_that_is_called_as_ours_gets_another_name():
     assert (frame["start_input"].tolist(), frame["start"].tolist()) == (["Xbox"], [0])
 
 
-def test_an_explanation_shows_the_mention_in_place_of_its_mask():
-    explained = []
-
-    def explainer(text):
-        explained.append(text)
-        attribution = Attribution(NEGATIVE, (0.5, 1.0), 1.5)
-        return Explanation(("[MASK]", "bad"), {"target": attribution, "product": attribution, "emotion": attribution})
-
-    targets = TargetPredictor(
-        replace(target_stub(), explainer=explainer), GAMES, replace(stub(True), explainer=explainer)
-    )
+def test_the_emotion_at_a_mention_is_explained_and_the_guess_where_there_is_none():
+    targets = TargetPredictor(target_stub(), GAMES, stub(True))
     texts = ["\x02 xbone bad", None]
     named, unnamed = (dict(zip(["text", *COLUMNS], row, strict=True)) for row in rows_of(targets.predict(texts)))
     found = targets.explain(texts[0], named)
-    assert found.words == ("xbone", "bad")
-    assert found.tasks == {"emotion": Attribution(NEGATIVE, (0.5, 1.0), 1.5)}
+    assert found.words == ("xbone", "bad"), "as marked, not as the model reads it"
+    assert found.tasks["emotion"].label == NEGATIVE
+    assert found.tasks["emotion"].weights[0] == 0 < found.tasks["emotion"].weights[1]
     assert list(targets.explain(texts[1], unnamed).tasks) == ["emotion"], "of the guess"
-    assert explained == [b"  \x02xbone\x03 bad", b""]
     assert replace(targets, answer=None).explain(texts[1], unnamed) is None
 
 

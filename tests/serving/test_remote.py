@@ -1,6 +1,7 @@
 """A model on a server is used like a local one, and says in one line what is wrong with the server."""
 
 import json
+import math
 import socket
 import subprocess
 import sys
@@ -41,7 +42,7 @@ def connect(server, model="", folder=None):
 def test_it_scores_as_a_local_model_does(server):
     predictor = connect(server)
     assert predictor.labels == {"product": tasks.PRODUCTS}
-    assert (predictor.has_answer, predictor.can_explain, predictor.metrics) == (False, False, {})
+    assert (predictor.has_answer, predictor.metrics) == (False, {})
     assert (predictor.url, predictor.version) == (f"{server.url}/v1/models/product", VERSION)
     texts = ["my iPad ☕", None, "a phone\ud83d", "my iPad ☕"]
     frame = predictor.predict(texts, probabilities=True)
@@ -332,12 +333,23 @@ def test_the_command_asks_a_server_and_records_what_it_said(server, tmp_path, mo
     assert Store(tmp_path / "log.sqlite").newest() == ("product", VERSION)
 
 
+def test_the_command_explains_by_asking_the_server_once_for_each_word(server, capsys):
+    from tf_model import predict
+
+    assert predict.main(["--text", "my ipad broke", "--server", server.url, "--explain", "--format", "json"]) == 0
+    explanation = json.loads(capsys.readouterr().out)["explanation"]
+    [attribution] = explanation["tasks"].values()
+    assert explanation["words"] == ["my", "ipad", "broke"]
+    assert attribution["label"] == "iPad"
+    assert attribution["weights"] == pytest.approx([0, math.log(0.75 / 0.03125), 0])
+    asked = [json.loads(body)["inputs"]["text"] for method, _, body in server.requests if method == "POST"]
+    assert sorted(asked[-1]) == sorted(["my ipad broke", " ipad broke", "my  broke", "my ipad "])
+
+
 def test_the_command_does_not_ask_a_server_for_what_it_cannot_tell(server, tmp_path, monkeypatch):
     from tf_model import predict
 
     monkeypatch.setattr(paths, "MONITOR_LOG", tmp_path / "log.sqlite")
-    with pytest.raises(UsageError, match="--explain cannot be used with --server"):
-        predict.main(["--text", "my ipad", "--server", server.url, "--explain"])
     with pytest.raises(UsageError, match="a threshold needs a model that gives answers, unlike product"):
         predict.main(["--text", "my ipad", "--server", server.url, "--threshold", "0.5", "--format", "csv"])
     with pytest.raises(UsageError, match="a threshold needs a model that gives answers"):

@@ -85,24 +85,24 @@ def test_the_api_answers(python, app):
     assert prediction["product"] in tasks.PRODUCTS
 
 
-@pytest.mark.parametrize(
-    ("damaged", "option", "message"),
-    [
-        (None, "--explain", "cannot explain its answers; that needs TensorFlow"),
-        ("light/vocab.txt", "--format=csv", "vocab.txt is damaged"),
-    ],
-)
-def test_what_needs_tensorflow_says_so_in_one_line(python, app, tmp_path, damaged, option, message):
-    model = next((app / "saved_models").iterdir())
-    if damaged:
-        model = shutil.copytree(model, tmp_path / "model")
-        (model / damaged).write_text("[PAD]\n")
-    command = [python, "-m", "tf_model.predict", "--model", model, "--text", "ok", option]
+def test_the_command_line_explains(python, app):
+    command = [python, "-m", "tf_model.predict", "--text", "my iPad broke", "--explain"]
+    done = subprocess.run(
+        command, cwd=app, env=serve_set.clean_environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert all(word in done.stdout for word in ("my", "iPad", "broke"))
+
+
+def test_a_damaged_light_model_is_one_line(python, app, tmp_path):
+    model = shutil.copytree(next((app / "saved_models").iterdir()), tmp_path / "model")
+    (model / "light" / "vocab.txt").write_text("[PAD]\n")
+    command = [python, "-m", "tf_model.predict", "--model", model, "--text", "ok", "--format=csv"]
     done = subprocess.run(
         command, cwd=app, env=serve_set.clean_environment(), capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    assert message in done.stderr.splitlines()[-1]
+    assert "vocab.txt is damaged" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,10 +18,11 @@ from streamlit.testing.v1 import AppTest
 from streamlit_app.components import loading, recording, runs
 from tf_model import paths, tasks
 from tf_model.data.products import Products, write_products
-from tf_model.inference.attribution import Attribution, Explanation
+from tf_model.inference.attribution import MOST_WORDS, Attribution, Explanation
 from tf_model.inference.predictor import BATCH_SIZE, Measured, Predictor, columns_of, probability_column
 from tf_model.model_dir import training_of
 from tf_model.modeling.joint_label import NOT_SURE, answer_text
+from tf_model.preprocessing.cleaning import unmark
 from tf_model.tasks import NO_EMOTION
 
 APP = paths.ROOT / "streamlit_app" / "app.py"
@@ -36,7 +36,6 @@ class StubPredictor:
     tasks: tuple[str, ...] = ("product", "emotion")
     metrics: dict[str, Any] = field(default_factory=dict)
     recipe: dict[str, Any] = field(default_factory=dict)
-    can_explain: bool = True
     runtime: str = "tensorflow"
     folder: Path | None = None
     calls: list[list[Any]] = field(default_factory=list)
@@ -65,11 +64,11 @@ class StubPredictor:
     def explain(self, text: str) -> Explanation:
         if text not in loading.WARM_UP:
             self.explained.append(text)
-        words = tuple(word for word in text.split() if word.isascii())
+        words = tuple(text.split()[:MOST_WORDS])
         weights = tuple(1.0 if word == "love" else -0.5 if word == "the" else 0.0 for word in words)
         row = _row(text)
         by_task = {"product": weights[::-1], "emotion": weights}
-        return Explanation(words, {task: Attribution(row[task], by_task[task], 0.0) for task in self.tasks})
+        return Explanation(words, {task: Attribution(row[task], by_task[task]) for task in self.tasks})
 
 
 def _row(text: Any) -> dict[str, Any]:
@@ -142,9 +141,9 @@ class StubTargets(StubPredictor):
     def explain(self, text: str) -> Explanation:
         if text not in loading.WARM_UP:
             self.explained.append(text)
-        words = tuple(re.sub("\x02[^\x03]*\x03", " [MASK] ", text).split())
+        words = tuple(unmark(text).split())
         weights = tuple(float(word == "love") for word in words)
-        return Explanation(words, {"target": Attribution(tasks.POSITIVE, weights, 0.0)})
+        return Explanation(words, {"target": Attribution(tasks.POSITIVE, weights)})
 
     def predict(self, texts: Sequence[Any], probabilities: bool = False, **_: Any) -> pandas.DataFrame:
         """As :meth:`~tf_model.inference.predictor.Predictor.predict`."""

@@ -26,7 +26,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tf_model import cli
 from tf_model.api.batching import Batcher
-from tf_model.errors import ModelError
 from tf_model.inference.attribution import Explanation
 from tf_model.inference.predictor import MAX_CHARACTERS, Predictor, outputs_of
 from tf_model.inference.targets import TargetPredictor
@@ -207,15 +206,9 @@ def make_app(
     @app.post("/explain", response_model=explanation, responses=NOT_SUPPORTED, summary="Which words counted")
     async def _explain(body: OneText, request: Request) -> Response:
         request.state.texts = 1
-        model = predictor if body.place == (None, None) else targets and targets.model
-        if model is None:
+        if targets is None and body.place != (None, None):
             raise HTTPException(404, NO_TARGETS)
-        if not model.can_explain:
-            raise HTTPException(404, f"{model.name} cannot explain its answers")
-        try:
-            [answer] = await explanation_batcher([body])
-        except ModelError as error:  # the model was replaced or damaged before it was loaded to explain
-            raise HTTPException(404, f"{model.name} cannot explain its answers any more; restart the server") from error
+        [answer] = await explanation_batcher([body])
         return JSONResponse(answer)
 
     # The paths of TensorFlow Serving, so that a client of one works with the other.

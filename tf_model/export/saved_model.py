@@ -20,8 +20,6 @@ from tf_model.data.products import Products, write_products
 from tf_model.errors import ModelError, first_line
 from tf_model.export.light import write_light
 from tf_model.export.model_card import model_card
-from tf_model.inference.attribution import SIGNATURE as EXPLAIN
-from tf_model.inference.attribution import explain_function
 from tf_model.inference.predictor import MEASURE, probability_column
 from tf_model.io.files import whole_folder, write_json
 from tf_model.preprocessing.cleaning import MENTION_END, MENTION_START, mark_bytes
@@ -101,7 +99,7 @@ def save_graph(
     ``text``, string [N], and the bytes at which the mention begins and ends, ``start`` and ``end``, int32 [N].
 
     ``measure`` adds ``unknown_share``, float32 [N], the UNK rate of each text; and ``tokenize_seconds`` and
-    ``model_seconds``, float64. ``explain``: see :func:`tf_model.inference.attribution.explain_function`.
+    ``model_seconds``, float64.
     """
     import tensorflow as tf
 
@@ -158,8 +156,7 @@ def save_graph(
     module.weights = list(model.variables)
     module.encoder = encoder
     module.serving, module.measure = serving, measure
-    module.explain = explain_function(fitted, {task.name: task.labels for task in tasks}, temperatures)
-    signatures = {model_dir.SIGNATURE: serving, MEASURE: measure, EXPLAIN: module.explain}
+    signatures = {model_dir.SIGNATURE: serving, MEASURE: measure}
     if tasks[0].name == TARGET.name:
         module.targets = targets
         signatures["targets"] = targets

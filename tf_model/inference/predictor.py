@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,7 +66,6 @@ class Predictor(ModelFacts):
     metrics: dict[str, Any] = field(default_factory=dict)
     threshold: float | None = None  # the confidence below which the model's answer is "Not sure"
     batch_size: int = BATCH_SIZE  # texts per call of ``score``
-    explainer: Callable[[bytes], attribution.Explanation] | None = None
     no_emotion: str | None = tasks.NO_EMOTION  # the label for no emotion, if the model has one
     runtime: str = "tensorflow"  # or "light"
     version: str = ""  # identifies the training, see model_dir.training_of; for a model on a server, its version there
@@ -109,10 +107,8 @@ class Predictor(ModelFacts):
         settings = settings_of(version_folder) | {"folder": folder, "version": model_dir.training_of(version_folder)}
         light = _load_light(version_folder, runtime, threads)
         if light:
-            explainer = _lazy_explainer(version_folder, labels)
-            return cls(labels, light.score, batch_size=WINDOW, explainer=explainer, runtime="light", **settings)
-        model = _load_graph(version_folder, labels, threads)
-        return cls(labels, _scorer(model), explainer=_explainer(model), **settings)
+            return cls(labels, light.score, batch_size=WINDOW, runtime="light", **settings)
+        return cls(labels, _scorer(_load_graph(version_folder, labels, threads)), **settings)
 
     @property
     def name(self) -> str:
@@ -124,17 +120,9 @@ class Predictor(ModelFacts):
         """Whether the model gives answers, see :func:`tf_model.tasks.has_answer`."""
         return tasks.has_answer(self.labels)
 
-    @property
-    def can_explain(self) -> bool:
-        """Whether :meth:`explain` works."""
-        return self.explainer is not None
-
     def explain(self, text: Any) -> attribution.Explanation:
         """How much each word of ``text`` speaks for the class that the model chose, for each task."""
-        if self.explainer is None:
-            advice = "that needs TensorFlow" if self.runtime == "light" else "train it again"
-            raise ModelError(f"{self.folder} cannot explain its answers; {advice}")
-        return self.explainer(model_input(text))
+        return attribution.explain(model_input(text).decode(), self.labels, self.probabilities)
 
     def columns(self, probabilities: bool = False) -> dict[str, str]:
         """The columns of the predictions with their dtypes, see :func:`columns_of`."""
@@ -331,28 +319,6 @@ def _load_light(folder: Path, runtime: str, threads: int | None) -> LightModel |
         return None
 
 
-def _lazy_explainer(
-    folder: Path, labels: Mapping[str, Sequence[str]]
-) -> Callable[[bytes], attribution.Explanation] | None:
-    """A function that explains with the SavedModel, loaded at its first call; None without TensorFlow."""
-    if find_spec("tensorflow") is None:
-        return None
-    identity = model_dir.identity(folder)
-
-    def check() -> None:
-        if model_dir.identity(folder) != identity:
-            raise ModelError(f"{paths.shown(folder)} has been replaced since it was loaded; load it again")
-
-    @cache
-    def load_explainer() -> Callable[[bytes], attribution.Explanation]:
-        check()  # before loading too, which takes seconds: a failure is not cached
-        explain = _explainer(_load_graph(folder, labels, None))
-        check()
-        return explain
-
-    return lambda text: load_explainer()(text)
-
-
 def _load_graph(folder: Path, labels: Mapping[str, Sequence[str]], threads: int | None) -> Any:
     """The loaded SavedModel, after a check that its ``serving_default`` has the outputs for these labels."""
     from tf_model.device import import_tensorflow
@@ -402,15 +368,6 @@ def _scorer(model: Any) -> Callable[[Sequence[bytes]], Outputs]:
         return arrays
 
     return score
-
-
-def _explainer(model: Any) -> Callable[[bytes], attribution.Explanation] | None:
-    if attribution.SIGNATURE not in model.signatures:
-        return None
-    import tensorflow as tf
-
-    explain = model.signatures[attribution.SIGNATURE]
-    return lambda text: attribution.read_explanation(explain(text=tf.constant(text, tf.string)))
 
 
 def _merge(parts: Sequence[Outputs]) -> Outputs:

@@ -129,7 +129,7 @@ def _print_explanation(text: str, row: Mapping[str, Any], explanation: Explanati
         answer += " (a guess: the text names no product on the list)" if row["mention"] == UNNAMED else ""
     headline = f"{answer}: {classes}" if answer else classes
     stdout.print(Text(visible(headline)), soft_wrap=True)
-    stdout.print(table if explanation.words else "no word is left after cleaning: nothing to explain")
+    stdout.print(table if explanation.words else "the text has no words: nothing to explain")
 
 
 @contextmanager

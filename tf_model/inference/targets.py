@@ -14,7 +14,7 @@ from tf_model.inference.attribution import Explanation
 from tf_model.inference.predictor import RUNTIMES, Predictor, find_model, model_input, probability_column
 from tf_model.io import tables
 from tf_model.modeling.joint_label import NOT_SURE
-from tf_model.preprocessing.cleaning import MASK, mark
+from tf_model.preprocessing.cleaning import mark
 
 MENTION_COLUMNS = {
     "product": "str",
@@ -106,8 +106,7 @@ class TargetPredictor:
             explanation = self.answer and self.answer.explain(text)
             return explanation and Explanation(explanation.words, {"emotion": explanation.tasks["emotion"]})
         explanation = self.model.explain(mark(model_input(text).decode(), row["start"], row["end"]))
-        words = tuple(row["mention"] if word == MASK else word for word in explanation.words)
-        return Explanation(words, {"emotion": explanation.tasks[TARGET]})
+        return Explanation(explanation.words, {"emotion": explanation.tasks[TARGET]})
 
     def predict_table(
         self,

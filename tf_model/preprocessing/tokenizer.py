@@ -57,21 +57,6 @@ class TextEncoder(tf.Module):
         counts = tf.reduce_sum(tf.stack([is_unknown, inputs["attention_mask"]]), axis=2)  # (2, N)
         return tf.cast(counts[0] / tf.maximum(counts[1] - 2, 1), tf.float32)
 
-    def words(self, text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Split one raw text, a scalar string, into words and tokens, to explain a prediction.
-
-        Returns the words that fit, string [W]; the :meth:`token_ids`, int32 [L]; and the position of each token's word,
-        int32 [L], -1 for ``[CLS]`` and ``[SEP]``.
-        """
-        words = tf.strings.split(self.cleaning(text[tf.newaxis]))[0]  # (words)
-        ids = self._tokenizer(words)  # (words, (tokens))
-        positions = self._positions(tf.RaggedTensor.from_tensor(ids.flat_values[tf.newaxis]))[0]
-        word_of_token = tf.cast(tf.gather(ids.value_rowids(), positions), tf.int32)
-        word_indices, word_of_token = tf.unique(word_of_token)
-        ids = tf.cast(tf.gather(ids.flat_values, positions), tf.int32)
-        token_ids = tf.concat([[self._cls], ids, [self._sep]], axis=0)
-        return tf.gather(words, word_indices), token_ids, tf.concat([[-1], word_of_token, [-1]], axis=0)
-
     def _positions(self, ids: tf.RaggedTensor) -> tf.RaggedTensor:
         """Positions of the tokens that are read, int64 [N, (tokens)]: the first, or those around a distant mention."""
         lengths, limit = ids.row_lengths(), self.max_tokens - 2
