@@ -42,7 +42,7 @@ def answered(time: float, frame: pd.DataFrame, seconds: float = 0.02, stream: St
     columns["outcome"] = [outcome(row.answer, row.emotion) for row in frame.itertuples()]
     columns["length"] = [len(text) for text in texts(len(frame), seed)]
     times = {"tokenize": seconds * 0.1, "model": seconds * 0.8, "rest": seconds * 0.1}
-    return Answered(time, stream, times, columns, list(range(len(frame))))
+    return Answered(time, stream, times, columns)
 
 
 def write_healthy(store: Store, since: float, calls: int = 60, every: float = 30.0, stream: Stream = APP) -> float:
@@ -68,7 +68,6 @@ def write_corrections(store: Store, since: float, correct: int, wrong: int, text
                 since + number,
                 stream,
                 f"{text} {number}",
-                number,
                 answers[number],
                 number < correct,
                 None if number < correct else "iPad",

@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--model", type=Path, metavar="DIR", help=f"a model that you trust {where}")
     add("--probabilities", action="store_true", help="add the two best answers and the probability of each class")
     add("--threshold", type=_share, metavar="P", help="answer 'Not sure' below this confidence (default: the model's)")
-    add("--record", action="store_true", help="log predictions for `python -m tf_model.monitor`, texts only as hashes")
+    add("--record", action="store_true", help="log predictions, without the texts, for `python -m tf_model.monitor`")
     add("--targets", action="store_true", help="predict the emotion directed at each named product, one row each")
     add(
         "--products",

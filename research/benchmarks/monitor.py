@@ -249,12 +249,11 @@ def _fill(path: Path, records: int, end: float) -> None:
         if number % 10 == 0:
             events.append(Failed(minute + 5, app, "ModelError", f"made-up error {number}"))
             answer = {"product": "iPad", "product_confidence": 0.9}
-            events.append(Corrected(minute + 6, app, f"made-up text {number}", number, answer, False, "Google", None))
+            events.append(Corrected(minute + 6, app, f"made-up text {number}", answer, False, "Google", None))
         samples.append((minute, machine, {(CPU, ""): (6, 3.0), (MEMORY, ""): (6, 6e9)}))
         if len(samples) == 50 or number == minutes - 1:
             store.write(events, samples)
             events, samples = [], []
-    store.close()
 
 
 def _answered(generator: numpy.random.Generator, when: float, rows: int, stream: Stream) -> Answered:
@@ -270,8 +269,7 @@ def _answered(generator: numpy.random.Generator, when: float, rows: int, stream:
     for name in ("product_confidence", "emotion_confidence", "answer_confidence"):
         columns[name] = generator.beta(5, 2, rows).round(4).tolist()
     seconds = {stage: value * float(generator.lognormal(0, 0.5)) for stage, value in STAGES.items()}
-    hashes = generator.integers(-(2**63), 2**63 - 1, rows).tolist()
-    return Answered(when, stream, seconds, columns, hashes)
+    return Answered(when, stream, seconds, columns)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ from tf_model.monitor.prometheus import Exporter
 from tf_model.monitor.recorder import Recorder
 
 APP, BATCH = "app", "batch"
-WRITING_SECONDS = 3.0  # how long a person waits for a correction to be written
 
 
 def recorder(state: ModelState) -> Recorder | None:
@@ -76,12 +75,9 @@ def record_error(log: Recorder | None, error: BaseException, source: str) -> Non
         log.record_error(type(error).__name__, first_line(error), source)
 
 
-def correct(log: Recorder, text: str, prediction: Mapping[str, Any], *, is_right: bool | None, **details: Any) -> str:
-    """Replace the feedback on an answer; with ``is_right=None``, only withdraw it.
-
-    Returns the outcome, see :meth:`Recorder.correct`.
-    """
+def correct(log: Recorder, text: str, prediction: Mapping[str, Any], *, is_right: bool | None, **details: Any) -> None:
+    """Replace the feedback on an answer; with ``is_right=None``, only withdraw it. See :meth:`Recorder.correct`."""
     if is_right is not None:  # after a reload the page asks again, so there may be earlier feedback
         product = details.get("product") if "start" in details else None  # another mention may begin there too
         log.correct(text, {}, is_correct=None, start=details.get("start"), product=product)
-    return log.correct(text, prediction, is_correct=is_right, timeout=WRITING_SECONDS, **details)
+    log.correct(text, prediction, is_correct=is_right, **details)

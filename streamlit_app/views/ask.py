@@ -20,7 +20,7 @@ from tf_model.inference.fit import FIT, FitCheck
 from tf_model.inference.predictor import Measured, model_input, probability_column
 from tf_model.inference.targets import TargetPredictor
 from tf_model.modeling.joint_label import NOT_SURE, answer_text, confidence_of
-from tf_model.monitor.recorder import LOST, WAITING, Recorder
+from tf_model.monitor.recorder import Recorder
 from tf_model.preprocessing.cleaning import mark
 
 EXAMPLES = {
@@ -300,13 +300,12 @@ def _log_for_feedback(state: ModelState, question: str) -> Recorder | None:
 
 
 def _show_thanks(log: Recorder, text: str, key: str) -> bool:
-    thanks: dict[str, tuple[str, dict[str, Any]]] = st.session_state.setdefault(THANKS, {})
+    thanks: dict[str, dict[str, Any]] = st.session_state.setdefault(THANKS, {})
     if key not in thanks:
         return False
-    words, mention = thanks[key]
-    st.success(words, icon=":material/check_circle:")
-    if st.button("Undo", icon=":material/undo:", key=f"undo_{key}"):
-        recording.correct(log, text, {}, is_right=None, **mention)
+    st.success("Thank you. Your feedback is stored.", icon=":material/check_circle:")
+    undo = st.button("Undo", icon=":material/undo:", key=f"undo_{key}")
+    if undo and _is_stored(log, text, {}, is_right=None, **thanks[key]):
         del thanks[key]
         st.rerun()
     return True
@@ -387,17 +386,19 @@ def _classes(state: ModelState, task: tasks.Task) -> tuple[str, ...]:
 
 def _store(log: Recorder, text: str, row: Mapping[str, Any], key: str, *, is_right: bool, **correct: Any) -> None:
     prediction = {name: value for name, value in row.items() if "_probability_" not in name}
-    outcome = recording.correct(log, text, prediction, is_right=is_right, **correct)
-    if outcome == LOST:
-        notices.say_problem(
-            "Your feedback could not be stored.", log.failure or "The log of predictions cannot be written to now."
-        )
-        return
-    waiting = "Thank you. The log is busy; your feedback is stored as soon as possible."
-    words = waiting if outcome == WAITING else "Thank you. Your feedback is stored."
-    mention = {name: correct[name] for name in ("start", "product")} if "start" in correct else {}
-    st.session_state[THANKS][key] = words, mention
-    st.rerun()
+    if _is_stored(log, text, prediction, is_right=is_right, **correct):
+        mention = {name: correct[name] for name in ("start", "product")} if "start" in correct else {}
+        st.session_state[THANKS][key] = mention
+        st.rerun()
+
+
+def _is_stored(log: Recorder, text: str, prediction: Mapping[str, Any], **judgement: Any) -> bool:
+    try:
+        recording.correct(log, text, prediction, **judgement)
+    except TweetTargetError as error:
+        notices.say_problem("Your feedback could not be stored.", str(error))
+        return False
+    return True
 
 
 main()

@@ -157,11 +157,7 @@ def test_the_app_records_what_it_answers_and_closes_its_log_on_sigterm(predictor
         log = models / paths.MONITOR_LOG.relative_to(paths.SAVED_MODELS)
         files = {each.name for each in log.parent.iterdir()}
         kept = Store(log).predictions()  # leaves SQLite's other files, which a reader may not remove
-    assert files == {
-        log.name,
-        f"{log.name}.lock",
-        f"{log.name}.salt",
-    }  # SQLite removes the others when the last connection is closed
+    assert files == {log.name, f"{log.name}.lock"}, "SQLite removes the others when the last connection is closed"
     assert kept["length"].tolist() == [len(question)]
     assert "text" not in kept
     assert (kept[["tokenize_seconds", "model_seconds", "rest_seconds"]] > 0).all(axis=None)

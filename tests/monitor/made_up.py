@@ -41,8 +41,7 @@ def predictions(rows: int = 1, product="iPad", emotion=tasks.POSITIVE, sure=0.9,
 def answered(when: float, texts: Sequence[str] = ("a text",), seconds=0.01, stream=APP, **options) -> Answered:
     """One call that was answered at ``when``."""
     columns = columns_of(list(texts), predictions(len(texts), **options))
-    hashes = [hash(text) for text in texts]
-    return Answered(when, stream, {"tokenize": seconds / 10, "model": seconds * 0.9}, columns, hashes)
+    return Answered(when, stream, {"tokenize": seconds / 10, "model": seconds * 0.9}, columns)
 
 
 def window_of(frame: pandas.DataFrame, texts: Sequence[str] | None = None, unk_rates=None) -> Window:
@@ -60,7 +59,7 @@ def window_of_columns(columns, chosen: Iterable[int] | None = None) -> Window:
 
 def corrected(is_correct: bool | None, when: float = NOON, text: str = "t", stream=APP, **options) -> Corrected:
     """A user's correction of an answer."""
-    given = {"text_hash": 1, "prediction": {}, "product": None, "emotion": None} | options
+    given = {"prediction": {}, "product": None, "emotion": None} | options
     return Corrected(when, stream, text, is_correct=is_correct, **given)
 
 
@@ -73,5 +72,4 @@ def store_with(path: Path, events) -> Store:
     """A log that holds these events."""
     store = Store(path)
     store.write(list(events))
-    store.close()
     return store

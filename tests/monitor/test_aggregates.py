@@ -5,12 +5,10 @@ from collections import Counter
 import numpy
 import pytest
 
-from tests.monitor.made_up import APP, answered, corrected, predictions, window_of
+from tests.monitor.made_up import answered, predictions, window_of
 from tf_model import tasks
-from tf_model.modeling.joint_label import NOT_SURE
 from tf_model.monitor import aggregates
 from tf_model.monitor.aggregates import Window
-from tf_model.monitor.events import Failed
 
 
 def histogram_of(name, values):
@@ -59,9 +57,9 @@ def test_an_empty_histogram_has_no_figures():
 
 
 def test_counts_of_two_parts_add_up_to_those_of_the_whole():
-    events = [answered(0, ["a", "bb"]), answered(1, ["c" * 40]), Failed(2, APP, "ModelError", "x")]
-    windows = [Window(number, number + 1, aggregates.event_counts(event)) for number, event in enumerate(events)]
-    whole = aggregates.join(windows)
+    counts = [aggregates.call_counts(each) for each in (answered(0, ["a", "bb"]), answered(1, ["c" * 40]))]
+    counts.append({(aggregates.ERRORS, "ModelError"): (1, 0.0)})
+    whole = aggregates.join([Window(number, number + 1, each) for number, each in enumerate(counts)])
     assert (whole.since, whole.until) == (0, 3)
     assert whole.counts[aggregates.REQUESTS, aggregates.OK] == (2, 3)
     assert (whole.requests, whole.failures, whole.predictions) == (3, 1, 3)
@@ -69,7 +67,7 @@ def test_counts_of_two_parts_add_up_to_those_of_the_whole():
 
 
 def test_the_time_of_a_call_is_the_sum_of_its_stages():
-    window = Window(0, 60, aggregates.event_counts(answered(0, seconds=0.5)))
+    window = Window(0, 60, aggregates.call_counts(answered(0, seconds=0.5)))
     assert window.histogram(aggregates.SECONDS).mean == pytest.approx(0.5)
     assert window.histogram(aggregates.STAGE_SECONDS["model"]).mean == pytest.approx(0.45)
     assert window.histogram(aggregates.STAGE_SECONDS["rest"]).count == 0  # it was not measured
@@ -94,15 +92,3 @@ def test_confidence_in_a_product_is_counted_apart_where_an_emotion_is_directed_a
     assert window.histogram("product_confidence").count == 3
     of_one_task = window_of(predictions(3)[["product", "product_confidence"]])
     assert of_one_task.histogram(aggregates.DIRECTED_CONFIDENCE).count == 0
-
-
-def test_a_correction_counts_whether_the_user_agrees():
-    assert aggregates.event_counts(corrected(False)) == {(aggregates.FEEDBACK, "wrong"): (1, 0.0)}
-    assert aggregates.event_counts(corrected(True)) == {(aggregates.FEEDBACK, "correct"): (1, 0.0)}
-
-
-@pytest.mark.parametrize("is_correct", [True, False])
-def test_feedback_on_not_sure_judges_no_answer(is_correct):
-    counts = aggregates.event_counts(corrected(is_correct, prediction={"answer": NOT_SURE}, emotion=tasks.POSITIVE))
-    assert counts == {(aggregates.FEEDBACK, "not_sure"): (1, 0.0)}
-    assert Window(0, 60, counts).feedback == (0, 0)

@@ -16,7 +16,7 @@ IPAD, GOOD, BAD, NONE = "iPad", tasks.POSITIVE, tasks.NEGATIVE, tasks.NO_EMOTION
 def agreed(text, product=None, predicted=(IPAD, GOOD, "answer"), when=NOON, is_correct=True, emotion=None):
     prediction = dict(zip(("product", "emotion", "answer"), predicted, strict=True))
     named = {"product": product, "emotion": emotion}
-    return corrected(is_correct, when, text, text_hash=hash(text), prediction=prediction, **named)
+    return corrected(is_correct, when, text, prediction=prediction, **named)
 
 
 def wrong(text, product=None, emotion=None, when=NOON):
@@ -75,7 +75,7 @@ def test_wrong_takes_back_right(tmp_path):
 
 def mention(text, product, emotion, start, end, when=NOON, is_correct=False):
     said = {"product": product, "emotion": emotion, "start": start, "end": end}
-    return corrected(is_correct, when, text, text_hash=hash(text), **said)
+    return corrected(is_correct, when, text, **said)
 
 
 def test_each_product_of_a_text_has_a_row_beside_that_of_the_whole_text(tmp_path):

@@ -65,8 +65,7 @@ def judged(sure: float = 0.9, rows: int = 60) -> report.Report:
 
 
 def answered(frame: pandas.DataFrame, seconds: dict[str, float], source: str = "python") -> Answered:
-    rows = len(frame)
-    return Answered(0.0, Stream("answer", "1", source), seconds, columns_of(["x"] * rows, frame), [0] * rows)
+    return Answered(0.0, Stream("answer", "1", source), seconds, columns_of(["x"] * len(frame), frame))
 
 
 def failed(kind: str, source: str = "app") -> Failed:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import numpy
 import pandas
@@ -22,6 +22,7 @@ from tf_model import paths, tasks
 from tf_model.errors import DataError, ModelError
 from tf_model.monitor import recorder as recording
 from tf_model.monitor import resources
+from tf_model.monitor import store as log
 from tf_model.monitor.events import Answered, Corrected, Failed
 from tf_model.monitor.recorder import Recorder
 from tf_model.monitor.store import Store
@@ -59,7 +60,6 @@ def test_what_is_recorded_is_in_the_log_after_a_flush(recorder, path):
     [correction] = store.corrections().to_dict("records")
     assert correction["text"] == "one"
     assert correction["product_confidence"] == 0.5
-    assert correction["text_hash"] == rows["text_hash"][0]
     assert recorder.waiting == recorder.dropped == 0
     assert recorder.failure is None
 
@@ -97,32 +97,19 @@ def test_several_writers_leave_a_log_that_is_moved_away_and_begin_one_together(p
     old = path.rename(path.with_name("old.sqlite")) if moved else path.unlink()
     for store in (first, first, second, first, second, third):
         store.write([answered(NOON, ["new"])])
-    for store in (first, second, third):
-        store.close()
     assert Store(path).window(NOON, NOON + 60).requests == len(Store(path).predictions()) == 6
     if moved:
         assert len(Store(old).predictions()) == 302
-    for log in [path, *([old] if moved else [])]:
-        with sqlite3.connect(log) as connection:
+    for each in [path, *([old] if moved else [])]:
+        with sqlite3.connect(each) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
-def test_of_a_text_nothing_but_a_hash_is_kept(path):
+def test_of_a_text_nothing_is_kept(path):
     with Recorder(path, model="m", version="1") as recorder:
         record(recorder, ["a secret tweet"], predictions(), {}, "app")
     assert b"a secret tweet" not in b"".join(file.read_bytes() for file in path.parent.iterdir())
     assert "text" not in Store(path).predictions()
-
-
-def test_a_text_has_the_same_hash_again_and_another_one_in_another_log(tmp_path):
-    hashes = []
-    for name in ("a", "a", "b"):
-        with Recorder(tmp_path / name, model="m", version="1") as recorder:
-            record(recorder, ["same", "other"], predictions(2), {}, "app")
-        hashes.append(Store(tmp_path / name).predictions()["text_hash"].tolist()[-2:])
-    assert hashes[0] == hashes[1]
-    assert hashes[0][0] != hashes[0][1]
-    assert not {*hashes[0]} & {*hashes[2]}
 
 
 def test_any_text_and_any_number_can_be_recorded(recorder, path):
@@ -162,7 +149,7 @@ def test_a_call_whose_lengths_differ_is_dropped_and_breaks_nothing(recorder, pat
     record(recorder, ["a"], predictions(), {}, "app", unk_rates=[])
     assert recorder.flush()
     assert recorder.dropped == 3
-    assert "cannot write to the prediction log" in caplog.text
+    assert "predictions cannot be recorded" in caplog.text
     assert Store(path).predictions().empty
 
 
@@ -194,7 +181,7 @@ def test_eight_threads_record_and_nothing_is_lost(recorder, path):
         thread.join()
     assert recorder.flush(30)
     rows = Store(path).predictions()
-    assert rows["text_hash"].nunique() == len(rows) == 400
+    assert len(rows) == 400
     assert rows["source"].value_counts().to_dict() == {"source 0": 200, "source 1": 200}
 
 
@@ -237,9 +224,9 @@ def test_observers_get_each_event_once_and_their_errors_go_no_further(recorder, 
     recorder.observers += [broken, seen.append]
     record(recorder, ["a", "b"], predictions(2, emotion=tasks.NO_EMOTION), SECONDS, "app")
     recorder.record_error("X", "y", "app")
-    recorder.correct("a", {}, is_correct=True)
     with caplog.at_level(logging.ERROR):
         recorder.flush()
+    recorder.correct("a", {}, is_correct=True)
     assert [type(event) for event in seen] == [Answered, Failed, Corrected]
     assert seen[0].rows == 2
     assert seen[0].columns["outcome"] == ["no_emotion"] * 2
@@ -340,46 +327,17 @@ def test_one_call_that_cannot_be_understood_takes_no_other_with_it(recorder, pat
     assert Store(path).predictions()["product"].tolist()[-1] == "iPad"
 
 
-def test_what_can_never_be_written_takes_nothing_else_with_it_and_is_said_to_be_lost(recorder, path, monkeypatch):
-    write = Store.write
-
-    def refuse_one(store, events, more=()):
-        if any(isinstance(event, Corrected) and event.text == "poison" for event in events):
-            raise sqlite3.DatabaseError("malformed")
-        write(store, events, more)
-
-    monkeypatch.setattr(Store, "write", refuse_one)
-    answer = {"product": "iPad"}
-    record(recorder, ["a text"], predictions(1), {}, "app")
-    with ThreadPoolExecutor() as people:  # at once, so that one transaction has both, or one soon after the other
-        texts = ("poison", "kept")
-        became = [people.submit(recorder.correct, text, answer, is_correct=True, timeout=30) for text in texts]
-    assert [each.result() for each in became] == ["lost", "written"]
-    assert recorder.dropped == 1
-    monkeypatch.undo()
-    assert recorder.flush()
-    assert Store(path).corrections()["text"].tolist() == ["kept"]
-    assert len(Store(path).predictions()) == 1
-
-
-def test_a_lock_while_events_are_written_one_by_one_loses_none_of_them(recorder, path, monkeypatch):
-    monkeypatch.setattr(recording, "RETRY_SECONDS", 0.01)
-    write, locked = Store.write, []
-
-    def refuse(store, events, more=()):
-        if any(isinstance(event, Corrected) and event.text == "poison" for event in events):
-            raise sqlite3.DatabaseError("malformed")
-        if len(locked) < 3 and any(isinstance(event, Corrected) for event in events):
-            locked.append(1)
-            raise sqlite3.OperationalError("database is locked")
-        write(store, events, more)
-
-    monkeypatch.setattr(Store, "write", refuse)
-    for text in ("poison", "kept"):
-        assert recorder.correct(text, {"product": "iPad"}, is_correct=True) == "waiting"
-    recorder.flush()
-    assert (len(locked), recorder.dropped) == (3, 1)
-    assert Store(path).corrections()["text"].tolist() == ["kept"]
+def test_a_correction_that_cannot_be_written_is_an_error_in_one_line(recorder, path, monkeypatch):
+    monkeypatch.setattr(log, "LOCK_TIMEOUT", 0.1)
+    seen = []
+    recorder.observers.append(seen.append)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(DataError, match="cannot be used: database is locked; check the disk"):
+            recorder.correct("a text", {"product": "iPad"}, is_correct=True)
+    assert seen == []
+    recorder.correct("a text", {"product": "iPad"}, is_correct=True)
+    assert len(Store(path).corrections()) == len(seen) == 1
 
 
 def test_after_closing_records_are_counted_as_dropped(path):
@@ -390,14 +348,13 @@ def test_after_closing_records_are_counted_as_dropped(path):
     assert (recorder.dropped, recorder.waiting) == (2, 0)
 
 
-def test_a_correction_after_closing_is_counted_and_said_to_be_lost(path):
+def test_a_correction_is_written_at_once_even_after_closing(path):
     recorder = Recorder(path, model="m", version="1")
-    assert recorder.correct("in time", {}, is_correct=True, timeout=30) == "written"
     recorder.close()
     assert recorder.flush()
-    assert recorder.correct("too late", {}, is_correct=False) == "lost"
-    assert recorder.dropped == 1
-    assert Store(path).corrections()["text"].tolist() == ["in time"]
+    recorder.correct("late", {}, is_correct=True)
+    assert recorder.dropped == 0
+    assert Store(path).corrections()["text"].tolist() == ["late"]
 
 
 # ---------------------------------------------------------------- the end of the process

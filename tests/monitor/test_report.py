@@ -159,7 +159,6 @@ def test_a_version_is_not_blamed_for_another(tmp_path, expected):
     slow = [answered(NOON, seconds=9.0, stream=Stream("answer", "v0", "app")) for _ in range(30)]
     store = Store(tmp_path / "log")
     store.write([*WELL, *slow], [(NOON, Stream("answer", "v0", "process"), {("dropped", ""): (3, 0.0)})])
-    store.close()
     assert report.make(store, *SPAN, expected, "answer", "v1").alarms == []
     assert {"latency", "log"} <= set(words(report.make(store, *SPAN, expected, "answer", "v0")))
 
@@ -189,7 +188,6 @@ def test_what_is_said_of_not_sure_is_no_alarm(judge):
 def test_lost_records_are_an_alarm(tmp_path, expected):
     store = Store(tmp_path / "log")
     store.write(WELL, [(NOON, Stream("answer", "v1", "process"), {("dropped", ""): (3, 0.0)})])
-    store.close()
     assert words(report.make(store, *SPAN, expected))["log"].startswith(
         "3 predictions were not logged, because they could not be written; 400 were logged"
     )

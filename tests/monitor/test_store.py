@@ -5,6 +5,7 @@ import sqlite3
 import stat
 import threading
 import time
+from contextlib import closing
 from types import SimpleNamespace
 
 import pytest
@@ -40,7 +41,6 @@ def test_predictions_come_back_with_all_that_is_known_of_them(path):
     assert frame["outcome"].tolist() == ["answered", "not_sure"]
     assert frame["length"].tolist() == [5, 10]
     assert frame["batch_size"].tolist() == [2, 2]
-    assert frame["text_hash"].tolist() == list(event.text_hashes)
     assert frame["unk_rate"].isna().all()
     assert frame["model_seconds"].tolist() == pytest.approx([0.009] * 2)
     assert frame[["model", "version", "source"]].drop_duplicates().values.tolist() == [["answer", "v1", "app"]]
@@ -76,8 +76,16 @@ def test_what_is_taken_back_no_longer_counts(path):
     store = store_with(path, [*said, corrected(None, NOON + 3600)])
     assert store.corrections()["is_correct"].tolist() == [True, True], "the last one of the whole text is gone"
     assert store.window(NOON, NOON + 7200).feedback == (2, 2)
-    store_with(path, [corrected(None, NOON + 3601, text_hash=2)])
+    store_with(path, [corrected(None, NOON + 3601, text="another")])
     assert len(store.corrections()) == 2
+
+
+@pytest.mark.parametrize("is_correct", [True, False])
+def test_feedback_counts_whether_the_user_agrees_and_on_not_sure_judges_no_answer(path, is_correct):
+    not_sure = corrected(is_correct, NOON + 1, prediction={"answer": NOT_SURE}, emotion=tasks.POSITIVE)
+    window = store_with(path, [corrected(is_correct), not_sure]).window(NOON, NOON + 60)
+    assert window.feedback == (is_correct, 1)
+    assert window.labels(aggregates.FEEDBACK) == {"correct" if is_correct else "wrong": 1}
 
 
 def test_of_two_mentions_that_begin_together_the_one_that_is_named_is_taken_back(path):
@@ -159,7 +167,6 @@ def test_times_are_counted_for_those_who_wait(path):
 def test_lost_records_belong_to_their_version(path):
     store = Store(path)
     store.write([answered(NOON)], [(NOON, Stream("answer", "v1", "process"), {(aggregates.DROPPED, ""): (5, 0.0)})])
-    store.close()
     assert store.window(NOON, NOON + 60).dropped == 5
     assert store.window(NOON, NOON + 60, (None, "v0")).dropped == 0
     assert store.versions() == [("answer", "v1", NOON)]
@@ -197,12 +204,11 @@ def test_a_failed_writing_leaves_nothing_and_can_be_repeated(path):
     store = Store(path)
     store.write([answered(NOON)])
     good, bad = answered(NOON + 1, product="Android"), Failed(NOON + 1, APP, "kind", None)
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(DataError, match="cannot be used: NOT NULL constraint failed"):
         store.write([good, bad])
     assert store.window(NOON, NOON + 60).requests == 1
     store.write([good])
     assert store.predictions()["product"].tolist() == ["iPad", "Android"]
-    store.close()
 
 
 def test_many_rows_of_one_call_are_written(path):
@@ -233,7 +239,6 @@ def test_reading_goes_on_while_another_writes(path):
     stop.set()
     for thread in threads:
         thread.join()
-    store.close()
     assert failures == []
     assert len(store.predictions()) == 91
 
@@ -244,14 +249,10 @@ def test_two_writers_do_not_disturb_each_other(path):
         threading.Thread(target=lambda store=store: [store.write([answered(NOON, ["a", "b"])]) for _ in range(20)])
         for store in stores
     ]
-    for store in stores:
-        store.open()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    for store in stores:
-        store.close()
     assert len(stores[0].predictions()) == stores[0].window(NOON, NOON + 60).predictions == 80
 
 
@@ -273,25 +274,11 @@ def test_the_default_is_looked_up_when_it_is_needed(path, monkeypatch):
 
 def test_only_the_owner_may_read_the_log(path):
     store = Store(path)
-    store.write([answered(NOON)])
-    store.salt()
-    for file in path.parent.iterdir():
-        assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
-    store.close()
-
-
-def test_the_salt_is_made_once(path):
-    path.parent.mkdir()
-    salts = []
-    threads = [threading.Thread(target=lambda: salts.append(Store(path).salt())) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(salts) == 8
-    assert len(set(salts)) == 1
-    assert len(salts[0]) == 16
-    assert not list(path.parent.glob("*.new"))
+    with closing(store.open()):
+        store.write([answered(NOON)])
+        assert len(list(path.parent.iterdir())) == 4, "the database, its two other files, and the lock"
+        for file in path.parent.iterdir():
+            assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
 
 
 def test_a_file_of_another_kind_is_refused_and_left_alone(path):
@@ -315,7 +302,7 @@ def test_a_log_of_another_version_and_a_foreign_database_are_refused(path, state
     with sqlite3.connect(path) as connection:
         connection.execute(statement or "CREATE TABLE theirs (a)")
     for use in (Store(path).open, Store(path).versions):
-        with pytest.raises(DataError, match=f"of version 2, got {kind}; name another file, or move this one away"):
+        with pytest.raises(DataError, match=f"of version 3, got {kind}; name another file, or move this one away"):
             use()
 
 
@@ -348,6 +335,11 @@ def prune(store, *retention):
     return sum(iter(lambda: store.prune(*retention), 0))
 
 
+def bytes_used(store):
+    with closing(store.open()) as connection:
+        return size(connection)
+
+
 def levels(path):
     with sqlite3.connect(path) as connection:
         return {level for (level,) in connection.execute("SELECT DISTINCT level FROM aggregates")}
@@ -371,16 +363,15 @@ def test_what_is_older_than_the_limit_goes_and_corrections_stay(path, set_clock)
 
 def test_a_log_that_is_too_large_loses_its_oldest_rows_and_no_counts(path, monkeypatch):
     store = store_with(path, [answered(NOON + each, ["x"] * 500) for each in range(60)])
-    before = size(store.open())
+    before = bytes_used(store)
     limit = before // 2
     monkeypatch.setattr(log, "MAX_BYTES", limit)
     assert prune(store) > 0
-    assert limit * 0.5 < size(store.open()) <= limit
+    assert limit * 0.5 < bytes_used(store) <= limit
     rows = store.predictions()
     assert 0 < len(rows) < 30_000
     assert rows["time"].max().timestamp() == NOON + 59
     assert store.window(NOON, NOON + 60).predictions == 30_000
-    store.close()
     assert path.stat().st_size < before * 0.7  # the space is freed
 
 
@@ -412,7 +403,6 @@ def test_counts_go_when_all_of_their_time_is_too_old_and_minutes_before_hours(pa
     store.prune()
     assert levels(path) == {3600}
     assert store.window(then, then + 60).requests == 1
-    store.close()
 
 
 def test_a_lock_that_another_program_holds_is_one_line_and_no_wait_for_ever(path, monkeypatch):
@@ -420,5 +410,4 @@ def test_a_lock_that_another_program_holds_is_one_line_and_no_wait_for_ever(path
     path.parent.mkdir()
     with FileLock(f"{path}.lock"), pytest.raises(OutputError, match=r"another program holds .*\.lock; stop it first"):
         Store(path).open()
-    with Store(path).open() as connection:
-        assert size(connection) > 0
+    assert bytes_used(Store(path)) > 0

@@ -31,7 +31,7 @@ def main(path: str, rate: str) -> None:
     def work(thread: int) -> None:
         number, due = 0, time.monotonic()
         while True:
-            # The product's name identifies the call, because only hashes of the texts are kept.
+            # The product's name identifies the call, because the texts are not kept.
             frame = pandas.DataFrame({"product": [f"{thread} {number}"] * TEXTS, "product_confidence": [0.9] * TEXTS})
             recorder.record_measured(["a text"] * TEXTS, Measured(frame, {"model": 0.01}, None), "app")
             os.write(1, f"{thread} {number} {time.time()!r}\n".encode())  # one system call: a whole line or none

@@ -7,7 +7,7 @@ from app_stub import open_app, words_of
 from streamlit_app.charts import theme, token_highlighting
 from streamlit_app.components import loading, notices, recording
 from tf_model import tasks
-from tf_model.errors import ModelError
+from tf_model.errors import DataError, ModelError
 from tf_model.inference.attribution import MOST_WORDS
 from tf_model.model_dir import training_of
 from tf_model.monitor.store import Store
@@ -314,18 +314,20 @@ def test_who_names_what_was_answered_agrees_whatever_the_thumb(stub, models, tas
     assert row["is_correct"] == is_correct
 
 
-@pytest.mark.parametrize(
-    ("outcome", "words"),
-    [
-        ("lost", "Your feedback could not be stored."),
-        ("waiting", "The log is busy; your feedback is stored as soon as possible."),
-    ],
-)
-def test_feedback_that_is_not_stored_at_once_is_said(stub, monkeypatch, outcome, words):
-    monkeypatch.setattr(recording, "correct", lambda *_, **__: outcome)
+def test_feedback_that_is_not_stored_and_an_undo_that_fails_are_said(stub, monkeypatch):
+    def fail(*_, **__):
+        raise DataError("database is locked")
+
     app = ask(LOVED)
-    app.feedback[0].set_value(1).run()
-    assert words in words_of(app)
+    with monkeypatch.context() as patches:
+        patches.setattr(recording, "correct", fail)
+        app.feedback[0].set_value(1).run()
+    assert {"Your feedback could not be stored.", "database is locked"} <= set(words_of(app).splitlines())
+    app.feedback[0].set_value(None).run().feedback[0].set_value(1).run()
+    monkeypatch.setattr(recording, "correct", fail)
+    next(each for each in app.button if each.label == "Undo").click().run()
+    assert "Your feedback could not be stored." in words_of(app)
+    assert app.success[0].value == "Thank you. Your feedback is stored."
 
 
 def test_without_a_log_the_page_answers_and_says_that_nothing_is_kept(stub, models):

@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--targets", type=Path, metavar="DIR", help="the model for /targets (default: saved_models/target, if any)")
     add("--products", type=Path, metavar="FILE", help="the products to look for, .csv or .yaml (default: the model's)")
     add("--verify", type=Path, metavar="PUBLIC_KEY", help="refuse models not signed with this key (PEM)")
-    add("--record", action="store_true", help="log predictions for `python -m tf_model.monitor`, texts only as hashes")
+    add("--record", action="store_true", help="log predictions, without the texts, for `python -m tf_model.monitor`")
     return parser
 
 

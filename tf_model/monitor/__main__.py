@@ -108,6 +108,8 @@ def _export(arguments: argparse.Namespace) -> int:
 
 
 def _prune(arguments: argparse.Namespace) -> int:
+    from contextlib import closing
+
     from tf_model.errors import DataError
     from tf_model.monitor.store import Store, size
 
@@ -115,8 +117,8 @@ def _prune(arguments: argparse.Namespace) -> int:
     if not store.exists:
         raise DataError(f"there is no prediction log at {paths.shown(store.path)}; name one with --log PATH")
     total = sum(iter(lambda: store.prune(arguments.days * DAY, corrections=arguments.corrections), 0))
-    cli.say(f"removed {total:,} rows; the log now holds {size(store.open()) / MEGABYTE:,.1f} MB")
-    store.close()
+    with closing(store.open()) as connection:
+        cli.say(f"removed {total:,} rows; the log now holds {size(connection) / MEGABYTE:,.1f} MB")
     return 0
 
 

@@ -1,7 +1,8 @@
 """Counts that can be added up: the frequency of each label, and histograms of times, confidences and lengths.
 
-The log adds them up by minute and by hour. The reference of a model holds the same counts, so the two can be compared.
-They map (name, key) to a count and a sum; the key is a label or the number of a bin.
+The log adds up those of predictions by minute and by hour, and counts errors and corrections when it is read. The
+reference of a model holds the same counts, so the two can be compared. They map (name, key) to a count and a sum; the
+key is a label or the number of a bin.
 """
 
 import math
@@ -11,8 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tf_model import tasks
-from tf_model.modeling.joint_label import NOT_SURE
-from tf_model.monitor.events import ABSTAINED, BULK_SOURCES, STAGES, Corrected, Event, Failed
+from tf_model.monitor.events import BULK_SOURCES, STAGES, Answered
 
 Key = str | int
 Counts = dict[tuple[str, Key], tuple[int, float]]
@@ -20,7 +20,7 @@ Counts = dict[tuple[str, Key], tuple[int, float]]
 # Names of the counts. A histogram also keeps the sum of its values, so means are exact.
 REQUESTS, OK = "requests", "ok"  # calls that were answered; the sum is the number of texts
 ERRORS = "errors"  # calls that failed; key: the kind
-FEEDBACK = "feedback"  # key: "correct" or "wrong", or "not_sure" if there was no answer to judge
+FEEDBACK = "feedback"  # of users on answers, which "Not sure" is not; key:
 CORRECT, WRONG = "correct", "wrong"
 DROPPED = "dropped"  # records that the log lost; key: ""
 CPU, MEMORY = "cpu", "memory"  # cores in use, bytes; the count is the number of samples
@@ -69,16 +69,8 @@ BINS: Mapping[str, Bins] = {
 }
 
 
-def event_counts(event: Event) -> Counts:
-    """The counts of one event."""
-    if isinstance(event, Failed):
-        return {(ERRORS, event.kind): (1, 0.0)}
-    if isinstance(event, Corrected):
-        if event.is_correct is None:  # the store looks up what this takes back
-            return {}
-        is_answer = event.prediction.get("answer") != NOT_SURE
-        key = ABSTAINED if not is_answer else CORRECT if event.is_correct else WRONG
-        return {(FEEDBACK, key): (1, 0.0)}
+def call_counts(event: Answered) -> Counts:
+    """The counts of one answered call."""
     counts = prediction_counts(event.columns, event.no_emotion) | {(REQUESTS, OK): (1, event.rows)}
     if event.seconds and event.stream.source not in BULK_SOURCES:
         times = {STAGE_SECONDS[stage]: seconds for stage, seconds in event.seconds.items()}

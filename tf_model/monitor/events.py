@@ -42,13 +42,12 @@ class Answered:
     stream: Stream
     seconds: Mapping[str, float]  # of the whole call, by stage
     columns: Mapping[str, Sequence[Any]]  # one list of N values for each of COLUMNS that is known
-    text_hashes: Sequence[int]  # N salted hashes, 64 bits each; the texts themselves are not kept
     no_emotion: str | None = tasks.NO_EMOTION  # the model's label for no emotion
 
     @property
     def rows(self) -> int:
         """The number of texts."""
-        return len(self.text_hashes)
+        return len(self.columns["length"])
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,6 @@ class Corrected:
     time: float
     stream: Stream
     text: str
-    text_hash: int
     prediction: Mapping[str, Any]  # labels and confidences, where known
     is_correct: bool | None  # None takes back the last judgement of the same answer
     product: str | None  # according to the user, None if not given; likewise the emotion
@@ -107,6 +105,7 @@ def columns_of(
     missing = [None] * len(texts)
     pairs = zip(columns.get(tasks.ANSWER, missing), columns.get(tasks.EMOTION.name, missing), strict=True)
     columns["outcome"] = [outcome(answer, emotion, no_emotion) for answer, emotion in pairs]
+    assert all(len(values) == len(texts) for values in columns.values()), "the columns differ in length"
     return columns
 
 

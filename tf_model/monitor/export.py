@@ -24,18 +24,18 @@ def labelled_rows(corrections: pandas.DataFrame) -> pandas.DataFrame:
     texts without any label are left out. Each corrected mention of a product has a row of its own, with the characters
     from ``start`` up to ``end``.
     """
-    rows: dict[tuple[int, str | None], tuple] = {}  # by text hash and product of a mention, in order of time
-    confirmed_keys: set[tuple[int, str | None]] = set()
+    rows: dict[tuple[str, str | None], tuple] = {}  # by text and product of a mention, in order of time
+    confirmed_keys: set[tuple[str, str | None]] = set()
     for correction in corrections.astype(object).where(corrections.notna(), None).itertuples():
         is_confirmed = correction.is_correct and correction.answer != NOT_SURE
         product = correction.correct_product or (correction.product if is_confirmed else None)
         emotion = correction.correct_emotion or (correction.emotion if is_confirmed else None)
         is_mention = correction.start is not None
-        key = correction.text_hash, product if is_mention else None
+        text = correction.text.replace("\0", " ")  # text files cannot hold a NUL character
+        key = text, product if is_mention else None
         # The answer is an emotion alone.
         if not is_mention and emotion and emotion in (tasks.NO_EMOTION, correction.answer):
             product = None
-        text = correction.text.replace("\0", " ")  # text files cannot hold a NUL character
         if text.strip() and (product or emotion):
             rows.pop(key, None)  # so that the later correction goes to the end
             rows[key] = (text, product, emotion, correction.start, correction.end)

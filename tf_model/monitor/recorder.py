@@ -1,25 +1,21 @@
-"""Record every prediction, error and correction without making anybody wait for the disk.
+"""Record every prediction and error without making anybody wait for the disk, and corrections at once.
 
-Events are put on a queue. One thread makes rows of them and commits them within :data:`INTERVAL` seconds, so a process
-that is killed loses no more than that. A process that exits normally loses nothing.
+Answered and failed calls are put on a queue. One thread makes events of them and commits them within :data:`INTERVAL`
+seconds, so a process that is killed loses no more than that. A process that exits normally loses nothing.
 """
 
 import atexit
-import hashlib
 import logging
 import math
 import queue
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tf_model.errors import TweetTargetError, first_line
+from tf_model.errors import first_line
 from tf_model.inference.predictor import Measured, model_input
 from tf_model.io.characters import well_formed
 from tf_model.monitor import resources
@@ -46,19 +42,8 @@ PRUNE_SECONDS = 60.0
 RETRY_SECONDS = 1.0  # after a failed transaction
 CLOSE_SECONDS = 5.0  # that close() waits for the last transaction
 LONGEST_MESSAGE = 300  # characters of an error's message
-WRITTEN, WAITING, LOST = "written", "waiting", "lost"  # what became of a correction
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass
-class _Item:
-    """Something on the queue."""
-
-    make: Callable[[], Event | None]  # makes the event in the writing thread, so that the caller does not wait
-    texts: int = 0  # the number of texts in it
-    done: Future[bool] | None = None  # True once it is written, False if it never will be
-    event: Event | None = None
 
 
 class Recorder(AbstractContextManager["Recorder"]):
@@ -68,25 +53,26 @@ class Recorder(AbstractContextManager["Recorder"]):
 
     Attributes:
         path: The log; :data:`tf_model.paths.MONITOR_LOG` if none is given.
-        observers: Called with each :data:`~tf_model.monitor.events.Event` in the writing thread, before it is written.
-            Their exceptions are logged and not passed on.
+        observers: Called with each :data:`~tf_model.monitor.events.Event`, in the writing thread before it is written,
+            or, if it is a correction, after that. Their exceptions are logged and not passed on.
         failure: Why nothing can be written at the moment; None while all is well.
-        dropped: The number of texts, errors and corrections that were not kept: they came too fast, came after
-            :meth:`close`, or can never be written.
+        dropped: The number of texts and errors that were not kept: they came too fast, came after :meth:`close`, or are
+            no predictions.
     """
 
     def __init__(self, path: Path | str | None = None, *, model: str, version: str) -> None:
         self.model, self.version = model, version
         self._store = Store(path)
-        self._store.open()
+        self._store.open().close()
         self.path = self._store.path
-        self._salt = self._store.salt()
         self.observers: list[Callable[[Event], None]] = []
         self.failure: str | None = None
         self.dropped = self._dropped_written = 0
-        self._queued_texts = self._finished_texts = 0  # texts
+        self._queued_texts = self._finished_texts = 0
         self._sample = resources.sampler()
-        self._queue: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+        # Number of texts, and a function that makes the event in the writing thread, so that the caller does not wait.
+        self._queue: queue.SimpleQueue[tuple[int, Callable[[], Event]]] = queue.SimpleQueue()
+        self._unwritten: list[tuple[int, Event]] = []  # taken from the queue
         self._lock = threading.Lock()
         self._is_closed = False
         self._thread = threading.Thread(target=self._work, name="prediction log", daemon=True)
@@ -110,7 +96,7 @@ class Recorder(AbstractContextManager["Recorder"]):
         in place afterwards, because they are read later, when they are written.
         """
         now, stream, batch = time.time(), self._stream(source), tuple(texts)
-        self._put(_Item(lambda: self._answered(now, stream, batch, measured), len(batch)))
+        self._put(len(batch), lambda: _answered(now, stream, batch, measured))
 
     @contextmanager
     def recording_errors(self, source: str) -> Iterator[None]:
@@ -125,7 +111,7 @@ class Recorder(AbstractContextManager["Recorder"]):
         """Record a failed call: the class name of the error, and the first line of its message."""
         line = well_formed((message.strip() or kind).splitlines()[0][:LONGEST_MESSAGE])
         event = Failed(time.time(), self._stream(source), kind, line)
-        self._put(_Item(lambda: event, 1))
+        self._put(1, lambda: event)
 
     def correct(
         self,
@@ -137,57 +123,36 @@ class Recorder(AbstractContextManager["Recorder"]):
         emotion: str | None = None,
         start: int | None = None,
         end: int | None = None,
-        timeout: float = 0,
-    ) -> str:
-        """Record a user's judgement of a prediction, with the text and the labels that the user named, if any.
+    ) -> None:
+        """Write a user's judgement of a prediction, with the text and the labels that the user named, if any.
 
         With ``start`` and ``end``, it is about the mention at these characters of the text as a model reads it. If
         ``is_correct`` is None, the last correction of the same model, version, text, start and, if named, product is
-        taken back.
-        Corrections are dropped only after :meth:`close`, however many texts wait. Returns :data:`WRITTEN`;
-        :data:`WAITING` if writing takes longer than ``timeout`` seconds; or :data:`LOST` if it failed for good.
+        taken back. Raises :class:`DataError` or :class:`OutputError` if it cannot be written.
         """
         predicted: dict[str, Any] = {name: label_or_none(prediction.get(name)) for name in LABEL_COLUMNS}
         predicted |= {name: number_or_none(prediction.get(name)) for name in CONFIDENCE_COLUMNS}
-        raw = model_input(text)
         user_labels = label_or_none(product), label_or_none(emotion), start, end
         verdict = None if is_correct is None else bool(is_correct)  # SQLite does not take numpy's
-        correction = Corrected(
-            time.time(), self._stream("app"), raw.decode(), self._hash(raw), predicted, verdict, *user_labels
-        )
-        item = _Item(lambda: correction, done=Future())
-        return self._wait(item, timeout) if self._put(item) else LOST
+        read = model_input(text).decode()
+        correction = Corrected(time.time(), self._stream("app"), read, predicted, verdict, *user_labels)
+        self._store.write([correction])
+        self._notify(correction)
 
     def _stream(self, source: str) -> Stream:
         return Stream(self.model, self.version, source)
 
-    def _answered(self, now: float, stream: Stream, texts: tuple[Any, ...], measured: Measured) -> Answered:
-        no_emotion = measured.no_emotion
-        columns = columns_of(texts, measured.predictions, measured.unknown_shares, no_emotion)
-        seconds = {stage: float(value) for stage, value in measured.seconds.items() if 0 <= value < math.inf}
-        return Answered(now, stream, seconds, columns, [self._hash(model_input(text)) for text in texts], no_emotion)
-
-    def _hash(self, text: bytes) -> int:
-        digest = hashlib.blake2b(text, digest_size=8, key=self._salt).digest()
-        return int.from_bytes(digest, "little", signed=True)
-
-    def _put(self, item: _Item) -> bool:
-        """Queue an item; False if it was dropped because too many texts wait or the recorder is closed."""
+    def _put(self, texts: int, make: Callable[[], Event]) -> None:
+        """Queue an event, or drop it because too many texts wait or the recorder is closed."""
+        texts = max(texts, 1)
         with self._lock:
             waiting = self.waiting
             # A call larger than the whole capacity is still accepted if nothing else waits.
-            if self._is_closed or (item.texts and waiting and waiting + item.texts > CAPACITY):
-                self.dropped += max(item.texts, 1)
-                return False
-            self._queued_texts += item.texts
-            self._queue.put(item)  # with the lock held, so that nothing is queued after the end
-        return True
-
-    def _wait(self, item: _Item, timeout: float) -> str:
-        try:
-            return WRITTEN if item.done.result(timeout) else LOST
-        except TimeoutError:
-            return WAITING if self._thread.is_alive() else LOST
+            if self._is_closed or (waiting and waiting + texts > CAPACITY):
+                self.dropped += texts
+                return
+            self._queued_texts += texts
+            self._queue.put((texts, make))  # with the lock held, so that nothing is queued after the end
 
     # ------------------------------------------------------------ the end
 
@@ -196,10 +161,10 @@ class Recorder(AbstractContextManager["Recorder"]):
 
         Records that could not be kept are counted in :attr:`dropped`.
         """
-        if self._is_closed:
-            return not self.waiting
-        item = _Item(lambda: None, done=Future())
-        return self._put(item) and self._wait(item, timeout) == WRITTEN
+        queued, deadline = self._queued_texts, time.monotonic() + timeout
+        while self._finished_texts < queued and self._thread.is_alive() and time.monotonic() < deadline:
+            time.sleep(0.005)
+        return self._finished_texts >= queued
 
     def close(self) -> None:
         """Write what is left and stop. Later records are dropped and counted. May be called again."""
@@ -215,89 +180,69 @@ class Recorder(AbstractContextManager["Recorder"]):
 
     def _work(self) -> None:
         next_sample = next_prune = time.monotonic() + INTERVAL
+        counts: Counts = {}  # of the machine, not written yet
         is_last = False
         while not is_last:
             # Sleep even if nothing comes: waking a thread that waits for the first text would cost the caller more than
             # the rest of the recording.
-            time.sleep(INTERVAL)
+            time.sleep(RETRY_SECONDS if self.failure and not self._is_closed else INTERVAL)
             is_last = self._is_closed  # read before the rest is collected: nothing comes later
-            items = self._collect()
-            counts: Counts = {}
+            self._collect()
             if time.monotonic() >= next_sample:
                 next_sample = time.monotonic() + SAMPLE_SECONDS
                 with suppress(OSError):  # such as too many open files: the log goes on without the sample
                     counts = {(name, ""): (1, value) for name, value in self._sample().items()}
-            is_last |= not self._write(items, counts)
-            if time.monotonic() >= next_prune and not is_last:
-                next_prune = time.monotonic() + (0 if self._prune() else PRUNE_SECONDS)
-        self._store.close()
-
-    def _collect(self) -> list[_Item]:
-        """The items of one interval, in order, with their events."""
-        items: list[_Item] = []
-        for _ in range(self._queue.qsize()):
-            item = self._queue.get_nowait()
             try:
-                item.event = item.make()
-            except Exception as error:
-                self._give_up(item, error)
-                continue
-            items.append(item)
-            for observer in list(self.observers) if item.event else ():
-                try:
-                    observer(item.event)
-                except Exception:
-                    logger.exception("an observer of the prediction log failed")
-        return items
+                self._write(counts)
+                counts = {}
+                if time.monotonic() >= next_prune and not is_last:
+                    next_prune = time.monotonic() + PRUNE_SECONDS
+                    if self._store.prune():  # and more may be left
+                        next_prune = 0.0
+            except Exception as error:  # such as a lock or a full disk: it may pass, and meanwhile the texts wait
+                self._fail(error)
 
-    def _write(self, items: list[_Item], counts: Counts) -> bool:
-        """Retry until the items are written, one by one if an item never can be; False if closing leaves no time."""
+    def _collect(self) -> None:
+        """Make events of what is on the queue, in order."""
+        for _ in range(self._queue.qsize()):
+            texts, make = self._queue.get_nowait()
+            try:
+                event = make()
+            except Exception as error:
+                self._fail(error)
+                with self._lock:
+                    self.dropped += texts
+                self._finished_texts += texts
+                continue
+            self._unwritten.append((texts, event))
+            self._notify(event)
+
+    def _write(self, counts: Counts) -> None:
         newly_dropped = self.dropped - self._dropped_written
         if newly_dropped:
-            counts[DROPPED, ""] = (newly_dropped, 0.0)
-        events = [item.event for item in items if item.event]
+            counts = counts | {(DROPPED, ""): (newly_dropped, 0.0)}
         samples = [(time.time(), self._stream(PROCESS), counts)] if counts else []
-        while events or samples:
+        if self._unwritten or samples:
+            self._store.write([event for _, event in self._unwritten], samples)
+        self.failure = None
+        self._dropped_written += newly_dropped
+        self._finished_texts += sum(texts for texts, _ in self._unwritten)
+        self._unwritten = []
+
+    def _notify(self, event: Event) -> None:
+        for observer in list(self.observers):
             try:
-                self._store.write(events, samples)
-                self.failure = None
-                self._dropped_written += newly_dropped
-                break
-            except (sqlite3.OperationalError, TweetTargetError, OSError) as error:
-                # Locked, or the disk is full: this may pass. Meanwhile texts wait, and are dropped if too many wait.
-                self._fail(error)
-                if self._is_closed:
-                    return False
-                time.sleep(RETRY_SECONDS)
-            except Exception as error:
-                if len(items) > 1:  # so that an item that cannot be written loses no other
-                    return all(self._write([item], {}) for item in items)
-                for item in items:
-                    self._give_up(item, error)
-                return True
-        for item in items:
-            self._finish(item, True)
-        return True
-
-    def _give_up(self, item: _Item, error: Exception) -> None:
-        self._fail(error)
-        with self._lock:
-            self.dropped += max(item.texts, 1)
-        self._finish(item, False)
-
-    def _finish(self, item: _Item, written: bool) -> None:
-        self._finished_texts += item.texts
-        if item.done:
-            item.done.set_result(written)
+                observer(event)
+            except Exception:
+                logger.exception("an observer of the prediction log failed")
 
     def _fail(self, error: Exception) -> None:
         if self.failure is None:
-            logger.error("cannot write to the prediction log %s: %s", self.path, first_line(error))
+            logger.error("predictions cannot be recorded: %s", first_line(error))
         self.failure = first_line(error)
 
-    def _prune(self) -> int:
-        try:
-            return self._store.prune()
-        except (sqlite3.Error, TweetTargetError) as error:
-            self._fail(error)
-            return 0
+
+def _answered(now: float, stream: Stream, texts: tuple[Any, ...], measured: Measured) -> Answered:
+    columns = columns_of(texts, measured.predictions, measured.unknown_shares, measured.no_emotion)
+    seconds = {stage: float(value) for stage, value in measured.seconds.items() if 0 <= value < math.inf}
+    return Answered(now, stream, seconds, columns, measured.no_emotion)

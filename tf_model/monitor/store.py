@@ -7,12 +7,11 @@ write, and commits survive the death of the process.
 """
 
 import math
-import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
-from dataclasses import replace
+from contextlib import closing, contextmanager
+from dataclasses import astuple
 from itertools import zip_longest
 from pathlib import Path
 
@@ -21,9 +20,10 @@ from filelock import FileLock, Timeout
 
 from tf_model import paths
 from tf_model.errors import DataError, OutputError, first_line
-from tf_model.io.files import explain_write_errors, whole_file
+from tf_model.io.files import explain_write_errors
+from tf_model.modeling.joint_label import NOT_SURE
 from tf_model.monitor import aggregates
-from tf_model.monitor.aggregates import Counts, Window
+from tf_model.monitor.aggregates import CORRECT, ERRORS, FEEDBACK, WRONG, Counts, Window
 from tf_model.monitor.events import (
     COLUMNS,
     CONFIDENCE_COLUMNS,
@@ -37,7 +37,7 @@ from tf_model.monitor.events import (
     Stream,
 )
 
-VERSION = 2  # of SCHEMA: add 1 when it changes, or logs begun before can no longer be written to
+VERSION = 3  # of SCHEMA: add 1 when it changes, or logs begun before can no longer be written to
 APPLICATION = 0x54775461  # "TwTa"
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 RETENTION_SECONDS = 90 * DAY  # older predictions, errors and counts are removed
@@ -62,7 +62,7 @@ CREATE TABLE requests (
   tokenize_seconds REAL, model_seconds REAL, rest_seconds REAL
 );
 CREATE TABLE predictions (
-  request INTEGER NOT NULL REFERENCES requests, position INTEGER NOT NULL, text_hash INTEGER NOT NULL,
+  request INTEGER NOT NULL REFERENCES requests, position INTEGER NOT NULL,
   {_LABELS_AND_CONFIDENCES}, outcome TEXT NOT NULL, length INTEGER NOT NULL, unk_rate REAL,
   PRIMARY KEY (request, position)
 ) WITHOUT ROWID;
@@ -70,13 +70,10 @@ CREATE TABLE errors (
   id INTEGER PRIMARY KEY, time REAL NOT NULL, stream INTEGER NOT NULL REFERENCES streams,
   kind TEXT NOT NULL, message TEXT NOT NULL
 );
-CREATE TABLE corrections (
+CREATE TABLE corrections (  -- start, end: the characters of the text that it is about, if it is about one mention
   id INTEGER PRIMARY KEY, time REAL NOT NULL, stream INTEGER NOT NULL REFERENCES streams,
-  text TEXT NOT NULL, text_hash INTEGER NOT NULL, is_correct INTEGER NOT NULL,
-  {_LABELS_AND_CONFIDENCES}, correct_product TEXT, correct_emotion TEXT
-);
-CREATE TABLE mentions (  -- the characters of the text that a correction is about, where it is about one mention
-  correction INTEGER PRIMARY KEY, start INTEGER NOT NULL, end INTEGER NOT NULL
+  text TEXT NOT NULL, is_correct INTEGER NOT NULL,
+  {_LABELS_AND_CONFIDENCES}, correct_product TEXT, correct_emotion TEXT, start INTEGER, end INTEGER
 );
 CREATE TABLE aggregates (  -- level: seconds that one row covers
   level INTEGER NOT NULL, start INTEGER NOT NULL, stream INTEGER NOT NULL REFERENCES streams,
@@ -91,9 +88,6 @@ PRAGMA user_version = {VERSION};
 COMMIT;
 """
 
-# Mentions of removed corrections must go: SQLite gives the numbers of the corrections to later ones.
-FORGET_MENTIONS = "DELETE FROM mentions WHERE correction NOT IN (SELECT id FROM corrections)"
-
 # Selects rows of ``streams``: model, version and source (always with the process's own); None or left out: any.
 StreamFilter = tuple[str | None, ...]
 ANY: StreamFilter = ()
@@ -107,15 +101,13 @@ Sample = tuple[float, Stream, Counts]  # time, stream, and counts that belong to
 class Store:
     """A log of predictions: the database at ``path``, or :data:`tf_model.paths.MONITOR_LOG`.
 
-    Only one thread may write (that of :class:`~tf_model.monitor.recorder.Recorder`); writing creates the file. Any
-    thread and process may read at the same time. Methods that read, and :meth:`prune`, raise :class:`DataError` if the
-    log cannot be used. Times are in seconds since 1970, and spans end before ``until``.
+    Writing creates the file. Any thread and process may read and write at the same time: each call opens the file
+    anew, so a log may be moved away or deleted between two calls. All methods raise :class:`DataError` if the log
+    cannot be used. Times are in seconds since 1970, and spans end before ``until``.
     """
 
     def __init__(self, path: Path | str | None = None) -> None:
         self.path = Path(path) if path is not None else paths.MONITOR_LOG
-        self._write_connection: sqlite3.Connection | None = None
-        self._open_file_id: tuple[int, int] | None = None  # device and inode of the file that is open for writing
 
     @property
     def exists(self) -> bool:
@@ -125,71 +117,36 @@ class Store:
     # ------------------------------------------------------------ writing
 
     def open(self) -> sqlite3.Connection:
-        """Create the database if needed, and return the connection for writing.
+        """Create the database if needed, and return a connection for writing.
 
         :class:`DataError` if the file is not a prediction log of this version, :class:`OutputError` if creation fails.
         """
-        if self._write_connection is None:
-            with _creation_lock(self.path):
-                if not self.exists:
-                    # SQLite finds its other two files by name: a new log must not share those of a log that was moved
-                    # away and may still be open.
-                    for suffix in ("-wal", "-shm"):
-                        self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
-                # Private, as it may hold texts of users. SQLite's other files get the same permissions.
-                self.path.touch(0o600)
-                with _explain_sqlite_errors(self.path):
-                    self._write_connection = _connect(self.path, read_only=False)
-                self._open_file_id = self._current_file_id()
-        return self._write_connection
-
-    def close(self) -> None:
-        """Stop writing; the log can still be read."""
-        if self._write_connection is not None:
-            self._write_connection.close()
-            self._write_connection = None
+        with _creation_lock(self.path):
+            if not self.exists:
+                # SQLite finds its other two files by name: a new log must not share those of a log that was moved away.
+                for suffix in ("-wal", "-shm"):
+                    self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+            # Private, as it may hold texts of users. SQLite's other files get the same permissions.
+            self.path.touch(0o600)
+            with _explain_sqlite_errors(self.path):
+                return _connect(self.path, read_only=False)
 
     def write(self, events: Sequence[Event], samples: Sequence[Sample] = ()) -> None:
-        """Write events, and counts that belong to no event, in one transaction.
-
-        If the log was moved away or deleted meanwhile, a new one is begun at its path. After an ``sqlite3.Error``
-        nothing was written, and the same call may be made again.
-        """
-        if self._write_connection is not None and self._open_file_id != self._current_file_id():
-            with suppress(sqlite3.Error):
-                # close() would not do this, and the database may have been moved without its WAL file.
-                self._write_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            self.close()
-        all_samples = [*((event.time, event.stream, aggregates.event_counts(event)) for event in events), *samples]
-        with self.open() as connection:  # the block is committed as a whole, or not at all
+        """Write events, and counts that belong to no event, in one transaction: all of them, or none."""
+        answered = [event for event in events if isinstance(event, Answered)]
+        counts = [*((event.time, event.stream, aggregates.call_counts(event)) for event in answered), *samples]
+        streams = {event.stream for event in events} | {stream for _, stream, _ in samples}
+        with self._write_connection() as connection, connection:  # committed as a whole, or not at all
             connection.execute("BEGIN IMMEDIATE")
-            stream_ids = {stream: _stream_id(connection, stream) for stream in {stream for _, stream, _ in all_samples}}
+            stream_ids = {stream: _stream_id(connection, stream) for stream in streams}
             for event in events:
-                if isinstance(event, Corrected) and event.is_correct is None:
-                    all_samples += _take_back(connection, event, stream_ids[event.stream])
-                else:
-                    _insert(connection, event, stream_ids[event.stream])
-            _add_up(connection, all_samples, stream_ids)
+                _write_event(connection, event, stream_ids[event.stream])
+            _add_up(connection, counts, stream_ids)
 
-    def _current_file_id(self) -> tuple[int, int] | None:
-        """Device and inode of the file at the path; None if there is none."""
-        with suppress(OSError):
-            status = self.path.stat()
-            return status.st_dev, status.st_ino
-        return None
-
-    def salt(self) -> bytes:
-        """The secret salt of the hashes in a log; created at first use, in a file of its own beside the log.
-
-        With the log alone, nobody can find out by guessing which texts are in it.
-        """
-        file = self.path.with_name(f"{self.path.name}.salt")
-        with _creation_lock(self.path):
-            if not file.exists():
-                with whole_file(file) as part:
-                    part.touch(0o600)
-                    part.write_bytes(os.urandom(16))
-            return file.read_bytes()
+    @contextmanager
+    def _write_connection(self) -> Iterator[sqlite3.Connection]:
+        with closing(self.open()) as connection, _explain_sqlite_errors(self.path):
+            yield connection
 
     def prune(self, seconds: float = RETENTION_SECONDS, corrections: bool = False) -> int:
         """Remove some of the rows that are too old or too many, in one short transaction, and free their space.
@@ -197,10 +154,9 @@ class Store:
         Corrections stay unless ``corrections`` is true, since the next training learns from them. Returns the number of
         predictions, errors and corrections removed; 0 when nothing is left to remove.
         """
-        connection = self.open()
         now = time.time()
         oldest = now - seconds
-        with _explain_sqlite_errors(self.path):
+        with self._write_connection() as connection:
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
                 removed = _remove_requests(connection, oldest)
@@ -208,7 +164,6 @@ class Store:
                     removed = _remove_requests(connection, math.inf)
                 for table in ("errors", "corrections") if corrections else ("errors",):
                     removed += connection.execute(f"DELETE FROM {table} WHERE time < ?", [oldest]).rowcount
-                connection.execute(FORGET_MENTIONS)
                 for level, first in ((MINUTE, max(oldest, now - MINUTE_RETENTION)), (HOUR, oldest)):
                     # A row is removed when all that it covers is too old.
                     connection.execute("DELETE FROM aggregates WHERE level = ? AND start < ?", [level, first - level])
@@ -236,8 +191,12 @@ class Store:
         step = max(math.ceil(min(step, end - begin) / level), 1) * level
         windows = [Window(start, min(start + step, end)) for start in range(begin, end, step)]
         query = f"""
-            SELECT (start - :begin) / :step AS slot, name, key, sum(count), sum(total) FROM aggregates
-            WHERE level = :level AND start >= :begin AND start < :end
+            SELECT CAST((time - :begin) / :step AS INTEGER) AS slot, name, key, sum(count), sum(total) FROM (
+              SELECT start AS time, stream, name, key, count, total FROM aggregates WHERE level = :level
+              UNION ALL SELECT time, stream, '{ERRORS}', kind, 1, 0 FROM errors
+              UNION ALL SELECT time, stream, '{FEEDBACK}', iif(is_correct, '{CORRECT}', '{WRONG}'), 1, 0
+                FROM corrections WHERE answer IS NOT '{NOT_SURE}'
+            ) WHERE time >= :begin AND time < :end
               AND stream IN (SELECT id FROM streams WHERE {_IN_STREAMS}) GROUP BY slot, name, key
         """
         values = {"level": level, "begin": begin, "end": end, "step": step, **_stream_values(streams)}
@@ -279,8 +238,8 @@ class Store:
 
     def predictions(self, since: float = 0, until: float = math.inf, limit: int | None = None) -> pandas.DataFrame:
         """The newest ``limit`` predictions of a span, oldest first: the columns of :meth:`errors` up to ``source``,
-        ``request``, ``batch_size``, seconds by stage (of the whole call), ``text_hash`` and all :data:`COLUMNS`."""
-        columns = ("request", "texts AS batch_size", *(f"{stage}_seconds" for stage in STAGES), "text_hash", *COLUMNS)
+        ``request``, ``batch_size``, seconds by stage (of the whole call) and all :data:`COLUMNS`."""
+        columns = ("request", "texts AS batch_size", *(f"{stage}_seconds" for stage in STAGES), *COLUMNS)
         table = "requests JOIN predictions ON request = requests.id"
         frame = self._newest(table, columns, "request DESC, position DESC", since, until, limit, ANY)
         return frame[::-1].reset_index(drop=True)
@@ -296,12 +255,11 @@ class Store:
         self, since: float = 0, until: float = math.inf, limit: int | None = None, streams: StreamFilter = ANY
     ) -> pandas.DataFrame:
         """The newest ``limit`` corrections of a span, oldest first: the columns of :meth:`errors` up to ``source``,
-        ``text``, ``text_hash``, ``is_correct``, the answer, ``correct_product`` and ``correct_emotion``, and, for a
-        correction of one mention, ``start`` and ``end``."""
+        ``text``, ``is_correct``, the answer, ``correct_product`` and ``correct_emotion``, and, for a correction of one
+        mention, ``start`` and ``end``."""
         predicted = (*LABEL_COLUMNS, *CONFIDENCE_COLUMNS)
-        columns = ("text", "text_hash", "is_correct", *predicted, "correct_product", "correct_emotion", "start", "end")
-        table = "corrections LEFT JOIN mentions ON correction = corrections.id"
-        frame = self._newest(table, columns, "corrections.id DESC", since, until, limit, streams)
+        columns = ("text", "is_correct", *predicted, "correct_product", "correct_emotion", "start", "end")
+        frame = self._newest("corrections", columns, "corrections.id DESC", since, until, limit, streams)
         return frame[::-1].reset_index(drop=True).astype({"is_correct": bool, "start": "Int64", "end": "Int64"})
 
     def _newest(
@@ -322,8 +280,7 @@ class Store:
         limit = -1 if limit is None else limit
         values = {"since": since, "until": until, "limit": limit, **_stream_values(streams)}
         with self._read_connection() as connection:
-            rows = connection.execute(query, values)
-            frame = pandas.DataFrame(rows.fetchall(), columns=[column[0] for column in rows.description])
+            frame = pandas.read_sql_query(query, connection, params=values)
         return frame.assign(time=pandas.to_datetime(frame["time"].astype("float64"), unit="s", utc=True))
 
     @contextmanager
@@ -340,45 +297,38 @@ def _stream_values(streams: StreamFilter) -> dict[str, str | None]:
     return dict(zip_longest(("model", "version", "source"), streams))
 
 
-def _insert(connection: sqlite3.Connection, event: Event, stream: int) -> None:
+def _write_event(connection: sqlite3.Connection, event: Event, stream: int) -> None:
     if isinstance(event, Answered):
         seconds = [event.seconds.get(stage) for stage in STAGES]
         row = (event.time, stream, event.rows, *seconds)
         request = connection.execute("INSERT INTO requests VALUES (NULL, ?, ?, ?, ?, ?, ?)", row).lastrowid
         missing = [None] * event.rows
-        columns = zip(event.text_hashes, *(event.columns.get(name, missing) for name in COLUMNS), strict=True)
+        columns = zip(*(event.columns.get(name, missing) for name in COLUMNS), strict=True)
         rows = ((request, position, *values) for position, values in enumerate(columns))
-        connection.executemany(f"INSERT INTO predictions VALUES (?, ?, ?{', ?' * len(COLUMNS)})", rows)
+        connection.executemany(f"INSERT INTO predictions VALUES (?, ?{', ?' * len(COLUMNS)})", rows)
     elif isinstance(event, Failed):
         row = (event.time, stream, event.kind, event.message)
         connection.execute("INSERT INTO errors VALUES (NULL, ?, ?, ?, ?)", row)
-    else:
-        predicted = [event.prediction.get(name) for name in (*LABEL_COLUMNS, *CONFIDENCE_COLUMNS)]
-        row = (event.time, stream, event.text, event.text_hash, event.is_correct, *predicted)
-        row = (*row, event.product, event.emotion)
-        correction = connection.execute(f"INSERT INTO corrections VALUES (NULL{', ?' * len(row)})", row).lastrowid
-        if event.start is not None:
-            connection.execute("INSERT INTO mentions VALUES (?, ?, ?)", (correction, event.start, event.end))
-        return  # a correction is not a call
+    else:  # which is not a call
+        _write_correction(connection, event, stream)
+        return
     query = "UPDATE streams SET last_call = max(min(coalesce(last_call, 0), ?), ?) WHERE id = ?"
     connection.execute(query, [time.time(), event.time, stream])
 
 
-def _take_back(connection: sqlite3.Connection, event: Corrected, stream: int) -> list[Sample]:
-    """Remove the last correction of the same text, start and, if named, product; returns counts that subtract it."""
-    last = (
-        "SELECT max(corrections.id) FROM corrections LEFT JOIN mentions ON correction = corrections.id "
-        "WHERE stream = ? AND text_hash = ? AND start IS ? AND (? IS NULL OR correct_product = ?)"
-    )
-    values = [stream, event.text_hash, event.start, event.product, event.product]
-    query = f"DELETE FROM corrections WHERE id = ({last}) RETURNING time, answer, is_correct"
-    removed = connection.execute(query, values).fetchall()
-    connection.execute(FORGET_MENTIONS)
-    return [
-        (when, event.stream, dict.fromkeys(aggregates.event_counts(replace(event, **correction)), (-1, 0.0)))
-        for when, answer, is_correct in removed
-        for correction in [{"prediction": {"answer": answer}, "is_correct": bool(is_correct)}]
-    ]
+def _write_correction(connection: sqlite3.Connection, event: Corrected, stream: int) -> None:
+    if event.is_correct is None:  # take back the last one of the same text, start and, if named, product
+        last = (
+            "SELECT max(id) FROM corrections "
+            "WHERE stream = ? AND text = ? AND start IS ? AND (? IS NULL OR correct_product = ?)"
+        )
+        values = [stream, event.text, event.start, event.product, event.product]
+        connection.execute(f"DELETE FROM corrections WHERE id = ({last})", values)
+        return
+    predicted = [event.prediction.get(name) for name in (*LABEL_COLUMNS, *CONFIDENCE_COLUMNS)]
+    row = (event.time, stream, event.text, event.is_correct, *predicted)
+    row = (*row, event.product, event.emotion, event.start, event.end)
+    connection.execute(f"INSERT INTO corrections VALUES (NULL{', ?' * len(row)})", row)
 
 
 def _add_up(connection: sqlite3.Connection, samples: Sequence[Sample], stream_ids: dict[Stream, int]) -> None:
@@ -394,10 +344,11 @@ def _add_up(connection: sqlite3.Connection, samples: Sequence[Sample], stream_id
 
 
 def _stream_id(connection: sqlite3.Connection, stream: Stream) -> int:
-    names = (stream.model, stream.version, stream.source)
-    connection.execute("INSERT OR IGNORE INTO streams (model, version, source) VALUES (?, ?, ?)", names)
-    query = "SELECT id FROM streams WHERE model = ? AND version = ? AND source = ?"
-    return connection.execute(query, names).fetchone()[0]
+    query = (
+        "INSERT INTO streams (model, version, source) VALUES (?, ?, ?) "
+        "ON CONFLICT DO UPDATE SET model = model RETURNING id"  # without an update, the id would not be returned
+    )
+    return connection.execute(query, astuple(stream)).fetchone()[0]
 
 
 def _remove_requests(connection: sqlite3.Connection, before: float) -> int:

@@ -47,7 +47,6 @@ def test_a_log_is_copied_whole(tmp_path):
         with sqlite3.connect(copy.path) as changed:
             changed.execute("DELETE FROM requests")
     assert len(log.predictions()) == 15
-    log.close()
 
 
 def test_without_a_model_it_says_what_to_run(tmp_path):
