@@ -19,7 +19,7 @@ from tf_model import paths, tasks
 from tf_model.cli import duration
 from tf_model.errors import TweetTargetError, plural
 from tf_model.monitor import accuracy, drift, reference
-from tf_model.monitor.aggregates import CPU, ERRORS, GPU_MEMORY, GPU_UTILIZATION, MEMORY, SECONDS
+from tf_model.monitor.aggregates import CPU, ERRORS, MEMORY, SECONDS
 from tf_model.monitor.events import ABSTAINED
 from tf_model.monitor.export import labelled_rows
 from tf_model.monitor.report import FEWEST_REQUESTS, PERCENTILES, SIGNALS, Report
@@ -43,8 +43,6 @@ MEGABYTE = 10**6
 RESOURCES = {  # title, words for the mean, d3 format, scale
     CPU: ("Processor, cores in use", "{:.2f} cores in use", ".2~f", 1.0),
     MEMORY: ("Memory of the process, MB", "{:,.0f} MB", ",.0f", 1 / MEGABYTE),
-    GPU_UTILIZATION: ("GPUs, share of the time busy", "{:.0%} busy", ".0%", 1.0),
-    GPU_MEMORY: ("Memory of the GPUs, MB", "{:,.0f} MB", ",.0f", 1 / MEGABYTE),
 }
 FEWEST = 5  # judgements or predictions for a point of the accuracy chart
 SIGNAL_NAMES = {signal: signal.capitalize() for signal in SIGNALS} | {"log": "Lost records"}
@@ -248,7 +246,7 @@ def _show_latency(report: Report) -> None:
 
 def _show_resources(report: Report) -> None:
     means = {name: mean for name in RESOURCES if (mean := report.window.mean(name)) is not None}
-    for (name, mean), column in zip(means.items(), [*st.columns(2), *st.columns(2)], strict=False):
+    for (name, mean), column in zip(means.items(), st.columns(2), strict=False):
         title, words, form, scale = RESOURCES[name]
         values = {title: [window.mean(name) for window in report.windows]}
         chart = monitor_charts.lines(report.windows, values, title, form, scale)

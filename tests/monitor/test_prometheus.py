@@ -6,14 +6,12 @@ import re
 import shutil
 import socket
 import subprocess
-import sys
 import threading
 import time
 import urllib.parse
 import urllib.request
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy
 import pandas
@@ -29,7 +27,7 @@ from tf_model.api.app import Guard
 from tf_model.errors import OutputError
 from tf_model.inference import predictor
 from tf_model.modeling.joint_label import NOT_SURE
-from tf_model.monitor import prometheus, reference, report, resources
+from tf_model.monitor import prometheus, reference, report
 from tf_model.monitor.events import BULK_SOURCES, Answered, Failed, Stream, columns_of
 from tf_model.monitor.prometheus import Exporter
 from tf_model.monitor.recorder import Recorder
@@ -331,65 +329,6 @@ def test_what_only_a_reference_tells_is_not_served_without_one(tmp_path):
     assert alarms == {"errors": 0, "latency": 0, "accuracy": None, "drift": None, "log": 0}
 
 
-# ------------------------------------------------------------------------------------------------------ GPUs
-
-
-class Driver:
-    """Stands in for NVIDIA's driver: two GPUs, the second reporting little, as under MIG."""
-
-    class NVMLError(Exception):
-        pass
-
-    works = True
-
-    def nvmlInit(self):
-        if not self.works:
-            raise self.NVMLError("no driver")
-
-    def nvmlDeviceGetCount(self):
-        return 2
-
-    def nvmlDeviceGetHandleByIndex(self, index):
-        return index
-
-    def nvmlDeviceGetMemoryInfo(self, index):
-        return SimpleNamespace(used=2**30, total=80 * 2**30)
-
-    def nvmlDeviceGetUtilizationRates(self, index):
-        if index:
-            raise self.NVMLError("not supported")
-        return SimpleNamespace(gpu=37)
-
-
-@pytest.fixture
-def driver(monkeypatch):
-    made = Driver()
-    monkeypatch.setitem(sys.modules, "pynvml", made)
-    return made
-
-
-def test_gpus_are_served_and_sampled(driver):
-    exporter = Exporter()
-    assert value(exporter, "gpu_memory_used_bytes", gpu="0") == 2**30
-    assert value(exporter, "gpu_memory_size_bytes", gpu="0") == 80 * 2**30
-    assert value(exporter, "gpu_utilization_ratio", gpu="0") == 0.37
-    assert math.isnan(value(exporter, "gpu_utilization_ratio", gpu="1"))
-    sampled = resources.sampler()()
-    assert sampled.keys() == {"cpu", "memory", "gpu_utilization", "gpu_memory"}
-    assert (sampled["gpu_utilization"], sampled["gpu_memory"]) == (0.37, 2 * 2**30)
-
-
-def test_without_a_driver_the_process_alone_is_sampled(driver):
-    driver.works = False
-    assert resources.gpus() == []
-    assert resources.sampler()().keys() == {"cpu", "memory"}
-    assert "tweet_target_requests_total" in text_of(Exporter())
-
-
-def test_the_real_library_takes_nothing_away_where_there_is_no_driver():
-    assert isinstance(resources.gpus(), list)
-
-
 # ------------------------------------------------------------------------------------------------------ served
 
 
@@ -447,7 +386,6 @@ def metrics_in(query: str) -> set[str]:
 def test_rules_and_dashboard_ask_for_metrics_that_exist():
     families = [*busy_exporter().registry.collect(), *api_metrics().collect()]
     exported = {sample.name for family in families for sample in family.samples}
-    exported |= {family.name for family in families if "gpu" in family.name}
     asked = [rule["expr"] for rule in rules()] + queries() + [dashboard()["templating"]["list"][1]["definition"]]
     assert len(queries()) > 25
     assert set().union(*map(metrics_in, asked)) <= exported
@@ -466,7 +404,7 @@ def test_the_dashboard_shows_every_metric():
 def test_labels_in_rules_and_dashboard_exist():
     families = [*busy_exporter().registry.collect(), *api_metrics().collect()]
     labels = {label for family in families for sample in family.samples for label in sample.labels}
-    labels |= {"job", "instance", "gpu"}
+    labels |= {"job", "instance"}
     for query in [rule["expr"] for rule in rules()] + queries():
         used = set(re.findall(r"(\w+)\s*(?:=~|!=|=)\s*\"", query))
         for group in re.findall(r"\bby \(([^)]*)\)", query):
@@ -586,7 +524,7 @@ def test_a_real_prometheus_scrapes_it_and_answers_every_query(tmp_path):
         assert up["value"][1] == "1"
         for query in queries():
             found = ask(port, "query", query=query)["result"]
-            assert found or "gpu" in query, query
+            assert found, query
         loaded = [rule for group in ask(port, "rules")["groups"] for rule in group["rules"]]
         assert {rule["name"] for rule in loaded} == {rule["alert"] for rule in rules()}
 

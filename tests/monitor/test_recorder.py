@@ -21,7 +21,6 @@ from tests.monitor.made_up import NOON, answered, predictions, record
 from tf_model import paths, tasks
 from tf_model.errors import DataError, ModelError
 from tf_model.monitor import recorder as recording
-from tf_model.monitor import resources
 from tf_model.monitor import store as log
 from tf_model.monitor.events import Answered, Corrected, Failed
 from tf_model.monitor.recorder import Recorder
@@ -248,11 +247,11 @@ def test_the_machine_is_sampled(path, monkeypatch):
 def test_records_go_on_where_the_machine_cannot_be_sampled(path, monkeypatch):
     tried = []
 
-    def sample():
+    def sample(_):
         tried.append(True)
         raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr(resources, "sampler", lambda: sample)
+    monkeypatch.setattr(Recorder, "_sample", sample)
     with Recorder(path, model="m", version="1") as recorder:
         deadline = time.monotonic() + 20
         while not tried and time.monotonic() < deadline:
@@ -364,7 +363,6 @@ import pandas, sys, time
 from tf_model import cli
 from tf_model.inference.predictor import Measured
 from tf_model.monitor import recorder as recording
-from tf_model.monitor import resources
 recording.INTERVAL = {interval}
 recorder = recording.Recorder(sys.argv[1], model="m", version="1")
 frame = pandas.DataFrame({{"product": ["iPad"], "product_confidence": [0.9]}})

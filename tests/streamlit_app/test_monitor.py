@@ -25,8 +25,8 @@ from streamlit_app.charts import monitor_charts
 from streamlit_app.components import loading
 from tf_model import paths
 from tf_model.monitor.accuracy import Accuracy
-from tf_model.monitor.aggregates import GPU_MEMORY, GPU_UTILIZATION, Window
-from tf_model.monitor.events import PROCESS, Failed, Stream
+from tf_model.monitor.aggregates import Window
+from tf_model.monitor.events import Failed, Stream
 from tf_model.monitor.store import Store
 
 models = app_stub.models  # a fixture: an empty folder of models
@@ -135,14 +135,6 @@ class TestSignals:
 
     def test_what_each_stage_takes(self, healthy):
         assert "On average tokenize 1.65 ms, model 13.2 ms, rest 1.65 ms." in said(open_page())
-
-    def test_gpus_where_there_are_any(self, healthy):
-        assert not any("GPU" in alt for alt in spoken(open_page()))
-        figures = {(GPU_UTILIZATION, ""): (2, 0.9), (GPU_MEMORY, ""): (1, 5 * 2**30)}
-        healthy.write([], [(time.time() - 90, Stream(APP.model, APP.version, PROCESS), figures)])
-        page = open_page()
-        assert "GPUs, share of the time busy over time. 45% busy on average." in spoken(page)
-        assert "Memory of the GPUs, MB over time. 5,369 MB on average." in spoken(page)
 
     def test_errors_of_another_version_hide_none_of_this_one(self, healthy):
         other = Stream("answer", "before", "app")

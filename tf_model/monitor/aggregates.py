@@ -24,8 +24,6 @@ FEEDBACK = "feedback"  # of users on answers, which "Not sure" is not; key:
 CORRECT, WRONG = "correct", "wrong"
 DROPPED = "dropped"  # records that the log lost; key: ""
 CPU, MEMORY = "cpu", "memory"  # cores in use, bytes; the count is the number of samples
-GPU_UTILIZATION, GPU_MEMORY = "gpu_utilization", "gpu_memory"  # share of time, mean of all GPUs; bytes on all GPUs
-SAMPLED_RESOURCES = (CPU, MEMORY, GPU_UTILIZATION, GPU_MEMORY)
 SECONDS = "waited_seconds"  # of a whole call; calls for files are left out: nobody waits for them
 STAGE_SECONDS = {stage: f"waited_{stage}_seconds" for stage in STAGES}  # of its stages
 DIRECTED_CONFIDENCE = "directed_confidence"  # in the product, for texts with an emotion towards a product
@@ -181,7 +179,7 @@ class Window:
         return Histogram(BINS[name], {key: value for (each, key), value in self.counts.items() if each == name})
 
     def mean(self, name: str) -> float | None:
-        """Mean of one of :data:`SAMPLED_RESOURCES`; None without a sample."""
+        """Mean of :data:`CPU` or :data:`MEMORY`; None without a sample."""
         count, total = self._total(name)
         return total / count if count else None
 

@@ -24,7 +24,7 @@ from tf_model import tasks
 from tf_model.errors import OutputError, TweetTargetError
 from tf_model.inference.predictor import in_flight
 from tf_model.modeling.joint_label import NOT_SURE
-from tf_model.monitor import report, resources
+from tf_model.monitor import report
 from tf_model.monitor.events import LABEL_COLUMNS, OUTCOMES, STAGES, Answered, Event, Failed
 from tf_model.monitor.recorder import Recorder
 from tf_model.monitor.reference import Reference
@@ -73,9 +73,6 @@ GAUGES: Mapping[str, tuple[str, str]] = {
     "drift_alarm": ("1 where the drift is more than chance, given the sample, else 0.", "feature"),
     "estimated_accuracy_ratio": ("Accuracy without labels, estimated from calibrated confidences, 0 to 1.", "task"),
     "validation_accuracy_ratio": ("Accuracy on the validation part, 0 to 1.", "task"),
-    "gpu_memory_used_bytes": ("Memory of the GPU in use.", "gpu"),
-    "gpu_memory_size_bytes": ("Memory of the GPU.", "gpu"),
-    "gpu_utilization_ratio": ("Share of time that the GPU works.", "gpu"),
 }
 STARTED_AT_ZERO = ("requests", "errors", "feedback", "stage_duration_seconds", "confidence_ratio")
 
@@ -208,9 +205,6 @@ class Exporter(Collector):
         yield CounterMetricFamily(f"{PREFIX}_records_dropped", "Predictions that the log could not take.", dropped)
         yield GaugeMetricFamily(f"{PREFIX}_records_waiting", "Predictions that are not in the log yet.", waiting)
         values = _report_values(self.judge())
-        for index, gpu in enumerate(resources.gpus()):
-            for name, value in gpu.items():
-                values.setdefault(f"gpu_{name}", {})[str(index)] = value
         for name, (meaning, label) in GAUGES.items():
             family = GaugeMetricFamily(f"{PREFIX}_{name}", meaning, labels=[label])
             for key, value in values.get(name, {}).items():

@@ -15,11 +15,12 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from tf_model.errors import first_line
 from tf_model.inference.predictor import Measured, model_input
 from tf_model.io.characters import well_formed
-from tf_model.monitor import resources
-from tf_model.monitor.aggregates import DROPPED, Counts
+from tf_model.monitor.aggregates import CPU, DROPPED, MEMORY, Counts
 from tf_model.monitor.events import (
     CONFIDENCE_COLUMNS,
     LABEL_COLUMNS,
@@ -69,7 +70,8 @@ class Recorder(AbstractContextManager["Recorder"]):
         self.failure: str | None = None
         self.dropped = self._dropped_written = 0
         self._queued_texts = self._finished_texts = 0
-        self._sample = resources.sampler()
+        self._process = psutil.Process()
+        self._process.cpu_percent()  # begins to measure
         # Number of texts, and a function that makes the event in the writing thread, so that the caller does not wait.
         self._queue: queue.SimpleQueue[tuple[int, Callable[[], Event]]] = queue.SimpleQueue()
         self._unwritten: list[tuple[int, Event]] = []  # taken from the queue
@@ -191,7 +193,7 @@ class Recorder(AbstractContextManager["Recorder"]):
             if time.monotonic() >= next_sample:
                 next_sample = time.monotonic() + SAMPLE_SECONDS
                 with suppress(OSError):  # such as too many open files: the log goes on without the sample
-                    counts = {(name, ""): (1, value) for name, value in self._sample().items()}
+                    counts = self._sample()
             try:
                 self._write(counts)
                 counts = {}
@@ -201,6 +203,11 @@ class Recorder(AbstractContextManager["Recorder"]):
                         next_prune = 0.0
             except Exception as error:  # such as a lock or a full disk: it may pass, and meanwhile the texts wait
                 self._fail(error)
+
+    def _sample(self) -> Counts:
+        """The mean number of cores in use since the last sample, and the memory in use."""
+        cores, memory = self._process.cpu_percent() / 100, float(self._process.memory_info().rss)
+        return {(CPU, ""): (1, cores), (MEMORY, ""): (1, memory)}
 
     def _collect(self) -> None:
         """Make events of what is on the queue, in order."""

@@ -10,7 +10,7 @@ from tf_model.errors import plural
 from tf_model.evaluation.metrics import wilson_interval
 from tf_model.monitor import accuracy, aggregates, drift
 from tf_model.monitor.accuracy import Accuracy
-from tf_model.monitor.aggregates import ERRORS, SECONDS, STAGE_SECONDS, Counts, Histogram, Window
+from tf_model.monitor.aggregates import CPU, ERRORS, MEMORY, SECONDS, STAGE_SECONDS, Counts, Histogram, Window
 from tf_model.monitor.events import LABEL_COLUMNS
 from tf_model.monitor.reference import Reference
 from tf_model.monitor.store import Store
@@ -84,7 +84,8 @@ class Report:
             "outcomes": window.labels("outcome"),
             "products": window.labels("product"),
             "emotions": window.labels("emotion"),
-            **{name: window.mean(name) for name in aggregates.SAMPLED_RESOURCES},
+            CPU: window.mean(CPU),
+            MEMORY: window.mean(MEMORY),
             "accuracy_from_corrections": asdict(self.user_accuracy),
             "accuracy_estimated": {task: asdict(figure) for task, figure in self.estimates.items()},
             "assumption": accuracy.ASSUMPTION,
