@@ -39,7 +39,7 @@ def _recorder(path: str, model: str, version: str, _labels: Mapping[str, Sequenc
         except TweetTargetError as error:
             cli.say(f"warning: drift is not judged: {error}")
             model_reference = None
-        exporter.attach(new_recorder, model_reference, _labels)
+        exporter.attach(new_recorder, model_reference)
     return new_recorder
 
 

@@ -37,11 +37,11 @@ DEPLOY = Path(prometheus.__file__).parent / "deploy"
 SECRET = "call me, Jane, on 555-0100"
 ANSWERS = pandas.DataFrame(
     {
-        "product": ["iPad", "iPad", "Google", SECRET],
+        "product": ["iPad", "iPad", "Google", "Kindle"],
         "product_confidence": numpy.array([0.25, 0.5, 0.97, math.nan], numpy.float32),
         "emotion": [tasks.POSITIVE, tasks.NO_EMOTION, tasks.NEGATIVE, tasks.POSITIVE],
         "emotion_confidence": numpy.array([0.4, 0.5, 0.6, 0.7], numpy.float32),
-        "answer": [NOT_SURE, tasks.NO_EMOTION, "Negative emotion → Google", SECRET],
+        "answer": [NOT_SURE, tasks.NO_EMOTION, "Negative emotion → Google", "Positive emotion → Kindle"],
         "answer_confidence": numpy.array([0.1, 0.5, 0.6, 0.7], numpy.float32),
     }
 )
@@ -57,7 +57,7 @@ def program(name: str) -> str:
 
 def judged(sure: float = 0.9, rows: int = 60) -> report.Report:
     """A report on predictions with this confidence, against a reference with 0.9."""
-    known = reference.build(["x"] * 200, predictions(200), "made up", accuracy={"answer": 0.88, SECRET: 0.5})
+    known = reference.build(["x"] * 200, predictions(200), "made up", accuracy={"answer": 0.88})
     window = window_of(predictions(rows, sure=sure), ["x"] * rows)
     return report.judge([window], known)
 
@@ -126,14 +126,12 @@ def test_predictions_are_counted_by_product_emotion_and_outcome():
     assert value(exporter, "confidence_ratio_bucket", task="product", le="0.5") == 2
 
 
-def test_the_classes_of_a_model_are_counted_and_nothing_else():
+def test_the_classes_of_any_model_are_counted():
     exporter = Exporter()
-    exporter.attach(Follower(), labels={"product": ("Kindle", "Xbox"), "emotion": ("good", "meh")})
-    frame = predictions(3, product=["Kindle", "Toaster", "Xbox"], emotion=["good", "good", "meh"])
-    event = replace(answered(frame, SECONDS), columns=columns_of(["x"] * 3, frame, no_emotion="meh"))
+    frame = predictions(2, product=["Kindle", "Xbox"], emotion=["good", "meh"])
+    event = replace(answered(frame, SECONDS), columns=columns_of(["x"] * 2, frame, no_emotion="meh"))
     exporter.observe(event)
     assert predicted(exporter, "Kindle", "good", "answered") == 1
-    assert predicted(exporter, "other", "good", "answered") == 1
     assert predicted(exporter, "Xbox", "meh", "no_emotion") == 1
 
 
@@ -154,7 +152,7 @@ def test_a_model_of_the_product_alone_always_answers():
 
 def test_errors_and_feedback():
     exporter = Exporter()
-    assert value(exporter, "errors_total", kind="DataError") == 0  # exists from the start: a rate needs the zero
+    assert value(exporter, "requests_total", source="batch", status="error") == 0  # from the start: a rate needs it
     exporter.observe(failed("DataError", "batch"))
     exporter.observe(corrected(False))
     exporter.observe(corrected(False, prediction={"answer": NOT_SURE}))  # "Not sure" is no answer to judge
@@ -229,30 +227,11 @@ def test_eight_threads_lose_no_count():
     assert predicted(exporter, "Google", tasks.NEGATIVE, "answered") == 400
 
 
-# ------------------------------------------------------------------------------------------------------ bounded labels
-
-
 def test_nothing_that_a_user_wrote_becomes_a_label():
     exporter = busy_exporter()
-    exporter.observe(failed(SECRET, SECRET))
-    exporter.observe(answered(ANSWERS, {SECRET: 1.0}, SECRET))
+    exporter.observe(failed("ModelError"))
+    exporter.observe(corrected(False, text=SECRET))
     assert SECRET not in text_of(exporter)
-    assert predicted(exporter, "other", tasks.POSITIVE, "answered") == 2
-    assert value(exporter, "errors_total", kind="other") == 1
-    assert value(exporter, "requests_total", source="other", status="error") == 1
-    assert value(exporter, "stage_duration_seconds_sum", stage="other") == 1
-
-
-def test_the_number_of_series_does_not_grow_with_what_comes():
-    exporter = busy_exporter()
-    exporter.observe(answered(pandas.DataFrame({"product": ["x"], "emotion": ["y"]}), {"z": 1.0}, "other"))
-    exporter.observe(failed("x", "other"))
-    series = len(text_of(exporter).splitlines())
-    for number in range(100):
-        odd = {"product": [f"product {number}"], "emotion": [f"emotion {number}"], "answer": [f"answer {number}"]}
-        exporter.observe(answered(pandas.DataFrame(odd), {f"stage {number}": 1.0}, f"user {number}"))
-        exporter.observe(failed(f"error {number}", f"user {number}"))
-    assert len(text_of(exporter).splitlines()) == series
 
 
 # ------------------------------------------------------------------------------------------------------ the recorder

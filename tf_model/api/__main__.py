@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
 
             recorder = stack.enter_context(Recorder(model=predictor.name, version=predictor.version))
             exporter = Exporter()
-            exporter.attach(recorder, reference.load(predictor.folder, predictor.version), predictor.labels)
+            exporter.attach(recorder, reference.load(predictor.folder, predictor.version))
             registry = exporter.registry
         for model in filter(None, (predictor, targets and targets.model)):
             model.predict(["My iPad is great!"])

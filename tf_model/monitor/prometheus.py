@@ -1,9 +1,8 @@
 """Metrics of a running model for Prometheus, on a port of their own.
 
 :class:`Exporter` counts the events of recorders and serves the counts as ``/metrics``. Names follow the conventions of
-Prometheus (https://prometheus.io/docs/practices/naming/). Every label value is listed in :data:`METRICS` or a class of
-the model; anything else becomes ``other``. So no text, user or error message becomes a label, and the number of series
-stays bounded. Alert rules and a dashboard are in ``deploy/``.
+Prometheus (https://prometheus.io/docs/practices/naming/). Label values are the classes of the models and the names of
+exceptions, sources, stages and signals: never a text, user or message. Alert rules and a dashboard are in ``deploy/``.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import itertools
 import math
 import time
 from collections import Counter as Tally
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import prometheus_client
@@ -20,12 +19,11 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, Info, Proce
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from tf_model import tasks
 from tf_model.errors import OutputError, TweetTargetError
 from tf_model.inference.predictor import in_flight
 from tf_model.modeling.joint_label import NOT_SURE
 from tf_model.monitor import report
-from tf_model.monitor.events import LABEL_COLUMNS, OUTCOMES, STAGES, Answered, Event, Failed
+from tf_model.monitor.events import LABEL_COLUMNS, Answered, Event, Failed
 from tf_model.monitor.recorder import Recorder
 from tf_model.monitor.reference import Reference
 from tf_model.monitor.store import Store
@@ -35,46 +33,13 @@ PORT = 9464  # as OpenTelemetry's exporter for Prometheus; Prometheus itself has
 ADDRESS = "127.0.0.1"  # metrics are private unless the user chooses otherwise
 WINDOW_SECONDS = 3600.0  # seconds over which drift, accuracy and alarms are judged
 JUDGE_SECONDS = 10.0  # between judgements: a scrape in between gets the last one
-OTHER = "other"  # any value that is not in the list
 NONE = "none"  # the model does not predict this
 
-SOURCES = ("api", "app", "batch", "predict", "python", OTHER)
-STATUSES = ("ok", "error")
-VERDICTS = ("right", "wrong")
-ERROR_KINDS = (
-    *("DataError", "ModelError", "OutputError", "UsageError"),
-    *("MemoryError", "OSError", "RuntimeError", "TimeoutError", "TypeError", "ValueError"),
-    OTHER,
-)
+SOURCES = ("api", "app", "batch", "predict")  # whose counts begin at zero
 # Bounds from one short text on a GPU to a file of thousands on a CPU.
 SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 TEXTS_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384)
 SHARE_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
-
-# Metrics counted by event: meaning, values of each label, upper bounds of a histogram.
-METRICS: Mapping[str, tuple[str, Mapping[str, Sequence[str]], Sequence[float] | None]] = {
-    "requests": ("Calls for predictions by status.", {"source": SOURCES, "status": STATUSES}, None),
-    "errors": ("Failed calls by kind of error.", {"kind": ERROR_KINDS}, None),
-    "predictions": (
-        "Predicted texts by what was predicted.",
-        {"product": (*tasks.PRODUCTS, NONE), "emotion": (*tasks.EMOTIONS, NONE), "outcome": OUTCOMES},
-        None,
-    ),
-    "feedback": ("What users thought of a prediction.", {"verdict": VERDICTS}, None),
-    "request_duration_seconds": ("Time of a call for predictions.", {"source": SOURCES}, SECONDS_BUCKETS),
-    "stage_duration_seconds": ("Time of each stage of a call.", {"stage": STAGES}, SECONDS_BUCKETS),
-    "batch_size": ("Texts of a call for predictions.", {}, TEXTS_BUCKETS),
-    "confidence_ratio": ("Confidence of the predictions, 0 to 1.", {"task": LABEL_COLUMNS}, SHARE_BUCKETS),
-}
-# Metrics read at each scrape: meaning and label.
-GAUGES: Mapping[str, tuple[str, str]] = {
-    "alarm": ("1 where the report has an alarm, else 0.", "signal"),
-    "drift_psi": ("Population stability index against the reference.", "feature"),
-    "drift_alarm": ("1 where the drift is more than chance, given the sample, else 0.", "feature"),
-    "estimated_accuracy_ratio": ("Accuracy without labels, estimated from calibrated confidences, 0 to 1.", "task"),
-    "validation_accuracy_ratio": ("Accuracy on the validation part, 0 to 1.", "task"),
-}
-STARTED_AT_ZERO = ("requests", "errors", "feedback", "stage_duration_seconds", "confidence_ratio")
 
 
 def process_registry() -> CollectorRegistry:
@@ -94,15 +59,27 @@ class Exporter(Collector):
 
     def __init__(self) -> None:
         self.registry = process_registry()
-        self._metrics: dict[str, Any] = {}
-        for name, (meaning, labels, buckets) in METRICS.items():
-            kind, options = (Histogram, {"buckets": buckets}) if buckets else (Counter, {})
-            self._metrics[name] = kind(f"{PREFIX}_{name}", meaning, labels, registry=self.registry, **options)
-        for name in STARTED_AT_ZERO:  # a rate needs a zero before the first error
-            for values in itertools.product(*METRICS[name][1].values()):
-                self._metrics[name].labels(*values)
+
+        def metric(kind: type, name: str, meaning: str, *labels: str, **options: Any) -> Any:
+            return kind(f"{PREFIX}_{name}", meaning, labels, registry=self.registry, **options)
+
+        self._requests = metric(Counter, "requests", "Calls for predictions by status.", "source", "status")
+        self._errors = metric(Counter, "errors", "Failed calls by kind of error.", "kind")
+        labels = ("product", "emotion", "outcome")
+        self._predictions = metric(Counter, "predictions", "Predicted texts by what was predicted.", *labels)
+        self._feedback = metric(Counter, "feedback", "What users thought of a prediction.", "verdict")
+        of_call, of_stage = "Time of a call for predictions.", "Time of each stage of a call."
+        self._seconds = metric(Histogram, "request_duration_seconds", of_call, "source", buckets=SECONDS_BUCKETS)
+        self._stage_seconds = metric(Histogram, "stage_duration_seconds", of_stage, "stage", buckets=SECONDS_BUCKETS)
+        self._batch_size = metric(Histogram, "batch_size", "Texts of a call for predictions.", buckets=TEXTS_BUCKETS)
+        self._confidence = metric(
+            Histogram, "confidence_ratio", "Confidence of the predictions, 0 to 1.", "task", buckets=SHARE_BUCKETS
+        )
+        for source, status in itertools.product(SOURCES, ("ok", "error")):  # a rate needs a zero before the first error
+            self._requests.labels(source, status)
+        for verdict in ("right", "wrong"):
+            self._feedback.labels(verdict)
         self._model = Info(f"{PREFIX}_model", "The model that answers.", registry=self.registry)
-        self._classes: dict[str, set[str]] = {name: set() for name in tasks.ALL_TASKS}
         self._recorders: list[Recorder] = []
         self._logs_and_references: dict[tuple[str, str], tuple[Store, Reference | None]] = {}  # by model and version
         self._current_model: tuple[str, str] | None = None
@@ -114,14 +91,9 @@ class Exporter(Collector):
 
     # ------------------------------------------------------------ what happened
 
-    def attach(
-        self, recorder: Recorder, reference: Reference | None = None, labels: Mapping[str, Sequence[str]] = {}
-    ) -> None:
+    def attach(self, recorder: Recorder, reference: Reference | None = None) -> None:
         """Follow a recorder: its events, its dropped and waiting predictions, and the report on the recent past of its
-        log. Of several models, the one that answered or was attached last is judged. ``labels`` are the classes of the
-        model by task, if they are not those of the engineer's report."""
-        for task, classes in labels.items():
-            self._classes[task].update(classes)
+        log. Of several models, the one that answered or was attached last is judged."""
         self._logs_and_references[recorder.model, recorder.version] = Store(recorder.path), reference
         self._recorders.append(recorder)
         self._set_current_model(recorder.model, recorder.version)
@@ -138,36 +110,29 @@ class Exporter(Collector):
         if (stream.model, stream.version) != self._current_model:
             self._set_current_model(stream.model, stream.version)
         if isinstance(event, Answered):
-            self._metric("requests", stream.source, "ok").inc()
+            self._requests.labels(stream.source, "ok").inc()
             self._count_predictions(event)
         elif isinstance(event, Failed):
-            self._metric("requests", stream.source, "error").inc()
-            self._metric("errors", event.kind).inc()
+            self._requests.labels(stream.source, "error").inc()
+            self._errors.labels(event.kind).inc()
         elif event.is_correct is not None and event.prediction.get("answer") != NOT_SURE:  # which is no answer to judge
-            self._metric("feedback", "right" if event.is_correct else "wrong").inc()  # counters never go down
+            self._feedback.labels("right" if event.is_correct else "wrong").inc()  # counters never go down
 
     def _count_predictions(self, event: Answered) -> None:
         if event.seconds:
-            self._metric("request_duration_seconds", event.stream.source).observe(math.fsum(event.seconds.values()))
+            self._seconds.labels(event.stream.source).observe(math.fsum(event.seconds.values()))
         for stage, seconds in event.seconds.items():
-            self._metric("stage_duration_seconds", stage).observe(seconds)
-        self._metric("batch_size").observe(event.rows)
+            self._stage_seconds.labels(stage).observe(seconds)
+        self._batch_size.observe(event.rows)
         missing = [None] * event.rows
         columns = (event.columns.get(name, missing) for name in ("product", "emotion", "outcome"))
         for labels, count in Tally(zip(*columns, strict=True)).items():
-            self._metric("predictions", *(NONE if label is None else label for label in labels)).inc(count)
+            self._predictions.labels(*(NONE if label is None else label for label in labels)).inc(count)
         for task in LABEL_COLUMNS:
-            observe = self._metric("confidence_ratio", task).observe
+            confidences = self._confidence.labels(task)
             for value in event.columns.get(f"{task}_confidence", ()):
                 if value is not None:
-                    observe(value)
-
-    def _metric(self, name: str, *values: str) -> Any:
-        allowed_by_label = ((*listed, *self._classes.get(label, ())) for label, listed in METRICS[name][1].items())
-        label_values = [
-            value if value in allowed else OTHER for value, allowed in zip(values, allowed_by_label, strict=True)
-        ]
-        return self._metrics[name].labels(*label_values) if label_values else self._metrics[name]
+                    confidences.observe(value)
 
     def _recent_report(self) -> report.Report | None:
         """The report on the last :data:`WINDOW_SECONDS` of the answering model's log; None while it cannot be read."""
@@ -204,22 +169,26 @@ class Exporter(Collector):
         dropped, waiting = (sum(getattr(each, name) for each in self._recorders) for name in ("dropped", "waiting"))
         yield CounterMetricFamily(f"{PREFIX}_records_dropped", "Predictions that the log could not take.", dropped)
         yield GaugeMetricFamily(f"{PREFIX}_records_waiting", "Predictions that are not in the log yet.", waiting)
-        values = _report_values(self.judge())
-        for name, (meaning, label) in GAUGES.items():
-            family = GaugeMetricFamily(f"{PREFIX}_{name}", meaning, labels=[label])
-            for key, value in values.get(name, {}).items():
-                family.add_metric([key], value)
-            yield family
+        if latest := self.judge():
+            yield from _report_gauges(latest)
 
 
-def _report_values(latest: report.Report | None) -> dict[str, dict[str, float]]:
-    if latest is None:
-        return {}
+def _report_gauges(latest: report.Report) -> Iterator[Metric]:
+    alarms = {signal: bool(latest.signals[signal]) for signal in latest.judgeable_signals}
+    yield _gauges("alarm", "1 where the report has an alarm, else 0.", "signal", alarms)
+    indices = {each.feature: each.index for each in latest.drifts}
+    yield _gauges("drift_psi", "Population stability index against the reference.", "feature", indices)
+    alarms = {each.feature: each.alarm for each in latest.drifts}
+    yield _gauges("drift_alarm", "1 where the drift is more than chance, given the sample, else 0.", "feature", alarms)
+    estimates = {task: figure.accuracy for task, figure in latest.estimates.items()}
+    meaning = "Accuracy without labels, estimated from calibrated confidences, 0 to 1."
+    yield _gauges("estimated_accuracy_ratio", meaning, "task", estimates)
     validated = latest.reference.accuracy if latest.reference else {}
-    return {
-        "alarm": {signal: float(bool(latest.signals[signal])) for signal in latest.judgeable_signals},
-        "drift_psi": {each.feature: each.index for each in latest.drifts},
-        "drift_alarm": {each.feature: float(each.alarm) for each in latest.drifts},
-        "estimated_accuracy_ratio": {task: figure.accuracy for task, figure in latest.estimates.items()},
-        "validation_accuracy_ratio": {task: validated[task] for task in LABEL_COLUMNS if task in validated},
-    }
+    yield _gauges("validation_accuracy_ratio", "Accuracy on the validation part, 0 to 1.", "task", validated)
+
+
+def _gauges(name: str, meaning: str, label: str, values: Mapping[str, float]) -> Metric:
+    family = GaugeMetricFamily(f"{PREFIX}_{name}", meaning, labels=[label])
+    for key, value in values.items():
+        family.add_metric([key], float(value))
+    return family
