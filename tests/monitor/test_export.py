@@ -68,11 +68,6 @@ def test_what_says_nothing_does_not_hide_what_was_said_before(tmp_path):
     assert exported(tmp_path, *corrections) == [("t", "Google", BAD, "", "")]
 
 
-def test_wrong_takes_back_right(tmp_path):
-    corrections = [agreed("t"), agreed("u"), wrong("t", when=NOON + 1)]
-    assert exported(tmp_path, *corrections) == [("u", IPAD, GOOD, "", "")]
-
-
 def mention(text, product, emotion, start, end, when=NOON, is_correct=False):
     said = {"product": product, "emotion": emotion, "start": start, "end": end}
     return corrected(is_correct, when, text, **said)

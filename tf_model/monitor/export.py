@@ -20,29 +20,19 @@ def labelled_rows(corrections: pandas.DataFrame) -> pandas.DataFrame:
 
     A correction gives the labels that the user named. A confirmation gives the predicted labels, unless the answer was
     "Not sure", which confirms nothing. A text without emotion has no product, as in the dataset. Of several corrections
-    of a text, the last one with a label counts; a "wrong" without a label takes back a confirmation. Blank texts and
-    texts without any label are left out. Each corrected mention of a product has a row of its own, with the characters
-    from ``start`` up to ``end``.
+    of a text, the last one with a label counts. Blank texts and texts without any label are left out. Each corrected
+    mention of a product has a row of its own, with the characters from ``start`` up to ``end``.
     """
-    rows: dict[tuple[str, str | None], tuple] = {}  # by text and product of a mention, in order of time
-    confirmed_keys: set[tuple[str, str | None]] = set()
-    for correction in corrections.astype(object).where(corrections.notna(), None).itertuples():
-        is_confirmed = correction.is_correct and correction.answer != NOT_SURE
-        product = correction.correct_product or (correction.product if is_confirmed else None)
-        emotion = correction.correct_emotion or (correction.emotion if is_confirmed else None)
-        is_mention = correction.start is not None
-        text = correction.text.replace("\0", " ")  # text files cannot hold a NUL character
-        key = text, product if is_mention else None
-        # The answer is an emotion alone.
-        if not is_mention and emotion and emotion in (tasks.NO_EMOTION, correction.answer):
-            product = None
-        if text.strip() and (product or emotion):
-            rows.pop(key, None)  # so that the later correction goes to the end
-            rows[key] = (text, product, emotion, correction.start, correction.end)
-            (confirmed_keys.add if correction.is_correct else confirmed_keys.discard)(key)
-        elif not correction.is_correct and key in confirmed_keys:
-            rows.pop(key, None)
-    return pandas.DataFrame(list(rows.values()), columns=COLUMNS).astype(dict.fromkeys(SPAN, "Int64"))
+    is_confirmed = corrections["is_correct"] & (corrections["answer"] != NOT_SURE)
+    product, emotion = (
+        corrections[f"correct_{task}"].fillna(corrections[task].where(is_confirmed)) for task in ("product", "emotion")
+    )
+    is_mention = corrections["start"].notna()
+    is_emotion_alone = ~is_mention & ((emotion == tasks.NO_EMOTION) | (emotion == corrections["answer"]))
+    text = corrections["text"].str.replace("\0", " ", regex=False)  # text files cannot hold a NUL character
+    rows = corrections.assign(text=text, product=product.mask(is_emotion_alone), emotion=emotion)[COLUMNS]
+    rows = rows[(text.str.strip() != "") & rows[["product", "emotion"]].notna().any(axis=1)]
+    return rows[~rows.assign(product=rows["product"].where(is_mention))[["text", "product"]].duplicated(keep="last")]
 
 
 def export(store: Store, output: Path, overwrite: bool = False) -> tuple[int, int, list[str]]:
