@@ -109,11 +109,7 @@ def _show(store: Store, streams: StreamFilter, seconds: float | None) -> None:
     report = make_report(store, since, until, model_reference, model, version, (until - since) / POINTS, source)
     corrections = store.corrections(since, until, MOST_CORRECTIONS, streams)
     if not report.window.requests and corrections.empty:
-        last = next((when for *name, when in store.versions() if name == [model, version]), None)
-        words = "The log was replaced: reload this page."  # while it was open
-        if last is not None:
-            words = f"The last call, by anyone, was at {_clock(last)} UTC. Choose a longer period."
-        st.info(f"Nothing was recorded in this period. {words}", icon=":material/hourglass_empty:")
+        st.info("Nothing was recorded in this period. Choose a longer one.", icon=":material/hourglass_empty:")
         return
     _show_alarms(report)
     _show_summary(report)
@@ -133,11 +129,8 @@ def _clock(seconds: float) -> str:
 
 def _show_alarms(report: Report) -> None:
     """Show the alarms in words, or that there are none, and the signals that could not be judged."""
-    too_few = [SIGNAL_NAMES[each].lower() for each in report.judgeable_signals if each not in report.judged_signals]
-    no_reference = [SIGNAL_NAMES[each].lower() for each in SIGNAL_NAMES if each not in report.judgeable_signals]
-    reasons = [f"{', '.join(too_few)} (too few records so far)"] if too_few else []
-    reasons += [f"{', '.join(no_reference)} (no reference to compare with)"] if no_reference else []
-    not_judged = f"Not judged: {'; '.join(reasons)}." if reasons else ""
+    names = [name.lower() for signal, name in SIGNAL_NAMES.items() if signal not in report.judged_signals]
+    not_judged = f"Not judged: {', '.join(names)} (too few records, or no reference)." if names else ""
     requests, count = report.window.requests, len(report.alarms)
     request_count = f"{requests:,} {plural(requests, 'request', 'requests')}"
     if count:
@@ -245,15 +238,14 @@ def _show_latency(report: Report) -> None:
 
 
 def _show_resources(report: Report) -> None:
-    means = {name: mean for name in RESOURCES if (mean := report.window.mean(name)) is not None}
-    for (name, mean), column in zip(means.items(), st.columns(2), strict=False):
-        title, words, form, scale = RESOURCES[name]
+    if report.window.mean(CPU) is None:
+        st.caption("Processor and memory are measured while the app runs; there is no sample from this period.")
+        return
+    for (name, (title, words, form, scale)), column in zip(RESOURCES.items(), st.columns(2), strict=True):
         values = {title: [window.mean(name) for window in report.windows]}
         chart = monitor_charts.lines(report.windows, values, title, form, scale)
         with column:
-            _show_chart(chart, title, f"{words.format(mean * scale)} on average.")
-    if CPU not in means:
-        st.caption("Processor and memory are measured while the app runs; there is no sample from this period.")
+            _show_chart(chart, title, f"{words.format(report.window.mean(name) * scale)} on average.")
 
 
 # ---------------------------------------------------------------- tables
