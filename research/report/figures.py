@@ -8,7 +8,7 @@ from typing import Any
 from plotly.graph_objects import Figure
 from plotly.subplots import make_subplots
 
-from research.report import frames
+from research.report import lookup
 from tf_model import paths
 from tf_model.errors import OutputError, first_line
 from tf_model.io.files import whole_file
@@ -27,9 +27,9 @@ def draw_all() -> Iterator[Path]:
 
 def learning_curve() -> Figure:
     """Accuracy by number of labelled tweets, one line per method; bars are standard deviations over draws."""
-    curve = frames.learning_curve()
+    curve = lookup.learning_curve()
     figure = _panels(horizontal_spacing=0.1)
-    for column, task in enumerate(frames.TASKS, start=1):
+    for column, task in enumerate(lookup.TASKS, start=1):
         for model, colour in zip(curve["model"].unique(), COLOURS, strict=True):
             points = curve[(curve["task"] == task) & (curve["model"] == model)]
             figure.add_scatter(
@@ -37,7 +37,7 @@ def learning_curve() -> Figure:
                 y=points["accuracy"],
                 error_y={"type": "data", "array": points["sd"]},
                 line={"color": colour},
-                name=frames.MODELS[model].replace("`", ""),
+                name=lookup.MODELS[model].replace("`", ""),
                 legendgroup=model,
                 showlegend=column == 1,
                 row=1,
@@ -54,8 +54,8 @@ def learning_curve() -> Figure:
 def reliability() -> Figure:
     """Accuracy of the answer model's first seed by confidence, before and after calibration."""
     figure = _panels(shared_yaxes=True, horizontal_spacing=0.05)
-    seed = next(iter(frames.recorded("grouped_answer")["seeds"].values()))
-    for column, task in enumerate(frames.TASKS, start=1):
+    seed = next(iter(lookup.recorded("grouped_answer")["seeds"].values()))
+    for column, task in enumerate(lookup.TASKS, start=1):
         for when, colour, dash in (("before", COLOURS[1], "dot"), ("after", COLOURS[0], "solid")):
             bins = [each for each in seed["calibration"][task][when]["reliability"] if each["rows"] >= FEWEST_TWEETS]
             largest = max(each["rows"] for each in bins)
@@ -84,7 +84,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
 
 
 def _panels(**options: Any) -> Figure:
-    figure = make_subplots(cols=len(frames.TASKS), subplot_titles=frames.TASKS, **options)
+    figure = make_subplots(cols=len(lookup.TASKS), subplot_titles=lookup.TASKS, **options)
     return figure.update_layout(
         width=WIDTH,
         height=HEIGHT,

@@ -6,7 +6,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from research import runs
-from research.report import frames
+from research.report import lookup
 from tf_model.cli import duration
 from tf_model.evaluation.metrics import REPORT, wilson_interval
 
@@ -24,8 +24,8 @@ def render(page: str) -> str:
     )
     filters = (count, percent, plain, points, difference, ci, interval, seeds_ci, duration, gigabytes)
     environment.filters |= {each.__name__: each for each in filters}
-    environment.globals |= {"report": REPORT, "wilson": wilson_interval, "frames": frames}
-    environment.globals |= {"recorded": frames.recorded, "load": runs.load}  # load: None if it is not recorded
+    environment.globals |= {"report": REPORT, "wilson": wilson_interval, "lookup": lookup}
+    environment.globals |= {"recorded": lookup.recorded, "load": runs.load}  # load: None if it is not recorded
     return environment.get_template(f"{page}.md.j2").render()
 
 
@@ -52,17 +52,17 @@ def points(value: float) -> str:
 
 def difference(row: Any) -> str:
     """A difference in percentage points with its 95% interval; nothing for None."""
-    return "" if row is None else f"{points(row.difference)} ({points(row.low)} to {points(row.high)})"
+    return "" if row is None else f"{points(row['difference'])} ({points(row['low'])} to {points(row['high'])})"
 
 
 def ci(row: Any) -> str:
     """The 95% interval of a difference in percentage points."""
-    return f"95% CI {points(row.low)} to {points(row.high)}"
+    return f"95% CI {points(row['low'])} to {points(row['high'])}"
 
 
 def seeds_ci(row: Any) -> str:
     """The 95% interval of a difference over training seeds."""
-    return f"{points(row.seeds_low)} to {points(row.seeds_high)}"
+    return f"{points(row['seeds_low'])} to {points(row['seeds_high'])}"
 
 
 def interval(bounds: tuple[float, float], digits: int = 1) -> str:

@@ -6,14 +6,14 @@ import re
 
 import pytest
 
-from research.report import figures, frames
+from research.report import figures, lookup
 from tf_model import paths
 from tf_model.errors import OutputError
 
 
 def test_the_learning_curve_has_every_size_of_every_method():
     traces = figures.learning_curve().data
-    assert sum(len(trace.x) for trace in traces) == len(frames.learning_curve())
+    assert sum(len(trace.x) for trace in traces) == len(lookup.learning_curve())
     assert [trace.name for trace in traces if trace.showlegend] == [
         "keyword rules", "TF-IDF + logistic regression", "TF-IDF + linear SVM", "frozen MiniLM + logistic regression",
         "ours, tuned",
@@ -21,7 +21,7 @@ def test_the_learning_curve_has_every_size_of_every_method():
 
 
 def test_bins_of_few_tweets_are_left_out_of_the_reliability():
-    calibration = next(iter(frames.recorded("grouped_answer")["seeds"].values()))["calibration"]
+    calibration = next(iter(lookup.recorded("grouped_answer")["seeds"].values()))["calibration"]
     bins = calibration["emotion"]["after"]["reliability"]
     trace = figures.reliability().data[3]
     assert list(trace.x) == [each["confidence"] for each in bins if each["rows"] >= figures.FEWEST_TWEETS]

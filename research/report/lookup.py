@@ -1,10 +1,11 @@
-"""Tidy frames of the recorded runs, one row per measurement, and look-ups of single rows for sentences in the pages.
+"""Figures of the recorded runs, looked up for the pages: of one thing as a dict, of several as a frame.
 
 Accuracies, their differences and intervals are shares, 0 to 1. Intervals are 95%: ``low`` and ``high`` resample groups
 of near-duplicates; ``seeds_low`` and ``seeds_high`` are Student's t for the mean over training seeds.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -79,94 +80,73 @@ def recorded(name: str) -> dict[str, Any]:
     return run
 
 
-def scores() -> pd.DataFrame:
-    """Accuracy of each model by task, protocol and folds (over the tweets of the ``task``, or over ``all``)."""
-    return pd.DataFrame(_scores())
+def score(model: str, task: str, protocol: str = "grouped", folds: str = "all") -> dict[str, float] | None:
+    """Means over the seeds, and the interval of the accuracy if there is one; None if it was not measured.
+
+    ``folds`` are over the tweets of the ``task``, or over ``all``.
+    """
+    if model in ("report", "tuned", "answer"):
+        measured = {"report": ("product", "report", "task"), "tuned": ("product", "grouped", "task")}
+        if (task, protocol, folds) != measured.get(model, (task, "grouped", "all")):
+            return None
+        summary = recorded("bench_train_report" if model == "report" else f"grouped_{model}")
+        if model != "report":
+            summary = {name.removeprefix(f"{task}_"): values for name, values in summary["summary"].items()}
+        interval = summary["accuracy"].get("interval")
+    else:
+        results = recorded("baselines")["methods"][model].get("answer" if folds == "all" else task, {})
+        if protocol not in results:
+            return None
+        summary, interval = results[protocol]["summary"], results[protocol]["intervals"][task]
+        summary = summary[task] if folds == "all" else summary
+    names = ("accuracy", "macro_f1", "emotion_rows_accuracy")
+    bounds = dict(zip(("low", "high"), interval or (), strict=False))
+    return {name: summary[name]["mean"] for name in names if name in summary} | bounds
 
 
-def score(model: str, task: str, protocol: str = "grouped", folds: str = "all") -> Any:
-    """One row of :func:`scores`, None if it was not measured."""
-    return _row(scores(), model=model, task=task, protocol=protocol, folds=folds)
-
-
-def comparisons() -> pd.DataFrame:
-    """Our accuracy less a baseline's on the same tweets: one row per question, of the seed with the smallest gain."""
-    rows = [
-        {"ours": ours, "model": model, "task": task, "seed": seed, "rows": test["rows"], **_difference(test)}
-        for ours, name in (("report", "report_product"), ("tuned", "product"), ("answer", "answer"))
-        for model, tests in recorded(f"compare_{name}")["methods"].items()
-        for task in QUESTIONS
-        for seed, test in tests.get(task, {}).items()
-        if seed != "averaged"
-    ]
-    frame = pd.DataFrame(rows)
-    return frame.loc[frame.groupby(["ours", "model", "task"], sort=False)["difference"].idxmin()]
-
-
-def compared(ours: str, model: str, task: str) -> Any:
-    """One row of :func:`comparisons`, None if it was not measured."""
-    return _row(comparisons(), ours=ours, model=model, task=task)
+def compared(ours: str, model: str, task: str) -> dict[str, Any] | None:
+    """Our accuracy less a baseline's on the same tweets, of the seed with the smallest gain; None if not measured."""
+    name = {"report": "report_product", "tuned": "product"}.get(ours, ours)
+    by_seed = recorded(f"compare_{name}")["methods"].get(model, {}).get(task, {})
+    tests = [{"rows": test["rows"], **_difference(test)} for seed, test in by_seed.items() if seed != "averaged"]
+    return min(tests, key=itemgetter("difference"), default=None)
 
 
 def near_duplicates() -> pd.DataFrame:
-    """What near-duplicates in training add to the accuracy on the same tweets, with p-values corrected by Holm."""
+    """What near-duplicates in training add to the accuracy on the same tweets, by model and task; p-values by Holm."""
     rows = [
         {"model": model, "task": task, **_difference(test)}
         for model, entry in recorded("baselines")["methods"].items()
         for task, tests in entry.get("report_less_grouped", {}).items()
         for test in tests.values()
     ]
-    frame = pd.DataFrame(rows)
+    frame = pd.DataFrame(rows).set_index(["model", "task"])
     frame = frame[frame["low"] < frame["high"]]  # methods that do not learn from tweets predict the same either way
     p_values = [normal_p(*row) for row in frame[["difference", "low", "high"]].to_numpy()]
     return frame.assign(p=holm(np.array(p_values)))
 
 
-def duplicates_of(model: str, task: str) -> Any:
-    """One row of :func:`near_duplicates`."""
-    return _row(near_duplicates(), model=model, task=task)
-
-
 REPORTED_BEFORE, CHOSEN_ON = "levers_four_epochs", "levers_folds_100_four_epochs"  # of the earlier answer model
 
 
-def variants(run: str = REPORTED_BEFORE) -> pd.DataFrame:
-    """Accuracy of each variant of the answer model less that of the unchanged model, by question."""
+def variant(name: str, task: str, run: str = REPORTED_BEFORE) -> dict[str, Any]:
+    """Accuracy of a variant of the answer model less that of the unchanged model, on one question."""
     by_name = recorded(run)["levers"]
-    unchanged = _headlines(by_name["unchanged"])
-    rows = [
-        {"variant": name, "task": task, "seeds": len(variant["seeds"])}
-        | _difference(variant["paired"][task])
-        | _over_seeds(runs.gains(_headlines(variant), unchanged, f"{task}_accuracy"))
-        for name, variant in by_name.items()
-        if name != "unchanged"
-        for task in (*QUESTIONS, NON_NEUTRAL)
-    ]
-    return pd.DataFrame(rows)
+    headlines, unchanged = (
+        {seed: result["headline"] for seed, result in by_name[each]["seeds"].items()} for each in (name, "unchanged")
+    )
+    difference = _difference(by_name[name]["paired"][task])
+    return {"seeds": len(headlines), **difference, **_over_seeds(runs.gains(headlines, unchanged, f"{task}_accuracy"))}
 
 
-def variant(name: str, task: str, run: str = REPORTED_BEFORE) -> Any:
-    """One row of :func:`variants`."""
-    return _row(variants(run), variant=name, task=task)
-
-
-def bugs() -> pd.DataFrame:
-    """Product accuracy with one bug added or fixed less that without, by setting and protocol."""
-    rows = []
-    for setting, entry in recorded("ablation")["settings"].items():
-        for protocol, switches in entry["protocols"].items():
-            for name in [name for name in BUGS if name in switches]:
-                for key, other in (("paired", "unchanged"), ("beside_control", "as_many_left_out")):
-                    if paired := switches[name].get(key):
-                        gains = runs.gains(switches[name]["seeds"], switches[other]["seeds"], "accuracy")
-                        row = {"setting": setting, "protocol": protocol, "bug": name, "beside": other}
-                        rows.append(row | _difference(paired) | _over_seeds(gains))
-    return pd.DataFrame(rows)
-
-
-def bug(setting: str, protocol: str, name: str, beside: str = "unchanged") -> Any:
-    """One row of :func:`bugs`."""
-    return _row(bugs(), setting=setting, protocol=protocol, bug=name, beside=beside)
+def bug(setting: str, protocol: str, name: str, beside: str = "unchanged") -> dict[str, float] | None:
+    """Product accuracy with one bug added or fixed less that without; None if it was not measured."""
+    trainings = recorded("ablation")["settings"][setting]["protocols"][protocol]
+    paired = trainings.get(name, {}).get("paired" if beside == "unchanged" else "beside_control")
+    if not paired:
+        return None
+    gains = runs.gains(trainings[name]["seeds"], trainings[beside]["seeds"], "accuracy")
+    return _difference(paired) | _over_seeds(gains)
 
 
 def agreement(task: str) -> dict[str, Any]:
@@ -176,7 +156,7 @@ def agreement(task: str) -> dict[str, Any]:
 
 
 def learning_curve() -> pd.DataFrame:
-    """Accuracy by number of labelled tweets: mean, standard deviation, least and most over draws."""
+    """Accuracy by number of labelled tweets: mean, standard deviation, least and most over random subsets."""
     rows = [
         {"task": task, "model": model, "size": point["size"], "accuracy": point["accuracy"]["mean"]}
         | {"sd": point["accuracy"]["sd"], "least": point["accuracy"]["min"], "most": point["accuracy"]["max"]}
@@ -194,104 +174,87 @@ def lead(task: str, size: int) -> float:
     return points.loc["tuned", "least"] - points.drop("tuned")["most"].max()
 
 
-def targets() -> pd.DataFrame:
+def targets() -> list[dict[str, Any]]:
     """The targets for the answer model and what it reached, means over the seeds."""
     run = recorded("grouped_answer")
     rows = []
     for name, (title, target, higher_is_better) in TARGETS.items():
         mean = run["summary"][name]["mean"]
-        values = [seed["headline"][name] for seed in run["seeds"].values()]
         reached = mean >= target if higher_is_better else mean <= target
-        rows.append({"title": title, "target": target, "more": higher_is_better, "mean": mean, "reached": reached})
-        rows[-1] |= _over_seeds(values)
-    return pd.DataFrame(rows)
+        row = {"title": title, "target": target, "more": higher_is_better, "mean": mean, "reached": reached}
+        rows.append(row | _over_seeds([seed["headline"][name] for seed in run["seeds"].values()]))
+    return rows
 
 
-def mentions() -> pd.DataFrame:
-    """Accuracy and macro-F1 of the emotion directed at a mention, mean over the seeds, by test and form of the text."""
-    rows = []
-    for test, (title, _) in MENTIONS.items():
-        for form, results in recorded("targets")["tests"].get(test, {}).items():
-            by_seed = list(results.get("seeds", {form: results}).values())
-            means = {name: np.mean([metrics[name] for metrics in by_seed]) for name in ("accuracy", "macro_f1", "rows")}
-            low, high = np.mean([metrics["macro_f1_interval"] for metrics in by_seed], axis=0)
-            key = {"test": test, "title": title, "form": form, "seeds": len(by_seed)}
-            rows.append(key | means | {"low": low, "high": high})
-    return pd.DataFrame(rows)
-
-
-def mention(test: str, form: str) -> Any:
-    """One row of :func:`mentions`, None if it was not measured."""
-    return _row(mentions(), test=test, form=form)
+def mention(test: str, form: str) -> dict[str, Any] | None:
+    """The emotion directed at a mention, mean over the seeds, by test and form of the text; None if not measured."""
+    results = recorded("targets")["tests"].get(test, {}).get(form)
+    if results is None:
+        return None
+    by_seed = list(results.get("seeds", {form: results}).values())
+    means = {name: np.mean([metrics[name] for metrics in by_seed]) for name in ("accuracy", "macro_f1", "rows")}
+    low, high = np.mean([metrics["macro_f1_interval"] for metrics in by_seed], axis=0)
+    return means | {"seeds": len(by_seed), "low": low, "high": high}
 
 
 def to_reach(test: str) -> dict[str, float]:
     """The goals of the target model in a test of :data:`MENTIONS`: accuracy and macro-F1."""
     if test == "grouped, labelled mentions":
-        return {"macro_f1": mention(test, "text").macro_f1 + MORE_THAN_TEXT}
+        return {"macro_f1": mention(test, "text")["macro_f1"] + MORE_THAN_TEXT}
     if test.endswith(", never seen"):
-        return {"macro_f1": mention(test.replace("never ", ""), "target").macro_f1 - LESS_THAN_SEEN}
+        return {"macro_f1": mention(test.replace("never ", ""), "target")["macro_f1"] - LESS_THAN_SEEN}
     return MENTIONS[test][1]
 
 
 def lost_unseen(maker: str) -> float:
     """Points of macro-F1 that the target model loses on a maker's products if no training tweet names them."""
-    seen, unseen = (mention(f"{maker}, {name}", "target").macro_f1 for name in ("seen", "never seen"))
+    seen, unseen = (mention(f"{maker}, {name}", "target")["macro_f1"] for name in ("seen", "never seen"))
     return 100 * (seen - unseen)
 
 
-def whole_answers(form: str) -> dict[str, float]:
-    """How often the answers made from the mentions are correct as a whole, mean over the seeds."""
-    seeds = recorded("targets")["answers"][form]["seeds"].values()
+def whole_answers() -> dict[str, float]:
+    """How often the answers made from the target model's mentions are correct as a whole, mean over the seeds."""
+    seeds = recorded("targets")["answers"]["target"]["seeds"].values()
     return {name: float(np.mean([seed[name] for seed in seeds])) for name in WHOLE_ANSWERS}
 
 
 def reached_on_mentions() -> list[bool]:
     """Whether the target model reaches each goal, one value per figure that was measured."""
     rows = {test: mention(test, "target") for test in MENTIONS}
-    reached = [
-        getattr(row, name) >= least
-        for test, row in rows.items()
-        if row is not None
-        for name, least in to_reach(test).items()
-    ]
-    answers = whole_answers("target")
+    reached = [row[name] >= least for test, row in rows.items() if row for name, least in to_reach(test).items()]
+    answers = whole_answers()
     return reached + [answers[name] >= least for name, least in WHOLE_ANSWERS.items()]
 
 
 def classes(task: str) -> pd.DataFrame:
     """Precision, recall, F1 and number of tweets of each class of the answer model, mean over the seeds."""
     by_seed = [pd.DataFrame(seed[task]["per_class"]).T for seed in recorded("grouped_answer")["seeds"].values()]
-    return (sum(by_seed) / len(by_seed)).rename_axis("label").reset_index()
+    return sum(by_seed) / len(by_seed)
 
 
 def confusion(task: str) -> pd.DataFrame:
     """Tweets by label (row) and by the answer model's prediction (column), mean over the seeds."""
     seeds = recorded("grouped_answer")["seeds"].values()
-    labels = list(next(iter(seeds))[task]["per_class"])
+    labels = classes(task).index
     return pd.DataFrame(np.mean([seed[task]["confusion_matrix"] for seed in seeds], axis=0), labels, labels)
 
 
-def calibration(task: str) -> dict[str, float]:
-    """The answer model's ECE and Brier score before and after calibration, means over seeds; bounds of Brier's gain."""
+def calibration(task: str) -> dict[str, Any]:
+    """The answer model's ECE and Brier score ``before`` and ``after`` calibration, means over seeds; Brier's gain."""
     by_seed = [seed["calibration"][task] for seed in recorded("grouped_answer")["seeds"].values()]
     means = {
-        f"{metric}_{when}": float(np.mean([seed[when][metric] for seed in by_seed]))
-        for metric in ("ece", "brier")
+        when: {metric: np.mean([seed[when][metric] for seed in by_seed]) for metric in ("ece", "brier")}
         for when in ("before", "after")
     }
-    gains = [seed["brier_gain"] for seed in by_seed]
-    return means | {
-        "least_gain": min(gain["interval"][0] for gain in gains),
-        "greatest_gain": max(gain["interval"][1] for gain in gains),
-    }
+    lows, highs = zip(*(seed["brier_gain"]["interval"] for seed in by_seed), strict=True)
+    return means | {"least_gain": min(lows), "greatest_gain": max(highs)}
 
 
 def emotion_shares() -> pd.DataFrame:
     """Share of each emotion in the labels, the best guesses and the answered tweets, mean over the seeds."""
     seeds = recorded("grouped_answer")["seeds"].values()
     by_seed = [pd.DataFrame(seed["answer"]["emotion_shares"]).T for seed in seeds]
-    return (sum(by_seed) / len(by_seed)).rename_axis("emotion").reset_index()
+    return sum(by_seed) / len(by_seed)
 
 
 def epochs() -> dict[int, float]:
@@ -315,41 +278,6 @@ def normal_p(difference: float, low: float, high: float) -> float:
     return float(2 * norm.sf(abs(difference) * 2 * norm.ppf(0.975) / (high - low)))
 
 
-def _scores() -> Iterator[dict[str, Any]]:
-    for model, method in recorded("baselines")["methods"].items():
-        for task in TASKS:
-            for protocol, result in method.get(task, {}).items():
-                yield _score(model, task, protocol, "task", result["summary"], result["intervals"][task])
-        for protocol, result in method.get("answer", {}).items():
-            for task in QUESTIONS:
-                yield _score(model, task, protocol, "all", result["summary"][task], result["intervals"][task])
-    yield _score("report", "product", "report", "task", recorded("bench_train_report"))
-    for model, folds, questions in (("tuned", "task", ("product",)), ("answer", "all", QUESTIONS)):
-        summary = recorded(f"grouped_{model}")["summary"]
-        for task in questions:
-            metrics = {name.removeprefix(f"{task}_"): value for name, value in summary.items() if name.startswith(task)}
-            yield _score(model, task, "grouped", folds, metrics, metrics["accuracy"]["interval"])
-
-
-def _score(model: str, task: str, protocol: str, folds: str, summary: Mapping, interval: Sequence = ()) -> dict:
-    low, high = interval or (np.nan, np.nan)
-    return {
-        "model": model,
-        "task": task,
-        "protocol": protocol,
-        "folds": folds,
-        "accuracy": summary["accuracy"]["mean"],
-        "low": low,
-        "high": high,
-        "macro_f1": summary.get("macro_f1", {}).get("mean"),
-        "non_neutral": summary.get("emotion_rows_accuracy", {}).get("mean"),
-    }
-
-
-def _headlines(variant: Mapping[str, Any]) -> dict[str, Any]:
-    return {seed: result["headline"] for seed, result in variant["seeds"].items()}
-
-
 def _difference(test: Mapping[str, Any]) -> dict[str, float]:
     low, high = test.get("interval") or test["difference_interval"]
     return {"difference": test["difference"], "low": low, "high": high}
@@ -357,9 +285,3 @@ def _difference(test: Mapping[str, Any]) -> dict[str, float]:
 
 def _over_seeds(values: Sequence[float]) -> dict[str, float]:
     return dict(zip(("seeds_low", "seeds_high"), over_seeds(values), strict=True))
-
-
-def _row(frame: pd.DataFrame, **values: Any) -> Any:
-    """The one row with these values, as a named tuple; None if there is none."""
-    rows = frame[(frame[list(values)] == pd.Series(values)).all(axis="columns")]
-    return next(rows.itertuples(index=False), None)
