@@ -124,9 +124,6 @@ bench-peers: $(INSTALLED) ## compare the light model with PyTorch, ONNX Runtime 
 	$(VENV)-peers/bin/python -m pip install --quiet --disable-pip-version-check -r research/benchmarks/peers.txt
 	$(RUN) -m research.benchmarks.peers $(ARGS)
 
-bench-gpu: $(INSTALLED) ## time an epoch on a GPU, by number format
-	$(RUN) -m research.benchmarks.gpu $(ARGS)
-
 bench-monitor: $(INSTALLED) ## measure the log of predictions: throughput, overhead, queries, 50 kills
 	$(RUN) -m research.benchmarks.monitor $(ARGS)
 

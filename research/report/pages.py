@@ -5,7 +5,6 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from research import runs
 from research.report import lookup
 from tf_model.cli import duration
 from tf_model.evaluation.metrics import REPORT, wilson_interval
@@ -24,8 +23,7 @@ def render(page: str) -> str:
     )
     filters = (count, percent, plain, points, difference, ci, interval, seeds_ci, duration, gigabytes)
     environment.filters |= {each.__name__: each for each in filters}
-    environment.globals |= {"report": REPORT, "wilson": wilson_interval, "lookup": lookup}
-    environment.globals |= {"recorded": lookup.recorded, "load": runs.load}  # load: None if it is not recorded
+    environment.globals |= {"report": REPORT, "wilson": wilson_interval, "lookup": lookup, "recorded": lookup.recorded}
     return environment.get_template(f"{page}.md.j2").render()
 
 

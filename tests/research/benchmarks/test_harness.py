@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from research import runs
-from research.benchmarks import gpu, harness, train
+from research.benchmarks import harness, train
 from tf_model import config
 from tf_model.errors import TweetTargetError
 
@@ -45,7 +45,6 @@ def trained(monkeypatch):
         recipe = config.make_config(named.get("--recipe", "report"), seed=int(named.get("--seed", 42)))
         for name, value in {"metrics": METRICS, "recipe": recipe.to_dict()}.items():
             (folder / f"{name}.json").write_text(json.dumps(value), encoding="utf-8")
-        (folder / "history.csv").write_text("epoch,seconds\n1,9.0\n2,2.0\n3,4.0\n", encoding="utf-8")
 
     monkeypatch.setattr(harness, "run_training", run_training)
     return asked
@@ -57,12 +56,6 @@ def test_a_run_is_recorded_with_its_command_and_a_miss_is_a_failure(capsys):
     assert harness.finish("scale", [], {"rows": 1}, ["ray: too slow"], keep=False) == 1
     assert runs.load("bench_scale") is None
     assert "MISSED: ray: too slow" in capsys.readouterr().out
-
-
-def test_an_epoch_is_timed_without_the_first(trained):
-    found = gpu.train_epochs("--xla")
-    assert (found["first_epoch_seconds"], found["epoch_seconds"], found["device"]) == (9.0, 3.0, "CPU")
-    assert "--xla" in trained[0]
 
 
 def test_the_seeds_of_a_configuration_are_summed_up_and_not_trained_twice(trained, monkeypatch, tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 
@@ -52,18 +51,6 @@ def test_files_that_a_page_names_are_there(page):
 def test_figures_of_the_page_are_drawn_and_no_others():
     shown = re.findall(r"!\[[^]]*\]\(figures/(.*?)\)", text_of("results"))
     assert sorted(shown) == sorted(path.name for path in (paths.RESEARCH / "figures").iterdir())
-
-
-def test_a_run_on_a_gpu_is_shown_once_it_is_recorded(tmp_path, monkeypatch):
-    shutil.copytree(runs.RUNS, tmp_path / "runs")
-    monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
-    assert "## An epoch on a GPU" not in pages.render("benchmarks")
-    epoch = {"device": "GPU 0", "first_epoch_seconds": 20.0, "epoch_seconds": 1.75}
-    run = {"command": "make bench-gpu", "date": "2026-01-02", "machine": "8 cores", "runs": {"MiniLM, float32": epoch}}
-    (tmp_path / "runs" / "bench_gpu.json").write_text(json.dumps(run), encoding="utf-8")
-    page = pages.render("benchmarks")
-    assert "`make bench-gpu`, 2026-01-02, 8 cores, batches of 32." in page
-    assert "| MiniLM, float32 | GPU 0 | 20.0 s | 1.8 s |" in page
 
 
 @pytest.mark.parametrize(

@@ -273,7 +273,6 @@ def not_measured() -> dict[str, bool]:
             for form in forms
         )
         and lookup.mention("Dong et al., 5 folds", "target") is None,
-        "GPU": runs.load("bench_gpu") is None,
     }
 
 
