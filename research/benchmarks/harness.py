@@ -1,33 +1,21 @@
-"""What the benchmarks share: recording runs, missed targets, percentiles, and training by the real command."""
+"""What the benchmarks share: recording runs, percentiles, and training by the real command."""
 
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from research.runs import record
+from research import runs
 from research.study import command_line
 from tf_model import cli, paths
 from tf_model.data import Dataset
 from tf_model.errors import DataError, TweetTargetError
 
 
-def finish(
-    module: str,
-    argv: Sequence[str] | None,
-    results: Mapping[str, Any],
-    missed: Sequence[str] = (),
-    *,
-    name: str | None = None,
-    keep: bool = True,
-) -> int:
-    """Say which targets a run missed, record it as ``bench_<name>``, and return the exit code: 1 if it missed any."""
-    for line in missed:
-        print(f"MISSED: {line}")
-    if keep:
-        path = record(f"bench_{name or module}", command_line(f"benchmarks.{module}", argv), results)
-        cli.say(f"written to {paths.shown(path)}")
-    return 1 if missed else 0
+def record(module: str, argv: Sequence[str] | None, results: Mapping[str, Any], name: str | None = None) -> None:
+    """Record a run as ``bench_<name>``, by default the name of its module."""
+    path = runs.record(f"bench_{name or module}", command_line(f"benchmarks.{module}", argv), results)
+    cli.say(f"written to {paths.shown(path)}")
 
 
 def show(title: str, metrics: Mapping[str, Any]) -> None:

@@ -1,8 +1,7 @@
-"""One way to answer, in its own process: reads requests from standard input and writes replies, as JSON lines.
+"""Time one way to answer, in its own process: texts in from standard input, their labels and the seconds out, as JSON.
 
 Usage: ``peer_worker.py KIND FOLDER``. It runs in the rivals' environment, or in this project's for the kind "ours", so
-it imports neither's packages at the top. A request is ``{"texts": [...], "together": bool}``; its reply has ``seconds``
-(of each text, or of all together) and ``labels``.
+it imports neither's packages at the top.
 """
 
 import json
@@ -103,23 +102,23 @@ KINDS = {
 
 
 def main():
-    """Answer until standard input ends; ``prepare`` writes the rivals' files instead."""
+    """Answer each text by itself, then all together; ``prepare`` writes the rivals' files instead."""
     kind, folder = sys.argv[1:]
     if kind == "prepare":
         prepare(folder)
         return
-    replies, sys.stdout = sys.stdout, sys.stderr  # keeps what libraries print out of the replies
-    answer = KINDS[kind](folder)
-    print("{}", file=replies, flush=True)
-    for line in sys.stdin:
-        request = json.loads(line)
-        texts = request["texts"]
+    reply, sys.stdout = sys.stdout, sys.stderr  # keeps what libraries print out of the reply
+    answer, texts = KINDS[kind](folder), json.load(sys.stdin)
+    for _ in range(2):  # the first round warms up
         seconds, labels = [], []
-        for batch in [sorted(texts, key=len)] if request["together"] else [[text] for text in texts]:
+        for text in texts:
             began = time.perf_counter()
-            labels += answer(batch)
+            labels += answer([text])
             seconds.append(time.perf_counter() - began)
-        print(json.dumps({"seconds": seconds, "labels": labels}), file=replies, flush=True)
+        began = time.perf_counter()
+        answer(sorted(texts, key=len))
+        together = time.perf_counter() - began
+    json.dump({"labels": labels, "seconds": seconds, "seconds_together": together}, reply)
 
 
 if __name__ == "__main__":

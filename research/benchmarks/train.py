@@ -43,7 +43,8 @@ def main(argv: list[str] | None = None) -> int:
         harness.show(f"seed {seed['seed']}", {key: seed[key] for key in keys})
     harness.show("validation accuracy", accuracy)
     print(f"{results['reach_target']} of {len(seeds)} seeds reach {TARGET}")
-    return harness.finish("train", argv, results, name=f"train_{arguments.recipe}")
+    harness.record("train", argv, results, name=f"train_{arguments.recipe}")
+    return 0
 
 
 def _train(recipe: str, seed: int) -> dict[str, Any]:

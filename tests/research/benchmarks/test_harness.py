@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from research import runs
-from research.benchmarks import harness, train
+from research.benchmarks import harness, peer_worker, train
 from tf_model import config
 from tf_model.errors import TweetTargetError
 
@@ -50,12 +52,29 @@ def trained(monkeypatch):
     return asked
 
 
-def test_a_run_is_recorded_with_its_command_and_a_miss_is_a_failure(capsys):
-    assert harness.finish("app", ["--people", "3"], {"people": 3}) == 0
+def test_a_run_is_recorded_with_its_command():
+    harness.record("app", ["--people", "3"], {"people": 3})
     assert runs.load("bench_app")["command"] == "python -m research.benchmarks.app --people 3"
-    assert harness.finish("scale", [], {"rows": 1}, ["ray: too slow"], keep=False) == 1
-    assert runs.load("bench_scale") is None
-    assert "MISSED: ray: too slow" in capsys.readouterr().out
+    assert runs.load("bench_app")["people"] == 3
+
+
+def test_a_way_to_answer_is_timed_text_by_text_and_all_together(monkeypatch):
+    asked = []
+
+    def answer(texts):
+        asked.append(texts)
+        return [text.upper() for text in texts]
+
+    monkeypatch.setattr(peer_worker, "KINDS", {"loud": lambda folder: answer})
+    monkeypatch.setattr(sys, "argv", ["peer_worker.py", "loud", "."])
+    monkeypatch.setattr(sys, "stdin", io.StringIO('["longer", "text"]'))
+    monkeypatch.setattr(sys, "stdout", output := io.StringIO())
+    peer_worker.main()
+    reply = json.loads(output.getvalue())
+    assert reply["labels"] == ["LONGER", "TEXT"]
+    assert len(reply["seconds"]) == 2
+    assert reply["seconds_together"] > 0
+    assert asked == [["longer"], ["text"], ["text", "longer"]] * 2, "the first round warms up"
 
 
 def test_the_seeds_of_a_configuration_are_summed_up_and_not_trained_twice(trained, monkeypatch, tmp_path):
