@@ -252,18 +252,19 @@ def _show_threshold(report: ModelReport, task: str, confidences: np.ndarray, cor
     )
     effect = error_analysis.threshold_effect(confidences, correct, threshold)
     sentence = f"At {threshold:.2f} no validation tweet gets an answer."
-    if effect.answered:
-        low, high = effect.accuracy_interval
+    if effect["answered"]:
+        low, high = effect["accuracy_interval"]
         sentence = (
-            f"At {threshold:.2f}, {effect.answered:,} of {effect.rows:,} validation tweets get an answer; "
-            f"{effect.correct:,} of these are correct: {effect.accuracy:.1%} (95% CI {low:.1%} to {high:.1%}). "
-            f"{effect.abstained_wrong:,} wrong answers are avoided, {effect.abstained_correct:,} correct ones lost."
+            f"At {threshold:.2f}, {effect['answered']:,} of {effect['rows']:,} validation tweets get an answer; "
+            f"{effect['correct']:,} of these are correct: {effect['accuracy']:.1%} (95% CI {low:.1%} to {high:.1%}). "
+            f"{effect['abstained_wrong']:,} wrong answers are avoided, "
+            f"{effect['abstained_correct']:,} correct ones lost."
         )
     st.write(sentence)
     theme.show(
         evaluate_charts.risk_coverage(
             calibration.risk_coverage(confidences, correct),
-            (effect.coverage, effect.accuracy) if effect.answered else None,
+            (effect["coverage"], effect["accuracy"]) if effect["answered"] else None,
         ),
         alt=f"Accuracy of the given answers against the share that is answered. {sentence}",
         key=f"evaluate_risk_{task}",

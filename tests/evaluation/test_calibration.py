@@ -50,6 +50,13 @@ def test_scaling_keeps_distributions_and_their_order(rows, temperature):
     np.testing.assert_allclose(scaled[np.arange(len(best)), best], scaled.max(axis=1))
 
 
+def test_scaling_is_the_softmax_to_the_last_digit():
+    probabilities = np.random.default_rng(0).dirichlet(np.full(9, 0.1), 2000)
+    exponentials = np.log(np.clip(probabilities, 1e-7, 1)) / 1.7
+    exponentials = np.exp(exponentials - exponentials.max(axis=1, keepdims=True))
+    assert (scale(probabilities, 1.7) == exponentials / exponentials.sum(axis=1, keepdims=True)).all()
+
+
 def test_reliability_counts_what_is_in_each_bin():
     probabilities = np.array([[0.95, 0.05], [0.93, 0.07], [0.55, 0.45], [0.4, 0.6]])
     found = reliability(np.array([0, 1, 0, 1]), probabilities, bins=10)

@@ -77,18 +77,18 @@ class TestReference:
 class TestThreshold:
     def test_by_hand(self):
         effect = threshold_effect(FOUR.confidences, FOUR.correct, 0.6)  # 0.9 right, 0.6 wrong, 0.95 wrong, 0.5 right
-        assert (effect.rows, effect.answered, effect.correct) == (4, 3, 1)
-        assert (effect.abstained_correct, effect.abstained_wrong) == (1, 0)
-        assert effect.coverage == 0.75
-        assert effect.accuracy == pytest.approx(1 / 3)
-        assert effect.accuracy_interval == wilson_interval(1, 3)
+        assert (effect["rows"], effect["answered"], effect["correct"]) == (4, 3, 1)
+        assert (effect["abstained_correct"], effect["abstained_wrong"]) == (1, 0)
+        assert effect["coverage"] == 0.75
+        assert effect["accuracy"] == pytest.approx(1 / 3)
+        assert effect["accuracy_interval"] == wilson_interval(1, 3)
 
     def test_its_ends(self):
         everything = threshold_effect(FOUR.confidences, FOUR.correct, 0)
-        assert (everything.coverage, everything.accuracy) == (1, 0.5)
+        assert (everything["coverage"], everything["accuracy"]) == (1, 0.5)
         nothing = threshold_effect(FOUR.confidences, FOUR.correct, 1.01)
-        assert (nothing.coverage, nothing.accuracy, nothing.accuracy_interval) == (0, None, None)
-        assert (nothing.abstained_correct, nothing.abstained_wrong) == (2, 2)
+        assert (nothing["coverage"], nothing["accuracy"], nothing["accuracy_interval"]) == (0, None, None)
+        assert (nothing["abstained_correct"], nothing["abstained_wrong"]) == (2, 2)
 
 
 class TestJointCorrectness:

@@ -13,10 +13,10 @@ TEMPERATURES = (0.05, 20.0)
 
 def scale(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     """Softmax of ``log(probabilities) / temperature``, float64 [N, classes]; above 1, confidence is lower."""
-    logits = np.log(np.clip(np.asarray(probabilities, np.float64), SMALLEST_PROBABILITY, 1)) / temperature
-    logits -= logits.max(axis=1, keepdims=True)
-    exponentials = np.exp(logits)
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
+    from scipy.special import softmax
+
+    probabilities = np.clip(np.asarray(probabilities, np.float64), SMALLEST_PROBABILITY, 1)
+    return softmax(np.log(probabilities) / temperature, axis=1)
 
 
 def fit_temperature(label_ids: np.ndarray, probabilities: np.ndarray) -> float:

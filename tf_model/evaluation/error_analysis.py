@@ -1,7 +1,7 @@
 """Analysis of a saved model's validation predictions: thresholds, joint answers, and the hardest mistakes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,34 +27,23 @@ def report_metrics(model: ModelReport, task: str) -> tuple[Mapping[str, Mapping[
     return REPORT, "Not comparable: the report validated on other rows."
 
 
-@dataclass(frozen=True)
-class ThresholdEffect:
-    """What a confidence threshold does: the model answers at or above it and abstains below it."""
+def threshold_effect(confidences: np.ndarray, correct: np.ndarray, threshold: float) -> dict[str, Any]:
+    """Counts of answers and abstentions at a threshold, from float [N] and bool [N], N at least 1.
 
-    rows: int
-    answered: int
-    correct: int  # among the answered
-    abstained_correct: int  # correct answers that are not given
-    abstained_wrong: int
-    coverage: float  # share of the rows that get an answer, 0 to 1
-    accuracy: float | None  # share of the answers that are correct, 0 to 1; None where nothing is answered
-    accuracy_interval: tuple[float, float] | None  # 95% Wilson interval
-
-
-def threshold_effect(confidences: np.ndarray, correct: np.ndarray, threshold: float) -> ThresholdEffect:
-    """Count answers and abstentions at a threshold, from float [N] and bool [N], N at least 1."""
+    ``coverage`` is the share of the rows that get an answer; where none does, there is no ``accuracy``.
+    """
     is_answered = confidences >= threshold
-    answered_count, correct_count = int(is_answered.sum()), int((is_answered & correct).sum())
-    return ThresholdEffect(
-        rows=len(correct),
-        answered=answered_count,
-        correct=correct_count,
-        abstained_correct=int((~is_answered & correct).sum()),
-        abstained_wrong=int((~is_answered & ~correct).sum()),
-        coverage=answered_count / len(correct),
-        accuracy=correct_count / answered_count if answered_count else None,
-        accuracy_interval=wilson_interval(correct_count, answered_count) if answered_count else None,
-    )
+    answered, correct_count = int(is_answered.sum()), int((is_answered & correct).sum())
+    return {
+        "rows": len(correct),
+        "answered": answered,
+        "correct": correct_count,
+        "abstained_correct": int((~is_answered & correct).sum()),
+        "abstained_wrong": int((~is_answered & ~correct).sum()),
+        "coverage": answered / len(correct),
+        "accuracy": correct_count / answered if answered else None,
+        "accuracy_interval": wilson_interval(correct_count, answered) if answered else None,
+    }
 
 
 def joint_correctness(model: ModelReport) -> tuple[np.ndarray, np.ndarray] | None:
@@ -73,19 +62,17 @@ def joint_correctness(model: ModelReport) -> tuple[np.ndarray, np.ndarray] | Non
 
 def hardest_mistakes(predictions: Predictions, most: int = 50) -> pd.DataFrame:
     """The wrong predictions of labelled rows with the lowest probability of the true class, the lowest first."""
-    wrong = np.flatnonzero(~predictions.correct)
-    true_probabilities = predictions.probabilities[np.arange(len(predictions.rows)), predictions.label_ids]
-    hardest = wrong[np.lexsort((predictions.rows[wrong], true_probabilities[wrong]))][:most]
     labels = np.asarray(predictions.labels, object)
-    return pd.DataFrame(
+    frame = pd.DataFrame(
         {
-            "row": predictions.rows[hardest],
-            "label": labels[predictions.label_ids[hardest]],
-            "predicted": labels[predictions.predicted_ids[hardest]],
-            "confidence": predictions.confidences[hardest],
-            "true_probability": true_probabilities[hardest],
+            "row": predictions.rows,
+            "label": labels[predictions.label_ids],
+            "predicted": labels[predictions.predicted_ids],
+            "confidence": predictions.confidences,
+            "true_probability": predictions.probabilities[np.arange(len(predictions.rows)), predictions.label_ids],
         }
     )
+    return frame[~predictions.correct].sort_values(["true_probability", "row"], ignore_index=True).head(most)
 
 
 def texts_of(dataset: data.Dataset, data_sha256: str | None) -> dict[int, str]:
