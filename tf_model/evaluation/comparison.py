@@ -24,24 +24,17 @@ SIGNIFICANCE = 0.05
 METRICS = ("accuracy", "accuracy_interval", "macro_f1", "loss")  # of each model and task
 
 
-def mcnemar_test(old_correct: np.ndarray, new_correct: np.ndarray) -> float:
-    """Exact two-sided p-value, 0 to 1, of McNemar's test that both models are correct equally often; both bool [N].
-
-    Source: Q. McNemar, "Note on the sampling error of the difference between correlated proportions or percentages",
-    Psychometrika 12 (1947), in its exact binomial form.
-    """
-    from scipy.stats import binomtest
-
-    only_new, only_old = int((new_correct & ~old_correct).sum()), int((old_correct & ~new_correct).sum())
-    return float(binomtest(only_new, only_new + only_old).pvalue) if only_new + only_old else 1.0
-
-
 def paired_test(old_correct: np.ndarray, new_correct: np.ndarray, groups: np.ndarray | None = None) -> dict[str, Any]:
     """How two models differ on the same rows (correct: bool [N]; near-duplicate group: int [N]).
 
-    ``difference`` is new less old accuracy; ``verdict`` says which is better where test and interval agree.
+    ``difference`` is new less old accuracy; ``verdict`` says which is better where test and interval agree. The test is
+    Q. McNemar, "Note on the sampling error of the difference between correlated proportions or percentages",
+    Psychometrika 12 (1947), in its exact binomial form, two-sided.
     """
-    p_value = mcnemar_test(old_correct, new_correct)
+    from scipy.stats import binomtest
+
+    only_old, only_new = int((old_correct & ~new_correct).sum()), int((new_correct & ~old_correct).sum())
+    p_value = float(binomtest(only_new, only_new + only_old).pvalue) if only_new + only_old else 1.0
     difference = float(new_correct.mean() - old_correct.mean())
     low, high = mean_interval(new_correct.astype(float) - old_correct, groups)
     is_significant = p_value < SIGNIFICANCE and (low > 0 or high < 0)  # the test alone counts retweets as new tweets
@@ -50,8 +43,8 @@ def paired_test(old_correct: np.ndarray, new_correct: np.ndarray, groups: np.nda
         "groups": len(old_correct) if groups is None else len(np.unique(groups)),
         "difference": difference,
         "difference_interval": [low, high],
-        "only_old_right": int((old_correct & ~new_correct).sum()),
-        "only_new_right": int((new_correct & ~old_correct).sum()),
+        "only_old_right": only_old,
+        "only_new_right": only_new,
         "p_value": p_value,
         "verdict": NO_DIFFERENCE if not is_significant else BETTER if difference > 0 else WORSE,
     }
