@@ -82,6 +82,7 @@ class KerasNlpBert:
         runtime = device.prepare(config.seed)
         import keras
 
+        from tf_model.preprocessing import batching
         from tf_model.training.trainer import text_encoder
 
         keras.utils.clear_session(free_memory=True)
@@ -90,13 +91,23 @@ class KerasNlpBert:
         weights = backbone.find(config.backbone)
         self._encoder = text_encoder(config, weights)
         self._model = classifier(keras_nlp_backbone(weights, self._pretrained, runtime.precision), len(self.classes_))
-        batches, steps = training_batches(config, self._encoder, texts, label_ids, keras_nlp_inputs)
+        steps = batching.steps_per_epoch(len(label_ids), config.batch_size)
+        batches = batching.training_batches(  # in the order of our own training
+            batching.encode(self._encoder, list(texts)),
+            np.reshape(label_ids, (-1, 1)),
+            batch_size=config.batch_size,
+            max_tokens=config.max_tokens,
+            seed=config.seed,
+            first_epoch=0,
+            epochs=config.epochs,
+        )
         self._model.compile(
             optimizer=keras.optimizers.Adam(_learning_rate(config, steps * config.epochs)),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             metrics=[],
             jit_compile=False,  # XLA would recompile for each batch length
         )
+        batches = batches.map(lambda inputs, ids: (keras_nlp_inputs(inputs), ids))
         self._model.fit(batches, epochs=config.epochs, steps_per_epoch=steps, verbose=0, shuffle=False)
         return self
 
@@ -108,32 +119,6 @@ class KerasNlpBert:
             return tf.nn.softmax(tf.cast(self._model(keras_nlp_inputs(inputs), training=False), tf.float32))
 
         return score(probabilities, self._encoder, texts)
-
-
-def training_batches(
-    config: TrainingConfig,
-    encoder: TextEncoder,
-    texts: Sequence[str],
-    label_ids: np.ndarray,
-    convert: Callable[[Inputs], Inputs],
-) -> tuple[tf.data.Dataset, int]:
-    """The batches of all epochs in the order of our own training, and the number of batches per epoch.
-
-    ``convert`` turns ``input_ids`` and ``attention_mask``, int32 [B, L], into the inputs of a network.
-    """
-    from tf_model.preprocessing import batching
-
-    steps = batching.steps_per_epoch(len(label_ids), config.batch_size)
-    batches = batching.training_batches(
-        batching.encode(encoder, list(texts)),
-        np.reshape(label_ids, (-1, 1)),
-        batch_size=config.batch_size,
-        max_tokens=config.max_tokens,
-        seed=config.seed,
-        first_epoch=0,
-        epochs=config.epochs,
-    )
-    return batches.map(lambda inputs, ids: (convert(inputs), ids)), steps
 
 
 def score(network: Callable[[Inputs], tf.Tensor], encoder: TextEncoder, texts: Sequence[str]) -> np.ndarray:

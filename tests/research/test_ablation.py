@@ -55,7 +55,7 @@ def test_without_the_mask_padding_is_attended_to_and_all_is_padded_alike(recipe,
     found = model.predict_proba(TEXTS[:4])
     assert np.allclose(model.predict_proba([TEXTS[2]])[0], found[2], atol=1e-6), "whatever else is in the batch"
     assert not np.allclose(found, without_bugs[:4], atol=1e-3)
-    inputs = model._inputs({"input_ids": np.array([[2, 7, 3]]), "attention_mask": np.array([[1, 1, 1]])})
+    inputs = bugs.padded({"input_ids": np.array([[2, 7, 3]]), "attention_mask": np.array([[1, 1, 1]])})
     assert inputs["input_ids"].shape == (1, bugs.PADDED_TO)
     assert inputs["attention_mask"].numpy().all()
 
@@ -64,13 +64,32 @@ def test_the_second_layer_is_trained_with_the_rest(recipe, without_bugs):
     model = bugs.BuggyBert(recipe, 3, (bugs.SECOND_LAYER,)).fit(TEXTS, LABEL_IDS)
     found = model.predict_proba(TEXTS[:4])
     assert np.allclose(found.sum(axis=1), 1, atol=1e-5)
-    assert model._second_layer.count_params() == 3 * 3 + 3
+    layer = model._fitted.model.second_layer
+    assert layer.count_params() == 3 * 3 + 3
+    assert layer.bias.numpy().any(), "it starts with zeros"
     assert not np.allclose(found, without_bugs[:4], atol=1e-3)
     weights = backbone.find(recipe.backbone)
     from tf_model.modeling import classifier as bert
 
     start = bert.build(weights, [3]).bert.get_weights()[0]
     assert not np.allclose(model._fitted.model.bert.get_weights()[0], start), "BERT learns too"
+
+
+def test_the_copy_in_float32_has_the_second_layer_too(shallow_bert):
+    import tf_keras
+
+    from tf_model.modeling import classifier as bert
+    from tf_model.training.trainer import Fitted
+
+    tf_keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        model = bert.build(backbone.find(str(shallow_bert)), [3])
+        bugs.add_to_network(model, [bugs.SECOND_LAYER])
+        copy = Fitted(model, None).in_float32().model
+    finally:
+        tf_keras.mixed_precision.set_global_policy("float32")
+    assert copy is not model
+    assert np.array_equal(copy.second_layer.kernel, model.second_layer.kernel)
 
 
 def test_the_report_meant_to_remove_urls():
