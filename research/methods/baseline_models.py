@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -99,32 +100,22 @@ def _embedding_classifier(inverse_penalty: float) -> Any:
     return make_pipeline(FunctionTransformer(np.float64), classifier)
 
 
-# The inverse penalty of a linear model, or the learning rate of a network. `python -m research.baselines --choose`
-# tries CANDIDATES inside the report's training part. CHOSEN are the values used for each task: the best, where that has
-# been run (results.md).
+# The inverse penalty of a linear model. `python -m research.baselines --choose` tries CANDIDATES inside the report's
+# training part. CHOSEN are the values used for each task, the best.
 CANDIDATES: dict[str, tuple[float, ...]] = {
     "words_logistic": (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0),
     "words_svm": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
     "frozen_minilm": (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0),
-    "scratch": (1e-4, 3e-4, 1e-3),
 }
 CHOSEN: dict[str, dict[str, float]] = {
     "words_logistic": {"product": 10.0, "emotion": 1.0},
     "words_svm": {"product": 1.0, "emotion": 0.1},
     "frozen_minilm": {"product": 3.0, "emotion": 3.0},
-    "scratch": {"product": 3e-4, "emotion": 3e-4},
 }
-SCRATCH_EPOCHS = 10  # twice those of the pretrained network: it starts from random weights
 
 
 def with_setting(name: str, values: Mapping[str, float]) -> Method:
     """A method of :data:`CANDIDATES` with the given value of its setting for each task."""
-    if name == "scratch":
-        by_task = {
-            task: replace(config.TUNED, pooling="cls", learning_rate=rate, epochs=SCRATCH_EPOCHS)
-            for task, rate in values.items()
-        }
-        return _keras_nlp(name, "keras-nlp transformer of the same size, from scratch", by_task, pretrained=False)
     features = "TF-IDF (words 1-2, characters 2-5)"
     title, classifier, solver = {
         "words_logistic": (f"{features} + logistic regression", tfidf_classifier, "to convergence"),
@@ -147,13 +138,15 @@ def with_setting(name: str, values: Mapping[str, float]) -> Method:
     )
 
 
-def _keras_nlp(name: str, title: str, by_task: Mapping[str, config.TrainingConfig], pretrained: bool) -> Method:
+def _keras_nlp(name: str, title: str, pretrained: bool, **changes: Any) -> Method:
+    configuration = replace(config.TUNED, pooling="cls", **changes)
+
     def make(task: tasks.Task, seed: int) -> Any:
         from research.methods.neural import KerasNlpBert
 
-        return KerasNlpBert(replace(by_task[task.name], seed=seed), len(task.labels), pretrained)
+        return KerasNlpBert(replace(configuration, seed=seed), len(task.labels), pretrained)
 
-    settings = "; ".join(dict.fromkeys(settings_text(each) for each in by_task.values()))
+    settings = settings_text(configuration)
     return Method(name, title, make, seeds=SEEDS, has_probabilities=True, settings=settings, slow=True)
 
 
@@ -185,33 +178,31 @@ def methods() -> dict[str, Method]:
             "keywords", "keyword rules", lambda task, seed: KeywordRules(task), settings="rules of research.methods"
         ),
         *(with_setting(name, CHOSEN[name]) for name in CHOSEN),
+        # At a greater rate and twice the epochs, because it starts from random weights.
         _keras_nlp(
-            "keras_nlp_bert",
-            "keras-nlp BertTextClassifier on the MiniLM weights",
-            dict.fromkeys(tasks.TASKS, replace(config.TUNED, pooling="cls")),
-            pretrained=True,
+            "scratch",
+            "keras-nlp transformer of the same size, from scratch",
+            pretrained=False,
+            learning_rate=3e-4,
+            epochs=10,
         ),
+        _keras_nlp("keras_nlp_bert", "keras-nlp BertTextClassifier on the MiniLM weights", pretrained=True),
         _ours(),
     )
     return {method.name: method for method in all_methods}
-
-
-_embedding_cache: dict[str, np.ndarray] = {}  # by text, shared by the folds
 
 
 def embeddings(texts: Sequence[str]) -> np.ndarray:
     """Frozen sentence embeddings, float32 [N, hidden]: the mean of the last layer over a text's tokens, at length 1.
 
     Pooling as in N. Reimers and I. Gurevych, "Sentence-BERT", EMNLP 2019, as in the pretraining of the packaged
-    backbone. Each text is embedded once per process.
+    backbone.
     """
-    missing = [text for text in dict.fromkeys(texts) if text not in _embedding_cache]
-    if missing:
-        _embedding_cache.update(zip(missing, _embed(missing), strict=True))
-    return np.stack([_embedding_cache[text] for text in texts])
+    return _embed(tuple(texts))
 
 
-def _embed(texts: Sequence[str]) -> np.ndarray:
+@lru_cache  # the folds of a problem share its texts
+def _embed(texts: tuple[str, ...]) -> np.ndarray:
     from research.methods.neural import Inputs, score
     from tf_model import device
 
