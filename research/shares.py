@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,16 +45,13 @@ def main(argv: list[str] | None = None) -> int:
             cli.say(f"there is no model {name}; its recorded results stay")
             continue
         rows = labelled_rows(paths.SAVED_MODELS / name, task, dataset)
-        of_model, sha256 = run.setdefault("predictions_sha256", {}), sha256_of(paths.SAVED_MODELS / name / PREDICTIONS)
-        if of_model.get(name) != sha256:
-            of_model[name] = sha256
-            run.setdefault("results", {})[name] = {}
-        for kind, draw_window in KINDS.items():
-            result = measure(rows, draw_window, METHODS, arguments.windows)
-            run["results"][name][kind] = result
+        results = {kind: measure(rows, draw_window, METHODS, arguments.windows) for kind, draw_window in KINDS.items()}
+        run.setdefault("results", {})[name] = results
+        run.setdefault("predictions_sha256", {})[name] = sha256_of(paths.SAVED_MODELS / name / PREDICTIONS)
+        record("shares", command, run)
+        for kind, result in results.items():
             for method, metrics in result["methods"].items():
-                print(f"{name}, {kind}, {method}: {describe(metrics)}", flush=True)
-            record("shares", command, run)
+                print(f"{name}, {kind}, {method}: {describe(metrics)}")
     return 0
 
 
@@ -133,7 +130,7 @@ def windows(rows: Rows, draw_window: Any, count: int) -> Iterator[tuple[Rows, Ro
 # ---------------------------------------------------------------- methods
 
 
-def counting(fitting_rows: Rows, window: Rows, _: np.random.Generator) -> np.ndarray:
+def counting(_: Correction, window: Rows, __: np.random.Generator) -> np.ndarray:
     """The share of texts by most probable emotion, with Wilson's interval."""
     predictions = window.predictions
     counts = np.bincount(predictions.predicted_ids, minlength=len(predictions.labels))
@@ -141,21 +138,16 @@ def counting(fitting_rows: Rows, window: Rows, _: np.random.Generator) -> np.nda
     return np.vstack([counts / len(window.groups), np.transpose(bounds)])
 
 
-def corrected(fitting_rows: Rows, window: Rows, generator: np.random.Generator, checked: int = 0) -> np.ndarray:
+def corrected(correction: Correction, window: Rows, generator: np.random.Generator, checked: int = 0) -> np.ndarray:
     """Our corrected shares; the true labels of ``checked`` rows of the window may be known."""
     predictions = window.predictions
     checked_rows = generator.choice(len(window.groups), checked, replace=False)
     true_counts = np.bincount(predictions.label_ids[checked_rows], minlength=len(predictions.labels))
     products = pd.Series(window.products) if window.predicted_products is None else window.predicted_products
-    return estimated_shares(predictions.probabilities, products, _correction(fitting_rows), true_counts)
+    return estimated_shares(predictions.probabilities, products, correction, true_counts)
 
 
-@lru_cache(maxsize=1)  # both corrected methods use it
-def _correction(fitting_rows: Rows) -> Correction:
-    return Correction.of(fitting_rows.predictions, fitting_rows.predicted_products)
-
-
-Estimate = Callable[[Rows, Rows, np.random.Generator], np.ndarray]  # share, low, high: float [3, C]
+Estimate = Callable[[Correction, Rows, np.random.Generator], np.ndarray]  # share, low, high: float [3, C]
 METHODS: Mapping[str, Estimate] = {
     "counting": counting,
     "corrected": corrected,
@@ -172,8 +164,9 @@ def measure(rows: Rows, draw_window: Any, methods: Mapping[str, Estimate], count
     for fitting_rows, window in windows(rows, draw_window, count):
         labels = window.predictions.labels
         truths.append(np.bincount(window.predictions.label_ids, minlength=len(labels)) / len(window.groups))
+        correction = Correction.of(fitting_rows.predictions, fitting_rows.predicted_products)
         for name, method in methods.items():
-            estimates_by_method[name].append(method(fitting_rows, window, generator))
+            estimates_by_method[name].append(method(correction, window, generator))
     truth, result = np.array(truths), {}
     for name, estimates in estimates_by_method.items():
         share, low, high = np.moveaxis(np.array(estimates), 1, 0)
