@@ -67,7 +67,6 @@ def main(argv: list[str] | None = None) -> int:
     parser = study.parser("targets", __doc__.splitlines()[0])
     parser.add_argument("--protocols", nargs="+", choices=list(PROTOCOLS), default=list(PROTOCOLS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--fold-seed", type=int, default=0, help="any other to choose by, of which nothing is recorded")
     parser.add_argument("--dong", type=Path, default=DONG, help="train.raw of Dong et al. 2014")
     arguments = parser.parse_args(argv)
     dataset = data.load(arguments.data)
@@ -85,7 +84,7 @@ def main(argv: list[str] | None = None) -> int:
     with cli.stopped_cleanly():
         for name in arguments.protocols:
             for form, seed in ((form, seed) for seed in arguments.seeds for form in FORMS):
-                for test, judged, scores in PROTOCOLS[name](mentions, foreign, form, seed, arguments.fold_seed):
+                for test, judged, scores in PROTOCOLS[name](mentions, foreign, form, seed):
                     metrics = evaluate(judged, scores)
                     print(f"{test}, {form}, seed {seed}: {describe(metrics)}", flush=True)
                     of_test = run.setdefault("tests", {}).setdefault(test, {})
@@ -93,12 +92,11 @@ def main(argv: list[str] | None = None) -> int:
                     of_form["seeds"] = study.with_seed(of_form, seed, metrics)
                     of_test[VADER] = evaluate(judged, vader(judged.texts))
                 if name == "grouped":
-                    answers = whole_answers(dataset, mentions, out_of_fold(mentions, form, seed, arguments.fold_seed))
+                    answers = whole_answers(dataset, mentions, out_of_fold(mentions, form, seed))
                     print(f"whole answer, {form}, seed {seed}: {answers}", flush=True)
                     of_form = run.setdefault("answers", {}).setdefault(form, {})
                     of_form["seeds"] = study.with_seed(of_form, seed, answers)
-                if arguments.fold_seed == 0:
-                    record("targets", study.command_line("targets", argv), run)
+                record("targets", study.command_line("targets", argv), run)
     return 0
 
 
@@ -145,16 +143,16 @@ def read_dong(path: Path) -> Mentions:
 # ---------------------------------------------------------------- protocols: (name, judged mentions, scores)
 
 
-def grouped(mentions: Mentions, _: Mentions | None, form: str, seed: int, fold_seed: int) -> Tests:
+def grouped(mentions: Mentions, _: Mentions | None, form: str, seed: int) -> Tests:
     """Five folds with no near-duplicate on both sides."""
-    scores = out_of_fold(mentions, form, seed, fold_seed)
+    scores = out_of_fold(mentions, form, seed)
     yield "grouped, labelled mentions", mentions, scores
     # Includes mentions whose emotion is assumed to be none: the annotators labelled one product of a text.
     judged = replace(mentions, judged_ids=np.where(mentions.of_several, mentions.label_ids, -1))
     yield "grouped, texts with several products", judged, scores
 
 
-def unseen_brand(mentions: Mentions, _: Mentions | None, form: str, seed: int, fold_seed: int) -> Tests:
+def unseen_brand(mentions: Mentions, _: Mentions | None, form: str, seed: int) -> Tests:
     """Train on tweets that name no product of one maker, and test on that maker's products.
 
     The sentences of :mod:`tf_model.data.opinions` do name some, beside the product that is asked about.
@@ -165,58 +163,53 @@ def unseen_brand(mentions: Mentions, _: Mentions | None, form: str, seed: int, f
         train = train[~np.isin(mentions.groups[train], mentions.groups[is_of_maker])]
         judged = replace(mentions, judged_ids=np.where(is_of_maker, mentions.judged_ids, -1))
         everything = splits.Split(train, np.arange(len(mentions.texts)))
-        # All texts, but passed explicitly: they are part of the key by which kept scores are found.
         unseen = trained_and_scored(mentions, [everything], form, seed, mentions.texts)
         yield f"{maker}, never seen", judged, unseen
-        yield f"{maker}, seen", judged, out_of_fold(mentions, form, seed, fold_seed)
+        yield f"{maker}, seen", judged, out_of_fold(mentions, form, seed)
 
 
-def dong_unseen(mentions: Mentions, foreign: Mentions, form: str, seed: int, _: int) -> Tests:
+def dong_unseen(mentions: Mentions, foreign: Mentions, form: str, seed: int) -> Tests:
     """Train on our tweets, and test on those of Dong et al."""
     everything = splits.Split(np.flatnonzero(mentions.label_ids >= 0), np.arange(len(foreign.texts)))
     scores = trained_and_scored(mentions, [everything], form, seed, foreign.texts)
     yield "Dong et al., never trained on", foreign, scores
 
 
-def dong_trained(_: Mentions, foreign: Mentions, form: str, seed: int, fold_seed: int) -> Tests:
+def dong_trained(_: Mentions, foreign: Mentions, form: str, seed: int) -> Tests:
     """Five folds of the tweets of Dong et al."""
-    yield "Dong et al., 5 folds", foreign, out_of_fold(foreign, form, seed, fold_seed)
+    yield "Dong et al., 5 folds", foreign, out_of_fold(foreign, form, seed)
 
 
 PROTOCOLS = {each.__name__: each for each in (grouped, unseen_brand, dong_unseen, dong_trained)}
 
 
-def out_of_fold(mentions: Mentions, form: str, seed: int, fold_seed: int) -> np.ndarray:
+def out_of_fold(mentions: Mentions, form: str, seed: int) -> np.ndarray:
     """Probabilities of all mentions, float32 [N, classes], each by a model that saw no near-duplicate of its text."""
-    folds = splits.grouped_folds(mentions.label_ids + 1, mentions.groups, seed=fold_seed)
-    return trained_and_scored(mentions, folds, form, seed)
+    folds = splits.grouped_folds(mentions.label_ids + 1, mentions.groups)
+    return trained_and_scored(mentions, folds, form, seed, mentions.texts)
 
 
 def trained_and_scored(
-    mentions: Mentions, folds: Sequence[splits.Split], form: str, seed: int, texts: Sequence[str] = ()
+    mentions: Mentions, folds: Sequence[splits.Split], form: str, seed: int, texts: list[str]
 ) -> np.ndarray:
-    """Probabilities of ``texts``, by default of all mentions, float32 [N, classes].
-
-    A fold holds positions of the mentions to train on and of the texts to score.
-    """
-    scored = texts or mentions.texts
+    """Probabilities of ``texts``, float32 [N, classes]; a fold has positions of mentions to train on, and of texts."""
 
     def fit_and_score(split: splits.Split) -> np.ndarray:
         train = split.train[mentions.label_ids[split.train] >= 0]
         model = FineTuned(replace(FORMS[form], seed=seed), [len(CLASSES)])
         model.fit([mentions.texts[each] for each in train], mentions.label_ids[train])
-        return model.predict_proba([scored[each] for each in split.validation])
+        return model.predict_proba([texts[each] for each in split.validation])
 
     depends_on = (
         mentions.texts,
         mentions.label_ids.tolist(),
-        list(texts),
+        texts,
         FORMS[form].to_dict(),
         asdict(CLEANINGS[FORMS[form].cleaning]),
         paths.OPINIONS.read_text("utf-8"),
     )
     name, title = f"targets-{form}-seed-{seed}", f"{form}, seed {seed}"
-    return study.score_folds(name, depends_on, len(scored), folds, fit_and_score, title).scores
+    return study.score_folds(name, depends_on, len(texts), folds, fit_and_score, title).scores
 
 
 def vader(marked: Sequence[str]) -> np.ndarray:

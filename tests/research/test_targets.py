@@ -51,7 +51,7 @@ def test_every_mention_is_predicted_and_only_what_people_labelled_judges(mention
 
 
 def test_no_product_of_the_maker_that_is_tested_on_is_trained_on(mentions, trainings):
-    tests = list(targets.unseen_brand(mentions, None, "target", seed=0, fold_seed=0))
+    tests = list(targets.unseen_brand(mentions, None, "target", seed=0))
     assert [name for name, *_ in tests] == ["Google, never seen", "Google, seen", "Apple, never seen", "Apple, seen"]
     products = data.products_of(data.read(paths.SAMPLE_CORPUS))
     for texts, maker in ((trainings[0][0], "Google"), (trainings[6][0], "Apple")):
@@ -79,11 +79,6 @@ def test_a_run_is_recorded_and_goes_on_with_what_it_kept(trainings, capsys):
     assert labelled["vader"]["per_class"][tasks.POSITIVE]["recall"] > 0.3
     assert run["answers"]["target"]["seeds"]["0"]["emotion_rows_accuracy"] == 0
     assert "whole answer, target, seed 0" in capsys.readouterr().out
-
-
-def test_nothing_is_recorded_of_folds_to_choose_by(trainings):
-    targets.main(["--data", str(paths.SAMPLE_CORPUS), "--protocols", "grouped", "--seeds", "100", "--fold-seed", "100"])
-    assert not (runs.RUNS / "targets.json").exists()
 
 
 def test_the_lexicon_reads_the_clause_of_the_mention():
