@@ -156,9 +156,8 @@ ablation: $(INSTALLED) ## measure the effect of each bug in the report's code (4
 variants: $(INSTALLED) ## measure variants that might improve the answer model (half an hour or more each; resumes)
 	$(RUN) -m research.variants $(ARGS)
 
-teach: $(INSTALLED) $(VENV)/.teacher ## choose a variant on other folds, then measure the best and its teacher (hours, on a GPU; resumes)
-	$(RUN) -m research.variants --fold-seed 100 --seeds 100 101 $(ARGS)
-	$(RUN) -m research.variants --variants best mpnet --seeds 0 1 2
+teach: $(INSTALLED) $(VENV)/.teacher ## measure MPNet and its students on other folds, to choose one (hours, on a GPU; resumes)
+	$(RUN) -m research.variants --variants lora mpnet mpnet_lora half_layers_distilled distilled_minilm distilled_mpnet distilled_mpnet_minilm --fold-seed 100 --seeds 100 101 $(ARGS)
 
 results: $(INSTALLED) ## write the pages of research/ and their figures from the recorded runs
 	$(RUN) -m research.report $(ARGS)

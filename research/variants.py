@@ -1,25 +1,23 @@
 """``python -m research.variants``: compare variants that might improve the answer model with the training as it is.
 
 All use the same grouped folds, seeds and batch order; only the variant differs. The run (research/runs/levers.json) is
-recorded after each seed, so it may be stopped at any time; earlier results are kept. Variants are chosen on other folds
-(``--fold-seed 100``, research/runs/levers_folds_100.json).
+recorded after each seed, so it may be stopped at any time; earlier results are kept. Choose variants on other folds
+(``--fold-seed 100 --seeds 100``, research/runs/levers_folds_100.json).
 """
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from research import study
 from research.methods.neural import FineTuned
-from research.runs import UNCHANGED, load, load_to_extend, record, unpack
+from research.runs import UNCHANGED, load_to_extend, record, unpack
 from research.study import GROUPED, Problem, make_problem
 from tf_model import cli, config, data, device, paths, tasks
 from tf_model.data import label_errors, splits
-from tf_model.errors import ModelError, UsageError
 from tf_model.evaluation import joint_metrics
 from tf_model.evaluation.calibration import scale
 from tf_model.evaluation.metrics import SMALLEST_PROBABILITY
@@ -39,12 +37,10 @@ TEACHER_SEEDS = [{"seed": 1000 + number} for number in range(3)]
 LAYER_DECAY = 0.85
 R_DROP_WEIGHT = 1.0  # the weight of the divergence
 BIASES = np.linspace(-1.5, 1.5, 31)
-BEST, CHOOSING_FOLDS = "best", 100  # the best variant on the folds of that seed
-TFIDF_SETTINGS = f"C={label_errors.INVERSE_PENALTY:g}, tolerance {label_errors.TOLERANCE:g}"
 CLASSES = [len(task.labels) for task in tasks.ANSWER_TASKS]
 
 Targets = Callable[[data.TrainingRows, "config.TrainingConfig"], np.ndarray]
-Recalibrate = Callable[[np.ndarray, np.ndarray, Sequence[np.ndarray]], np.ndarray]
+FitBias = Callable[[np.ndarray, np.ndarray], np.ndarray]  # label ids and probabilities of a task -> weights
 
 
 @dataclass(frozen=True)
@@ -57,11 +53,9 @@ class Variant:
     targets: Targets | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)  # fields of the training configuration
     prepare: Callable[[Any], None] | None = None  # changes the compiled model
-    is_larger: bool = False  # than the shipped model: it can only be a teacher
     per_task: bool = False  # one model per task: prediction costs twice as much
-    # Recalibrates the probabilities of the unchanged training; nothing is trained.
-    recalibrate: Recalibrate | None = None
-    uses_tfidf: bool = False  # uses the TF-IDF baseline, fitted as in TFIDF_SETTINGS, to find doubtful labels
+    # Fits the weights of :func:`with_class_bias` for the unchanged training; nothing is trained.
+    fit_bias: FitBias | None = None
 
 
 # ---------------------------------------------------------------- training targets
@@ -179,12 +173,12 @@ def r_drop(model: Any) -> None:
 
 
 def with_class_bias(
-    label_ids: np.ndarray, probabilities: np.ndarray, parts: Sequence[np.ndarray], fit: Any = None
+    label_ids: np.ndarray, probabilities: np.ndarray, parts: Sequence[np.ndarray], fit: FitBias
 ) -> np.ndarray:
     """Calibrate by a temperature, then a bias added to the logarithm of each class's probability; float64, same shape.
 
     ``parts`` are the positions of each fold's rows. A part's temperature and biases are fitted on the labels of the
-    other rows by ``fit``, by default :func:`_fitted_bias`.
+    other rows.
     Source: A. Alexandari et al., "Maximum likelihood with bias-corrected calibration is hard-to-beat at label shift
     adaptation", ICML 2020.
     """
@@ -193,12 +187,12 @@ def with_class_bias(
         calibrated = np.empty(scores.shape, np.float64)
         for part in parts:
             others = np.setdiff1d(np.flatnonzero(ids != tasks.NO_LABEL), part)
-            calibrated[part] = _scaled(scores[part], (fit or _fitted_bias)(ids[others], scores[others]))
+            calibrated[part] = _scaled(scores[part], fit(ids[others], scores[others]))
         columns.append(calibrated)
     return np.concatenate(columns, axis=1)
 
 
-def _fitted_bias(label_ids: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+def likeliest_bias(label_ids: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     """Maximum-likelihood weights: the logarithm of a temperature, and the bias of each class but the first."""
     from scipy.optimize import minimize
 
@@ -210,8 +204,8 @@ def _fitted_bias(label_ids: np.ndarray, probabilities: np.ndarray) -> np.ndarray
     return minimize(loss, np.zeros(probabilities.shape[1]), method="L-BFGS-B").x
 
 
-def _macro_f1_bias(label_ids: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """As :func:`_fitted_bias`, but temperature 1 and the biases with the best macro-F1, changed one at a time."""
+def macro_f1_bias(label_ids: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """As :func:`likeliest_bias`, but temperature 1 and the biases with the best macro-F1, changed one at a time."""
     from sklearn.metrics import f1_score
 
     def score(weights: np.ndarray) -> float:
@@ -235,24 +229,20 @@ VARIANTS: dict[str, Variant] = {
     "before": Variant("four epochs, and the end", settings={"cleaning": "normalized_no_retweet", "epochs": 4}),
     "label_smoothing": Variant(f"labels smoothed by {SMOOTHING:g}", settings={"label_smoothing": SMOOTHING}),
     "class_balanced": Variant("rare classes weigh more (root of the inverse frequency)", class_balanced),
-    "class_bias": Variant("calibrated by a bias of each class beside the temperature", recalibrate=with_class_bias),
-    "class_bias_macro_f1": Variant(
-        "a bias of each class, for macro-F1", recalibrate=partial(with_class_bias, fit=_macro_f1_bias)
-    ),
+    "class_bias": Variant("calibrated by a bias of each class beside the temperature", fit_bias=likeliest_bias),
+    "class_bias_macro_f1": Variant("a bias of each class, for macro-F1", fit_bias=macro_f1_bias),
     "ema": Variant("a moving average of the weights", prepare=average_weights),
     "layer_rates": Variant(f"each layer at {LAYER_DECAY:g} of the rate above it", prepare=layer_wise_rates),
     "r_drop": Variant("two passes that agree (R-Drop)", prepare=r_drop),
     "lora": Variant("adapters (LoRA) of rank 16", settings=LORA),
     "half_layers": Variant("half the layers", prepare=half_the_layers),
     "half_layers_distilled": Variant("half the layers, taught by all", distilled({}), prepare=half_the_layers),
-    "mpnet": Variant("12 layers (MPNet)", settings=MPNET, is_larger=True),
-    "mpnet_lora": Variant("12 layers (MPNet), adapters of rank 16", settings=MPNET | LORA, is_larger=True),
+    "mpnet": Variant("12 layers (MPNet)", settings=MPNET),
+    "mpnet_lora": Variant("12 layers (MPNet), adapters of rank 16", settings=MPNET | LORA),
     "distilled_minilm": Variant("taught by three seeds of itself", distilled(*TEACHER_SEEDS)),
     "distilled_mpnet": Variant("taught by MPNet", distilled(MPNET)),
     "distilled_mpnet_minilm": Variant("taught by MPNet and three seeds of itself", distilled(MPNET, *TEACHER_SEEDS)),
-    "without_doubtful": Variant(
-        f"without the most doubtful {DOUBTFUL_SHARE:.0%} of the labels", without_doubtful, uses_tfidf=True
-    ),
+    "without_doubtful": Variant(f"without the most doubtful {DOUBTFUL_SHARE:.0%} of the labels", without_doubtful),
 }
 
 
@@ -262,13 +252,8 @@ VARIANTS: dict[str, Variant] = {
 def main(argv: list[str] | None = None) -> int:
     """Measure the chosen variants, print and record the results."""
     parser = study.parser("variants", __doc__.splitlines()[0])
-    parser.add_argument(
-        "--variants",
-        nargs="+",
-        choices=[*VARIANTS, BEST],
-        help=f"to measure, by default all whose weights are installed; {BEST}: the one with the best answers with "
-        f"--fold-seed {CHOOSING_FOLDS}, except larger models",
-    )
+    default = [name for name in VARIANTS if "mpnet" not in name]
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=default, help="by default, without MPNet's")
     parser.add_argument("--fold-seed", type=int, default=FOLD_SEED, help="seed of the folds")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="training seeds")
     arguments = parser.parse_args(argv)
@@ -281,10 +266,9 @@ def main(argv: list[str] | None = None) -> int:
     if not study.is_recorded_config(run.get("recipe", {}), settings):
         run = identity | {"recipe": settings.to_dict()}
     entries = run.setdefault(RECORD, {})
-    names = [best() if name == BEST else name for name in arguments.variants or trainable()]
     with cli.stopped_cleanly():
         for seed in arguments.seeds:
-            for name in study.with_unchanged(VARIANTS, names, entries, seed):
+            for name in study.with_unchanged(VARIANTS, arguments.variants, entries, seed):
                 metrics = measure(name, problem, replace(settings, seed=seed), dataset.identity)
                 entry = entries.setdefault(name, {"title": VARIANTS[name].title})
                 entry["seeds"] = study.with_seed(entry, seed, metrics)
@@ -295,36 +279,13 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def trainable() -> list[str]:
-    """All variants; those with MPNet only if its weights are installed."""
-    try:
-        backbone.find(MPNET["backbone"])
-    except ModelError as error:
-        cli.say(f"note: the variants with MPNet are left out: {error}")
-        return [name for name in VARIANTS if "mpnet" not in name]
-    return list(VARIANTS)
-
-
-def best() -> str:
-    """The variant with the highest whole-answer accuracy on the folds to choose on, of those that can be shipped."""
-    run = load(f"{RECORD}_folds_{CHOOSING_FOLDS}")
-    if run is None:
-        raise UsageError(f"no variant is chosen yet; run this with --fold-seed {CHOOSING_FOLDS} --seeds 100 101 first")
-
-    def answers(name: str) -> float:
-        return float(np.mean([each["headline"]["answer_accuracy"] for each in run[RECORD][name]["seeds"].values()]))
-
-    return max((name for name in run[RECORD] if not (VARIANTS[name].is_larger or VARIANTS[name].per_task)), key=answers)
-
-
 def measure(name: str, problem: Problem, settings: config.TrainingConfig, dataset_identity: str) -> dict[str, Any]:
     """One seed of a variant: its headline metrics, and which rows of each question are predicted correctly."""
     result = out_of_fold(name, problem, settings, dataset_identity)
     parts = [split.validation for split in problem.folds[GROUPED]]
     correct = study.correct_by_question(problem, study.predicted_by_task(problem, result.scores))
     headline = joint_metrics.evaluate_out_of_fold(problem.rows.label_ids, result.scores, parts)["headline"]
-    metrics = {"headline": headline, "right": study.packed(correct), "seconds": result.seconds}
-    return metrics | ({"words": TFIDF_SETTINGS} if VARIANTS[name].uses_tfidf else {})
+    return {"headline": headline, "right": study.packed(correct), "seconds": result.seconds}
 
 
 def out_of_fold(name: str, problem: Problem, settings: config.TrainingConfig, dataset_identity: str) -> study.OutOfFold:
@@ -333,10 +294,10 @@ def out_of_fold(name: str, problem: Problem, settings: config.TrainingConfig, da
     A variant that changes only settings keeps them where ``python -m tf_model.evaluate --protocol grouped`` does.
     """
     variant, folds, rows = VARIANTS[name], problem.folds[GROUPED], problem.rows
-    if variant.recalibrate:
+    if variant.fit_bias:
         unchanged = out_of_fold(UNCHANGED, problem, settings, dataset_identity)
         parts = [split.validation for split in folds]
-        return study.OutOfFold(variant.recalibrate(rows.label_ids, unchanged.scores, parts), 0.0)
+        return study.OutOfFold(with_class_bias(rows.label_ids, unchanged.scores, parts, variant.fit_bias), 0.0)
 
     title = f"{name}, seed {settings.seed}"
     if not (variant.targets or variant.prepare or variant.per_task):
@@ -362,7 +323,7 @@ def out_of_fold(name: str, problem: Problem, settings: config.TrainingConfig, da
         texts = [rows.texts[position] for position in split.validation]
         return train_and_score(variant, rows.take(split.train), settings, texts)
 
-    depends_on = dataset_identity, settings.to_dict(), variant.title, TFIDF_SETTINGS if variant.uses_tfidf else ""
+    depends_on = dataset_identity, settings.to_dict(), variant.title, label_errors.INVERSE_PENALTY
     store_name = f"variant-{name}-seed-{settings.seed}"
     return study.score_folds(store_name, depends_on, len(rows), folds, fit_and_score, title)
 
