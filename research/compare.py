@@ -148,7 +148,7 @@ def _read_store(store: Path, problem: Problem) -> dict[str, np.ndarray]:
             continue
         scores = np.zeros((len(problem.rows), classes), np.float32)
         for file, split in zip(files, folds, strict=True):
-            fold = read_fold(file, seed=0, fold=0)
+            fold = read_fold(file)
             if not np.array_equal(fold.positions, split.validation) or fold.probabilities.shape[1] != classes:
                 return {}
             scores[fold.positions] = fold.probabilities

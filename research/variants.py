@@ -308,16 +308,14 @@ def out_of_fold(name: str, problem: Problem, settings: config.TrainingConfig, da
             weights,
             rows,
             folds,
-            seeds=[own_settings.seed],
             runtime=runtime,
             store=cross_validation.grouped_store(
                 own_settings, weights, runtime, folds, dataset_identity, rows, tasks.ANSWER
             ),
-            title=lambda _, fold: f"{title}, fold {fold} of {len(folds)}",
+            title=title,
         )
-        fold_results = list(results)
-        seconds = sum(row["seconds"] for result in fold_results for row in result.history)
-        return study.OutOfFold(cross_validation.out_of_fold(fold_results, own_settings.seed, len(rows)), seconds)
+        seconds = sum(row["seconds"] for result in results for row in result.history)
+        return study.OutOfFold(cross_validation.out_of_fold(results, len(rows)), seconds)
 
     def fit_and_score(split: splits.Split) -> np.ndarray:
         texts = [rows.texts[position] for position in split.validation]

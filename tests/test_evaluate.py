@@ -79,13 +79,13 @@ def test_grouped_predicts_every_row_once_and_reuses_finished_folds(shallow_bert,
 
 
 def test_figures_of_an_epoch_count_each_fold_by_its_rows():
-    def fold(number, rows, *history):
+    def fold(rows, *history):
         names = ("epoch", "val_accuracy", "val_loss", "loss")
         history = [dict(zip(names, figures, strict=True)) for figures in history]
-        return cross_validation.FoldResult(5, number, np.arange(rows), np.zeros((rows, 2), np.float32), history)
+        return cross_validation.FoldResult(np.arange(rows), np.zeros((rows, 2), np.float32), history)
 
     found = evaluate._by_epoch(
-        [fold(1, 3, (1, 0.5, 1.0, 2.0), (2, 0.6, 0.8, 1.0)), fold(2, 1, (1, 0.9, 3, 4), (2, 1, 2, 3))]
+        [fold(3, (1, 0.5, 1.0, 2.0), (2, 0.6, 0.8, 1.0)), fold(1, (1, 0.9, 3, 4), (2, 1, 2, 3))]
     )
     assert found == [
         {"epoch": 1, "val_accuracy": pytest.approx(0.6), "val_loss": pytest.approx(1.5), "loss": pytest.approx(2.5)},
@@ -97,10 +97,11 @@ def test_figures_of_an_epoch_count_each_fold_by_its_rows():
 def test_part_train_leaves_out_what_a_trained_model_validates_on(task, shallow_bert, tmp_path, store, monkeypatch):
     seen = []
 
-    def remember(recipe, backbone, classes, examples, split, **options):
-        examples()
-        shares = [np.full((len(split.validation), count), 1 / count, np.float32) for count in classes]
-        return np.concatenate(shares, axis=1), [{"epoch": 1, "seconds": 1.0}]
+    def remember(recipe, backbone, rows, encoded, split, **options):
+        counts = [len(task.labels) for task in rows.tasks]
+        shares = [np.full((len(split.validation), count), 1 / count, np.float32) for count in counts]
+        history = [{"epoch": 1, "seconds": 1.0}]
+        return cross_validation.FoldResult(split.validation, np.concatenate(shares, axis=1), history)
 
     monkeypatch.setattr(cross_validation, "_train_fold", remember)
     encode = batching.encode

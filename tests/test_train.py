@@ -29,7 +29,7 @@ from tf_model.monitor import reference
 from tf_model.monitor.aggregates import DIRECTED_CONFIDENCE
 from tf_model.monitor.recorder import Recorder
 from tf_model.monitor.store import Store
-from tf_model.training import cross_validation
+from tf_model.training import cross_validation, trainer
 from tf_model.training.checkpoint import Checkpoint
 
 SAMPLE = ["--data", str(paths.SAMPLE_CORPUS)]
@@ -228,10 +228,10 @@ class Begun(Exception):
 def begins(monkeypatch: pytest.MonkeyPatch) -> None:
     """Raise :class:`Begun` instead of training."""
 
-    def begin(*_):
+    def begin(*_, **__):
         raise Begun
 
-    monkeypatch.setattr(train, "_train", begin)
+    monkeypatch.setattr(trainer, "fit_rows", begin)
 
 
 @pytest.mark.usefixtures("begins")

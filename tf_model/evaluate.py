@@ -116,20 +116,20 @@ def _cross_validate(arguments: argparse.Namespace) -> dict[str, Any]:
     files.write_json(store / RECIPE, replace(config, seed=0).to_dict())  # for research.compare
     cli.say(f"recipe: {config}")
     cli.say(f"device: {runtime.describe()}; finished folds are kept in {paths.shown(store)}")
-    results = list(
-        cross_validation.cross_validate(
-            config,
+    results, probabilities = [], {}
+    for seed in arguments.seeds:
+        seed_results = cross_validation.cross_validate(
+            replace(config, seed=seed),
             weights,
             rows,
             folds,
-            seeds=arguments.seeds,
             runtime=runtime,
             store=store,
+            title=f"seed {seed}",
             each_epoch=arguments.each_epoch,
-            title=lambda seed, fold: f"seed {seed}, fold {fold} of {len(folds)}",
         )
-    )
-    probabilities = {seed: cross_validation.out_of_fold(results, seed, len(rows)) for seed in arguments.seeds}
+        probabilities[seed] = cross_validation.out_of_fold(seed_results, len(rows))
+        results += seed_results
     return {
         "protocol": "grouped",
         "part": arguments.part,

@@ -92,7 +92,12 @@ def main(argv: list[str] | None = None) -> int:
                 numbers = rows.rows[split.train]
                 is_dataset_row = numbers != distillation.NO_ROW
                 out_of_fold = numbers[is_dataset_row], calibrated[is_dataset_row]
-            fitted, scores = _train(config, weights, rows, split, runtime, checkpoint)
+            # All workers run all of this; only the chief saves.
+            encoded = trainer.encode_rows(config, weights, rows)
+            fitted = trainer.fit_rows(
+                config, weights, rows, encoded, split, runtime=runtime, checkpoint=checkpoint
+            )
+            scores = fitted.probabilities(encoded[1])
         except BaseException as error:
             progress = checkpoint.progress()
             if progress and not isinstance(error, TweetTargetError):
@@ -210,29 +215,6 @@ def _agree(workers: distributed.Workers, checkpoint: checkpoints.Checkpoint) -> 
             f"the workers do not see the same {paths.shown(checkpoint.folder)}; give an --output-dir that "
             "all of them share"
         )
-
-
-def _train(config, weights, rows: data.TrainingRows, split: splits.Split, runtime, checkpoint):
-    """Fit on the training part and score all rows: classifier and probabilities, float32 [N, classes of all tasks]."""
-    from tf_model.preprocessing.batching import encode
-
-    # All workers run all of this; only the chief saves.
-    encoder = trainer.text_encoder(config, weights)
-    examples = trainer.Examples(encode(encoder, rows.texts), rows.label_ids, rows.texts, rows.targets)
-    steps = trainer.steps_per_epoch(config, len(split.train))
-    with cli.show_epochs(cli.stderr(), config.epochs, steps) as bar:
-        fitted = trainer.fit(
-            config,
-            weights,
-            [len(task.labels) for task in rows.tasks],
-            encoder,
-            examples.take(split.train),
-            trainer.Examples(examples.token_ids, rows.judged_ids).take(split.validation),
-            runtime=runtime,
-            checkpoint=checkpoint,
-            callbacks=[bar],
-        ).in_float32()
-    return fitted, fitted.probabilities(examples.token_ids)
 
 
 def _reference(encoder, validation: data.TrainingRows, scores, threshold, metrics) -> Any:

@@ -29,9 +29,8 @@ def keep_folds(folder, problem, scores, seed=0, folds=None, **settings):
     recipe = config.ANSWER if problem.name == tasks.ANSWER else config.TUNED
     write_json(folder / "recipe.json", replace(recipe, seed=0, **settings).to_dict())
     for number, split in enumerate(folds or problem.folds[GROUPED], start=1):
-        cross_validation.write_fold(
-            folder / f"seed-{seed}-fold-{number}.npz", split.validation, scores[split.validation], []
-        )
+        fold = cross_validation.FoldResult(split.validation, scores[split.validation], [])
+        cross_validation.write_fold(folder / f"seed-{seed}-fold-{number}.npz", fold)
 
 
 def one_hot_scores(problem, wrong=()):

@@ -166,9 +166,10 @@ def test_folds_of_other_settings_alone_are_those_of_evaluate(problem, settings, 
     monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path)
     trained, folds = [], problem.folds[study.GROUPED]
 
-    def train_fold(own, weights, classes, examples, split, **options):
+    def train_fold(own, weights, rows, encoded, split, **options):
         trained.append((own.label_smoothing, split.train.tolist()))
-        return np.full((len(split.validation), sum(classes)), 0.25, np.float32), [{"seconds": 2.0}]
+        scores = np.full((len(split.validation), sum(CLASSES)), 0.25, np.float32)
+        return cross_validation.FoldResult(split.validation, scores, [{"seconds": 2.0}])
 
     monkeypatch.setattr(cross_validation, "_train_fold", train_fold)
     unchanged = variants.out_of_fold(variants.UNCHANGED, problem, settings, "0")

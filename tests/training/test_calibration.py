@@ -41,9 +41,10 @@ def calibrated(monkeypatch, tmp_path, before):
     rows, truth = made_up()
     trained = []
 
-    def cross_validate(recipe, weights, rows, folds, *, seeds, **_):
+    def cross_validate(recipe, weights, rows, folds, **_):
         assert rows.tasks == tasks.ANSWER_TASKS
-        for number, split in enumerate(folds, start=1):
+        results = []
+        for split in folds:
             trained.append(split)
             parts = joint_metrics.by_task(truth[split.validation])
             said = [
@@ -51,7 +52,8 @@ def calibrated(monkeypatch, tmp_path, before):
             ]
             probabilities = np.concatenate(said, 1).astype(np.float32)
             before.update(zip(split.validation.tolist(), probabilities, strict=True))
-            yield cross_validation.FoldResult(seeds[0], number, split.validation, probabilities, [])
+            results.append(cross_validation.FoldResult(split.validation, probabilities, []))
+        return results
 
     monkeypatch.setattr(cross_validation, "cross_validate", cross_validate)
     used = device.Runtime("CPU", 0, "float32", xla=False, deterministic=False)

@@ -2,11 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import cache
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,12 +25,9 @@ FOLD_SEED = 0
 CALIBRATION_FOLDS = 3
 
 
-@dataclass(frozen=True)
-class FoldResult:
+class FoldResult(NamedTuple):
     """What one model predicted for the rows that it was not trained on."""
 
-    seed: int
-    fold: int  # from 1
     positions: np.ndarray  # int64 [V], their positions among the examples
     probabilities: np.ndarray  # float32 [V, classes of all tasks]
     history: list[dict[str, float]]  # as in :class:`tf_model.training.trainer.Fitted`
@@ -43,52 +39,35 @@ def cross_validate(
     rows: TrainingRows,
     folds: Sequence[Split],
     *,
-    seeds: Sequence[int],
     runtime: Runtime,
     store: Path,
-    title: Callable[[int, int], str],
+    title: str,
     each_epoch: bool = False,
-) -> Iterator[FoldResult]:
-    """Train on each fold's training part with each seed, score its validation part, and yield each result.
+) -> list[FoldResult]:
+    """Train on each fold's training part and score its validation part.
 
-    ``store`` keeps finished folds, so that a stopped run can resume; ``title(seed, fold)`` is printed before a fold.
+    ``store`` keeps finished folds, so that a stopped run can resume. ``title`` is printed before a fold is trained.
     """
-    classes = [len(task.labels) for task in rows.tasks]
-
-    @cache
-    def examples() -> Any:
-        """Encode all texts once, when the first fold needs them: the encoder, what is learned, and what is judged."""
-        from tf_model.preprocessing.batching import encode
-
-        encoder = trainer.text_encoder(config, backbone)
-        token_ids = encode(encoder, rows.texts)
-        learned = trainer.Examples(token_ids, rows.label_ids, rows.texts, rows.targets)
-        return encoder, learned, trainer.Examples(token_ids, rows.judged_ids)
-
-    for seed in seeds:
-        for number, split in enumerate(folds, start=1):
-            path = store / f"seed-{seed}-fold-{number}.npz"
-            if not path.is_file():
-                cli.say(title(seed, number))
-                seed_config, steps = replace(config, seed=seed), trainer.steps_per_epoch(config, len(split.train))
-                with cli.show_epochs(cli.stderr(), config.epochs, steps) as bar:
-                    options = {"runtime": runtime, "each_epoch": each_epoch, "callbacks": [bar]}
-                    probabilities, history = _train_fold(seed_config, backbone, classes, examples, split, **options)
-                write_fold(path, split.validation, probabilities, history)
-            yield read_fold(path, seed, number)
+    encoded, results = None, []
+    for number, split in enumerate(folds, start=1):
+        path = store / f"seed-{config.seed}-fold-{number}.npz"
+        if not path.is_file():
+            cli.say(f"{title}, fold {number} of {len(folds)}")
+            encoded = encoded or trainer.encode_rows(config, backbone, rows)
+            fold = _train_fold(config, backbone, rows, encoded, split, runtime=runtime, each_epoch=each_epoch)
+            write_fold(path, fold)
+        results.append(read_fold(path))
+    return results
 
 
-def _train_fold(config, backbone, classes, examples, split, *, runtime, each_epoch, callbacks):
-    """Train on one fold; return its validation part's predictions, float32 [V, classes], and the history."""
+def _train_fold(config, backbone, rows, encoded, split, **options) -> FoldResult:
+    import tensorflow as tf
     import tf_keras
 
-    encoder, learned, judged = examples()
     tf_keras.backend.clear_session()
-    training, validation = learned.take(split.train), judged.take(split.validation)
-    epoch_validation = validation if each_epoch else None
-    options = {"runtime": runtime, "callbacks": callbacks}
-    fitted = trainer.fit(config, backbone, classes, encoder, training, epoch_validation, **options).in_float32()
-    return fitted.probabilities(validation.token_ids), fitted.history
+    fitted = trainer.fit_rows(config, backbone, rows, encoded, split, **options)
+    token_ids = tf.gather(encoded[1], split.validation)
+    return FoldResult(split.validation, fitted.probabilities(token_ids), fitted.history)
 
 
 def fold_store(
@@ -147,25 +126,25 @@ def grouped_store(
     )
 
 
-def out_of_fold(results: Sequence[FoldResult], seed: int, rows: int) -> np.ndarray:
-    """The probabilities of all rows with one seed, float32 [rows, classes], each from the fold that left it out."""
-    seed_results = [result for result in results if result.seed == seed]
-    probabilities = np.full((rows, seed_results[0].probabilities.shape[1]), np.nan, np.float32)
-    for result in seed_results:
+def out_of_fold(results: Sequence[FoldResult], rows: int) -> np.ndarray:
+    """The probabilities of all rows, float32 [rows, classes], each from the fold that left it out."""
+    probabilities = np.full((rows, results[0].probabilities.shape[1]), np.nan, np.float32)
+    for result in results:
         probabilities[result.positions] = result.probabilities
     return probabilities
 
 
-def write_fold(path: Path, positions: np.ndarray, probabilities: np.ndarray, history: list[dict[str, float]]) -> None:
-    """Write the predictions for the rows at ``positions``."""
+def write_fold(path: Path, result: FoldResult) -> None:
+    """Write the result of a fold."""
+    history = np.array(json.dumps(result.history))
     with whole_file(path, overwrite=True) as part, part.open("wb") as file:
-        np.savez(file, positions=positions, probabilities=probabilities, history=np.array(json.dumps(history)))
+        np.savez(file, positions=result.positions, probabilities=result.probabilities, history=history)
 
 
-def read_fold(path: Path, seed: int, fold: int) -> FoldResult:
+def read_fold(path: Path) -> FoldResult:
     """Read what :func:`write_fold` wrote."""
     with np.load(path, allow_pickle=False) as arrays:
-        return FoldResult(seed, fold, arrays["positions"], arrays["probabilities"], json.loads(str(arrays["history"])))
+        return FoldResult(arrays["positions"], arrays["probabilities"], json.loads(str(arrays["history"])))
 
 
 def calibrate_out_of_fold(
@@ -191,12 +170,11 @@ def calibrate_out_of_fold(
         backbone,
         rows,
         folds,
-        seeds=[config.seed],
         runtime=runtime,
         store=fold_store(store, data=data_identity, folds=folds, backbone=backbone, runtime=runtime, config=config),
-        title=lambda seed, fold: f"calibration, fold {fold} of {CALIBRATION_FOLDS}",
+        title="calibration",
     )
-    before = out_of_fold(list(results), config.seed, len(rows))
+    before = out_of_fold(results, len(rows))
     temperatures = joint_metrics.fit_temperatures(rows.judged_ids, before, rows.tasks)
     after = joint_metrics.calibrate(before, temperatures, rows.tasks)
     calibration = {

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tf_model import cli
 from tf_model.config import TrainingConfig
+from tf_model.data import TrainingRows
 from tf_model.data.opinions import opinion_pairs
+from tf_model.data.splits import Split
 from tf_model.device import Runtime
 from tf_model.modeling import classifier as bert
 from tf_model.modeling.backbone import Backbone
@@ -136,6 +139,38 @@ class Fitted:
             tf_keras.mixed_precision.set_global_policy(policy)
         model.set_weights(self.model.get_weights())
         return Fitted(model, self.encoder, self.history)
+
+
+def encode_rows(config: TrainingConfig, backbone: Backbone, rows: TrainingRows) -> tuple[TextEncoder, tf.RaggedTensor]:
+    """The encoder, and the token ids of all texts, int32 [N, (tokens)]."""
+    from tf_model.preprocessing.batching import encode
+
+    encoder = text_encoder(config, backbone)
+    return encoder, encode(encoder, rows.texts)
+
+
+def fit_rows(
+    config: TrainingConfig,
+    backbone: Backbone,
+    rows: TrainingRows,
+    encoded: tuple[TextEncoder, tf.RaggedTensor],
+    split: Split,
+    *,
+    runtime: Runtime,
+    checkpoint: Checkpoint | None = None,
+    each_epoch: bool = True,
+) -> Fitted:
+    """:func:`fit` on the training part of ``rows``, with progress on standard error; the classifier in float32.
+
+    ``encoded`` is from :func:`encode_rows`. ``each_epoch``: score the validation part after each epoch.
+    """
+    encoder, token_ids = encoded
+    training = Examples(token_ids, rows.label_ids, rows.texts, rows.targets).take(split.train)
+    validation = Examples(token_ids, rows.judged_ids).take(split.validation) if each_epoch else None
+    classes = [len(task.labels) for task in rows.tasks]
+    with cli.show_epochs(cli.stderr(), config.epochs, steps_per_epoch(config, len(training))) as bar:
+        options = {"runtime": runtime, "checkpoint": checkpoint, "callbacks": [bar]}
+        return fit(config, backbone, classes, encoder, training, validation, **options).in_float32()
 
 
 def fit(
