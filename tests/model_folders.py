@@ -39,6 +39,9 @@ def write_single(parent: Path, task: str = "product", *, name: str | None = None
     }
     _write(folder, task, [task], parts, changes)
     _write_predictions(folder, np.arange(ROWS) * 3, {task: ([labels[each] for each in label_ids], probabilities)})
+    if task == "target":
+        calibration = {"temperature": {"target": 1.5}, "threshold": 0.5}
+        (folder / "calibration.json").write_text(json.dumps(calibration), encoding="utf-8")
     return folder
 
 

@@ -1,7 +1,6 @@
-"""The files of a saved model, read strictly or as far as possible, and which training a folder is from."""
+"""The files of a saved model, how they are read, and which training a folder is from."""
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from model_folders import ROWS, SHA256, write_answer, write_single
 from tf_model import model_dir, paths, tasks
 from tf_model.errors import ModelError
 from tf_model.inference.predictor import find_model
-from tf_model.model_dir import file_stamps, model_folders, read_labels, read_report, read_validation_rows
+from tf_model.model_dir import model_folders, read_labels, read_report, read_validation_rows
 
 
 def test_a_copy_is_the_same_training_and_another_is_not(tmp_path):
@@ -97,7 +96,7 @@ def test_the_rows_that_a_model_validated_on(tmp_path):
 class TestReadReport:
     def test_a_model_of_one_task(self, tmp_path):
         report = read_report(write_single(tmp_path))
-        assert (report.name, report.task, report.is_whole, report.problems) == ("product", "product", True, ())
+        assert (report.name, report.task) == ("product", "product")
         assert report.labels == {"product": tasks.PRODUCTS}
         assert report.data_sha256 == SHA256
         assert report.protocol == "random split (seed 42, 20% to validate)"
@@ -106,19 +105,18 @@ class TestReadReport:
         validated = report.labelled("product")
         assert validated.rows.tolist() == list(range(0, 3 * ROWS, 3))
         # The metrics in metrics.json are of the same rows.
-        assert validated.correct.mean() == pytest.approx(report.part("validation", "product")["accuracy"])
-        assert report.part("validation", "emotion") == {}
-        assert report.labelled("emotion") is None
+        assert validated.correct.mean() == pytest.approx(report.metrics["validation"]["product"]["accuracy"])
+        assert (report.calibration, list(report.predictions)) == ({}, ["product"])
 
     def test_the_answer_model(self, tmp_path):
         report = read_report(write_answer(tmp_path))
-        assert (report.problems, report.task) == ((), "answer")
+        assert report.task == "answer"
         assert len(report.labelled("emotion").rows) == ROWS
         # Rows without a product label cannot be correct or wrong.
         assert len(report.labelled("product").rows) == ROWS * 2 // 3
         assert (report.labelled("product").rows % 3 != 0).all()
         assert report.predictions["product"].label_ids.tolist()[::3] == [tasks.NO_LABEL] * (ROWS // 3)
-        assert report.part("validation", "answer")["emotion_rows_accuracy"] == 0.58
+        assert report.metrics["validation"]["answer"]["emotion_rows_accuracy"] == 0.58
         assert report.calibration["product"]["after"]["ece"] == 0.0213
 
     def test_a_label_that_looks_like_a_missing_value_is_a_label(self, tmp_path):
@@ -128,81 +126,50 @@ class TestReadReport:
             for before, after in ((",iPhone", ",None"), ('"iPhone"', '"None"'), ("_iPhone", "_None")):
                 text = text.replace(before, after)
             (folder / file).write_text(text)
-        report = read_report(folder)
-        assert report.problems == ()
-        assert len(report.labelled("product").rows) == ROWS
-
-    def test_without_any_label_nothing_is_labelled(self, tmp_path):
-        file = write_single(tmp_path) / "validation_predictions.csv"
-        pd.read_csv(file).assign(product=None).to_csv(file, index=False)
-        report = read_report(file.parent)
-        assert report.problems == ()
-        assert report.labelled("product") is None
+        assert len(read_report(folder).labelled("product").rows) == ROWS
 
     @pytest.mark.parametrize("file", ["history.csv", "validation_predictions.csv", "model_card.md", "recipe.json"])
-    def test_a_missing_file_costs_only_itself(self, tmp_path, monkeypatch, file):
+    def test_a_missing_file_is_named(self, tmp_path, monkeypatch, file):
         monkeypatch.chdir(tmp_path)
         folder = write_single(tmp_path)
         (folder / file).unlink()
-        report = read_report(folder)
-        assert report.problems == (f"product/{file} is missing; train the model again",)
-        assert report.is_whole
-        assert report.part("validation", "product")["rows"] == ROWS
+        with pytest.raises(ModelError) as raised:
+            read_report(folder)
+        assert str(raised.value) == f"product/{file} is missing; train the model again"
 
     def test_calibration_is_expected_of_the_answer_model_alone(self, tmp_path):
         folder = write_answer(tmp_path)
         (folder / "calibration.json").unlink()
-        assert "calibration.json is missing" in read_report(folder).problems[0]
+        with pytest.raises(ModelError, match=r"calibration\.json is missing"):
+            read_report(folder)
 
     @pytest.mark.parametrize("file", ["saved_model.pb", "labels.json"])
-    def test_without_graph_or_labels_it_is_not_whole(self, tmp_path, file):
+    def test_without_graph_or_labels_it_is_no_model(self, tmp_path, file):
         folder = write_single(tmp_path)
         (folder / file).unlink()
-        report = read_report(folder)
-        assert (report.is_whole, report.task) == (False, "")
-        assert f"{file} is missing" in report.problems[0]
+        with pytest.raises(ModelError, match=f"{file} is missing"):
+            read_report(folder)
 
     @pytest.mark.parametrize(
         ("file", "content", "words"),
         [
             ("metrics.json", '{"rows": 3', "metrics.json cannot be read"),
             ("metrics.json", "[]", "metrics.json should be a JSON object, not a list"),
-            ("metrics.json", '{"train": {"rows": 1}}', "metrics.json lacks metrics of the part 'train'"),
-            ("metrics.json", '{"train": {"product": 1}}', "metrics.json lacks metrics of the part 'train'"),
-            ("metrics.json", '{"train": {"product": {"rows": 1}}}', "metrics.json lacks metrics of the part 'train'"),
             ("metrics.json", b"\xff\xfe", "metrics.json cannot be read"),
             ("labels.json", '{"task": ["product"]}', "labels.json: expected the classes of each task"),
             ("history.csv", "step,loss\n1,2\n", "history.csv lacks the columns 'epoch', 'accuracy'"),
-            ("history.csv", "epoch,loss,accuracy\n", "history.csv has no rows"),
             ("history.csv", "", "history.csv cannot be read"),
             ("validation_predictions.csv", "row,product\n1,iPad\n", "lacks the columns 'product_probability_iPhone'"),
+            ("validation_predictions.csv", "row,product\nx,iPad\n", "validation_predictions.csv cannot be read"),
         ],
     )
     def test_a_damaged_file_is_told_in_a_line(self, tmp_path, file, content, words):
         folder = write_single(tmp_path)
         (folder / file).write_bytes(content if isinstance(content, bytes) else content.encode())
-        report = read_report(folder)
-        assert any(words in problem for problem in report.problems), report.problems
-        assert all(len(problem.splitlines()) == 1 for problem in report.problems)
-
-    @pytest.mark.parametrize(
-        ("column", "value", "words"),
-        [
-            ("product", "Zune", "has labels that are not in labels.json: 'Zune'"),
-            ("product_probability_iPad", "0.99", "probabilities that sum to 1"),
-            ("product_probability_iPad", "much", "probabilities that sum to 1"),
-            ("row", "first", "should have row numbers in the column 'row'"),
-        ],
-    )
-    def test_predictions_that_cannot_be_true(self, tmp_path, column, value, words):
-        folder = write_single(tmp_path)
-        file = folder / "validation_predictions.csv"
-        frame = pd.read_csv(file, dtype=str)
-        frame.loc[0, column] = value
-        frame.to_csv(file, index=False)
-        report = read_report(folder)
-        assert words in report.problems[0]
-        assert report.predictions == {}
+        with pytest.raises(ModelError) as raised:
+            read_report(folder)
+        assert words in str(raised.value)
+        assert len(str(raised.value).splitlines()) == 1
 
     @pytest.mark.parametrize("labels", [["-1", "0", "1"], ["true", "false", "007"]])
     def test_labels_that_look_like_numbers_are_texts(self, tmp_path, labels):
@@ -216,14 +183,7 @@ class TestReadReport:
         frame = pd.read_csv(file, dtype=str)
         frame.loc[0, "emotion"] = ""  # a row without a label
         frame.to_csv(file, index=False)
-        report = read_report(folder)
-        assert report.problems == ()
-        assert len(report.labelled("emotion").rows) == len(frame) - 1
-
-    def test_nothing_there(self, tmp_path):
-        report = read_report(tmp_path / "nothing")
-        assert not report.is_whole
-        assert report.part("validation", "product") == {}
+        assert len(read_report(folder).labelled("emotion").rows) == len(frame) - 1
 
     def test_the_sample_corpus_is_known(self, tmp_path):
         assert read_report(write_single(tmp_path, dataset="sample")).is_sample
@@ -261,15 +221,6 @@ class TestFolders:
 
     def test_no_folder_no_models(self, tmp_path):
         assert model_folders(tmp_path / "none") == ()
-
-    def test_a_replaced_model_has_other_stamps(self, tmp_path):
-        folder = write_single(tmp_path)
-        before = file_stamps(folder)
-        assert file_stamps(folder) == before
-        os.utime(folder / "metrics.json", ns=(1, 1))
-        assert file_stamps(folder) != before
-        (folder / "metrics.json").unlink()
-        assert "metrics.json" not in {name for name, *_ in file_stamps(folder)}
 
 
 def test_predictions_have_the_dtypes_that_they_say(tmp_path):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -32,8 +32,6 @@ MANIFEST = "manifest.json"  # the SHA-256 of every file that decides an answer
 ASSIGNMENT, SAMPLE = "assignment", "sample"  # in the metrics: the report's dataset, and the sample corpus
 SUM_TOLERANCE = 1e-3  # enough for probabilities that were rounded, too little for logits
 _TRAININGS = 10**6  # the last six digits of a version on a server identify the training
-
-FileStamps = tuple[tuple[str, int, int], ...]
 
 
 def probability_column(task: str, label: str) -> str:
@@ -115,7 +113,7 @@ def read_json(file: Path, required: bool = False) -> dict[str, Any]:
 
 def read_validation_rows(folder: Path) -> np.ndarray:
     """Row numbers of the validation part, which the model was not trained on, int64 [N]."""
-    return _read_table(folder / PREDICTIONS, ["row"])["row"].to_numpy("int64")
+    return _read_table(folder / PREDICTIONS, ["row"])["row"].to_numpy()
 
 
 def _unusable(file: Path, reason: str) -> ModelError:
@@ -132,36 +130,19 @@ def _read_text(file: Path) -> str:
 
 
 def _read_table(file: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """A CSV file with at least these columns and one row; ``row`` holds whole numbers."""
+    """A CSV file with at least these columns; ``row`` holds whole numbers."""
     import pandas as pd
 
     try:
         # Labels are text: "None" or "NA" is a label, not a missing value, and "-1" or "true" is no number.
-        dtypes = dict.fromkeys(tasks.ALL_TASKS, "str")
+        dtypes = dict.fromkeys(tasks.ALL_TASKS, "str") | {"row": "int64"}
         frame = pd.read_csv(io.StringIO(_read_text(file)), keep_default_na=False, na_values=[""], dtype=dtypes)
     except ValueError as error:
         raise _unusable(file, f"cannot be read ({first_line(error)})") from error
     missing = [name for name in columns if name not in frame]
     if missing:
         raise _unusable(file, f"lacks the columns {listed(missing)}")
-    if frame.empty:
-        raise _unusable(file, "has no rows")
-    if "row" in columns and frame["row"].dtype.kind != "i":
-        raise _unusable(file, "should have row numbers in the column 'row'")
     return frame
-
-
-def _read_metrics(file: Path, labels: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """``metrics.json``, with the metrics of each task under ``train`` and ``validation``."""
-    metrics = read_json(file, required=True)
-    for part in ("train", "validation"):
-        try:
-            complete = all({"rows", "accuracy", "per_class"} <= metrics[part][task].keys() for task in labels)
-        except (KeyError, TypeError, AttributeError):
-            complete = False
-        if not complete:
-            raise _unusable(file, f"lacks metrics of the part {part!r}")
-    return metrics
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,18 +184,12 @@ def _read_predictions(file: Path, labels: Mapping[str, Sequence[str]]) -> dict[s
     frame = _read_table(file, ["row", *labels, *(name for names in columns.values() for name in names)])
     predictions = {}
     for task, classes in labels.items():
-        unknown = set(frame[task].dropna().astype(str)) - set(classes)
-        if unknown:
-            raise _unusable(file, f"has labels that are not in {LABELS}: {listed(sorted(unknown))}")
         label_ids = pd.Categorical(frame[task].astype("str"), categories=classes).codes.astype("int64")
-        probabilities = frame[columns[task]].apply(pd.to_numeric, errors="coerce").to_numpy("float64")
-        if not probabilities_sum_to_1(probabilities):
-            raise _unusable(file, "should have probabilities that sum to 1")
+        probabilities = frame[columns[task]].to_numpy("float64")
         products = None
         if task == tasks.TARGET.name and tasks.PRODUCT.name in frame:
             products = frame[tasks.PRODUCT.name].fillna("").astype(str).to_numpy(object)
-        rows = frame["row"].to_numpy("int64")
-        predictions[task] = Predictions(tuple(classes), rows, label_ids, probabilities, products)
+        predictions[task] = Predictions(tuple(classes), frame["row"].to_numpy(), label_ids, probabilities, products)
     return predictions
 
 
@@ -253,18 +228,17 @@ class ModelFacts:
 
 @dataclass(frozen=True, eq=False)
 class ModelReport(ModelFacts):
-    """The content of a saved model's folder; what cannot be read is empty or None."""
+    """The content of a saved model's folder."""
 
     folder: Path
-    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    no_emotion: str | None = None
-    metrics: Mapping[str, Any] = field(default_factory=dict)
-    recipe: Mapping[str, Any] = field(default_factory=dict)
-    history: pd.DataFrame | None = None  # one line per epoch
-    predictions: Mapping[str, Predictions] = field(default_factory=dict)  # also for rows without a label of the task
-    calibration: Mapping[str, Any] = field(default_factory=dict)
-    card: str | None = None
-    problems: tuple[str, ...] = ()  # what is missing or damaged, one line each, the gravest first
+    labels: Mapping[str, tuple[str, ...]]
+    no_emotion: str | None
+    metrics: Mapping[str, Any]
+    recipe: Mapping[str, Any]
+    history: pd.DataFrame  # one line per epoch
+    predictions: Mapping[str, Predictions]  # also for rows without a label of the task
+    calibration: Mapping[str, Any]  # empty for a model of one task
+    card: str
 
     @property
     def name(self) -> str:
@@ -272,52 +246,30 @@ class ModelReport(ModelFacts):
         return self.folder.name
 
     @property
-    def is_whole(self) -> bool:
-        """Whether the folder holds what a model needs to be loaded: its graph and its labels."""
-        return bool(self.labels)
-
-    @property
     def protocol(self) -> str:
         """How the training and validation rows were chosen, in words."""
-        return str(self.metrics.get("protocol") or "not recorded")
+        return self.metrics["protocol"]
 
-    def part(self, part: str, task: str) -> Mapping[str, Any]:
-        """The metrics of ``"train"`` or ``"validation"`` for one task, or for ``"answer"``; empty if there are none."""
-        return self.metrics.get(part, {}).get(task, {})
-
-    def labelled(self, task: str) -> Predictions | None:
-        """The predictions of one task for the rows that have a label; None if there are none."""
-        predictions = self.predictions.get(task)
-        if predictions is None or (predictions.label_ids == tasks.NO_LABEL).all():
-            return None
+    def labelled(self, task: str) -> Predictions:
+        """The predictions of one task for the rows that have a label."""
+        predictions = self.predictions[task]
         return predictions.take(predictions.label_ids != tasks.NO_LABEL)
 
 
 def read_report(folder: Path | str) -> ModelReport:
-    """Read everything in the folder of a model but the graph; :attr:`ModelReport.problems` says what cannot be read."""
-    folder, problems = Path(folder), []
-
-    def attempt(default: Any, read: Callable[..., Any], *arguments: Any) -> Any:
-        try:
-            return read(*arguments)
-        except ModelError as error:
-            problems.append(str(error))
-            return default
-
-    labels = attempt({}, read_labels, folder)
-    if not labels:
-        return ModelReport(folder, problems=tuple(problems))
+    """Read everything in the folder of a model but the graph; :class:`ModelError` if a file is missing or damaged."""
+    folder = Path(folder)
+    labels = read_labels(folder)
     return ModelReport(
         folder=folder,
         labels=labels,
         no_emotion=read_no_emotion(folder),
-        metrics=attempt({}, _read_metrics, folder / METRICS, labels),
-        recipe=attempt({}, read_json, folder / RECIPE, True),
-        history=attempt(None, _read_table, folder / HISTORY, ["epoch", "loss", "accuracy"]),
-        predictions=attempt({}, _read_predictions, folder / PREDICTIONS, labels),
-        calibration=attempt({}, read_json, folder / CALIBRATION, tasks.has_answer(labels)),
-        card=attempt(None, _read_text, folder / CARD),
-        problems=tuple(problems),
+        metrics=read_json(folder / METRICS, required=True),
+        recipe=read_json(folder / RECIPE, required=True),
+        history=_read_table(folder / HISTORY, ["epoch", "loss", "accuracy", "val_loss", "val_accuracy"]),
+        predictions=_read_predictions(folder / PREDICTIONS, labels),
+        calibration=read_json(folder / CALIBRATION, required=tasks.has_answer(labels)),
+        card=_read_text(folder / CARD),
     )
 
 
@@ -340,16 +292,6 @@ def model_folders(folder: Path | str = paths.SAVED_MODELS) -> tuple[Path, ...]:
         is_there(folder / name)
     folders = [each for each in folder.iterdir() if each.is_dir() and not each.name.startswith(".")]
     return tuple(sorted(folders, key=lambda each: (order.get(each.name, len(order)), each.name)))
-
-
-def file_stamps(folder: Path) -> FileStamps:
-    """Name, modification time in ns and size in bytes of each file of :func:`read_report`, to notice changes."""
-    files = []
-    for name in (GRAPH, LABELS, METRICS, RECIPE, HISTORY, PREDICTIONS, CALIBRATION, CARD):
-        with suppress(OSError):
-            status = (folder / name).stat()
-            files.append((name, status.st_mtime_ns, status.st_size))
-    return tuple(files)
 
 
 # ---------------------------------------------------------------- whole, and of one training

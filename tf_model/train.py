@@ -94,9 +94,7 @@ def main(argv: list[str] | None = None) -> int:
                 out_of_fold = numbers[is_dataset_row], calibrated[is_dataset_row]
             # All workers run all of this; only the chief saves.
             encoded = trainer.encode_rows(config, weights, rows)
-            fitted = trainer.fit_rows(
-                config, weights, rows, encoded, split, runtime=runtime, checkpoint=checkpoint
-            )
+            fitted = trainer.fit_rows(config, weights, rows, encoded, split, runtime=runtime, checkpoint=checkpoint)
             scores = fitted.probabilities(encoded[1])
         except BaseException as error:
             progress = checkpoint.progress()

@@ -14,7 +14,7 @@ from streamlit_app.components.notices import plain_markdown
 from streamlit_app.components.widgets import pick
 from tf_model import data, model_dir, tasks
 from tf_model.eda import keyword_rule
-from tf_model.errors import TweetTargetError, plural
+from tf_model.errors import ModelError, TweetTargetError, plural
 from tf_model.evaluation import calibration, error_analysis
 from tf_model.evaluation.metrics import wilson_interval
 from tf_model.model_dir import ModelReport, Predictions
@@ -30,28 +30,34 @@ def main() -> None:
     st.title("Evaluate")
     st.write("How often a trained model is right.")
     folders = model_dir.model_folders(loading.models_folder())
-    reports = {folder.name: _report(str(folder), model_dir.file_stamps(folder)) for folder in folders}
-    if not reports:
+    if not folders:
         st.info(
             "No model is trained yet. Run `make answer`, or `make train` for the report's product model alone. "
             "The model then appears on this page.",
             icon=":material/model_training:",
         )
         return
-    report = reports[st.selectbox("Model", list(reports), key="evaluate_model", persist_state="session")]
-    _show_state(report)
+    names = [folder.name for folder in folders]
+    folder = folders[names.index(st.selectbox("Model", names, key="evaluate_model", persist_state="session"))]
+    try:
+        report = _report(str(folder), model_dir.identity(folder))
+    except ModelError as error:
+        st.error(plain_markdown(str(error)), icon=":material/error:")
+        return
+    if report.is_sample:
+        st.warning(
+            "This model was trained on the small sample corpus: its metrics say nothing about real tweets.",
+            icon=":material/science:",
+        )
     _show_trust(report)
     with st.expander("Technical figures"):
         _show_figures(report)
-    if report.card is not None:
-        with st.expander("Model card"):
-            body = report.card.split("---\n", 2)[-1] if report.card.startswith("---\n") else report.card
-            st.markdown(body.replace("![", "&#33;["))  # no images: the browser would fetch them from any address
+    with st.expander("Model card"):
+        body = report.card.split("---\n", 2)[-1]  # without the YAML header
+        st.markdown(body.replace("![", "&#33;["))  # no images: the browser would fetch them from any address
 
 
 def _show_figures(report: ModelReport) -> None:
-    if not report.labels:
-        return
     # The joined answer first, then each task.
     names = [*([tasks.ANSWER] if report.task == tasks.ANSWER else []), *report.labels]
     task = names[0]
@@ -65,8 +71,8 @@ def _show_figures(report: ModelReport) -> None:
 
 
 @st.cache_data(max_entries=32, show_spinner="Reading the model's files")
-def _report(folder: str, stamps: model_dir.FileStamps) -> ModelReport:
-    """The files of a model, read again when one of them, and so the stamps, change."""
+def _report(folder: str, identity: str) -> ModelReport:
+    """The files of a model, read again when another, with another identity, replaces it."""
     return model_dir.read_report(folder)
 
 
@@ -91,34 +97,20 @@ def _texts_of(report: ModelReport) -> tuple[dict[int, str] | None, str]:
         return None, str(error)
 
 
-def _show_state(report: ModelReport) -> None:
-    name = plain_markdown(report.name)
-    problems = "\n".join(f"- {plain_markdown(problem)}" for problem in report.problems)
-    if not report.is_whole:
-        st.error(f"The model **{name}** cannot be loaded.\n\n{problems}", icon=":material/error:")
-    elif report.problems:
-        st.warning(f"Some files of **{name}** cannot be shown.\n\n{problems}", icon=":material/warning:")
-    if report.is_sample:
-        st.warning(
-            "This model was trained on the small sample corpus: its metrics say nothing about real tweets.",
-            icon=":material/science:",
-        )
-
-
 # ---------------------------------------------------------------- in plain words
 
 
 def _show_trust(report: ModelReport) -> None:
     """For each emotion and product, recall and precision as counts of 100 texts."""
-    matrices = {task: report.part("validation", task).get("confusion_matrix") for task in reversed(report.labels)}
-    if not matrices or None in matrices.values():
-        return
+    validation = report.metrics["validation"]
+    matrices = {task: validation[task]["confusion_matrix"] for task in reversed(report.labels)}
     st.subheader("Can I trust it?", anchor=False)
     for task, matrix in matrices.items():
         counts, labels = np.array(matrix), report.labels[task]
         true_counts, predicted_counts, rows = counts.sum(axis=1), counts.sum(axis=0), counts.sum()
         rules = {f'always answering "{labels[true_counts.argmax()]}"': true_counts.max()}
-        if labels == tasks.PRODUCTS and (predictions := report.labelled(task)) and (texts := _texts_of(report)[0]):
+        if labels == tasks.PRODUCTS and (texts := _texts_of(report)[0]):
+            predictions = report.labelled(task)
             rules["looking for the products' names"] = sum(
                 keyword_rule(texts[row]) == labels[label]
                 for row, label in zip(predictions.rows, predictions.label_ids, strict=True)
@@ -133,7 +125,7 @@ def _show_trust(report: ModelReport) -> None:
             for label, hits, real, flags in zip(labels, counts.diagonal(), true_counts, predicted_counts, strict=True)
         ]
         st.markdown("\n- ".join(map(plain_markdown, lines)))
-    answer = report.part("validation", tasks.ANSWER)
+    answer = validation.get(tasks.ANSWER, {})
     if "answered_accuracy" in answer:
         share, accuracy = (f"{100 * answer[name]:.0f}" for name in ("not_sure_share", "answered_accuracy"))
         st.markdown(f'It answers "Not sure" to {share} of 100 texts; {accuracy} of 100 other answers are right.')
@@ -155,18 +147,9 @@ def _of_100(count: int, total: int) -> str:
 
 
 def _show_task(report: ModelReport, task: str) -> None:
-    validation = report.part("validation", task)
-    if validation:
-        _show_metrics(report, task)
-        _show_classes(report.labels[task], validation)
     predictions = report.labelled(task)
-    if predictions is None:
-        st.info(
-            "Calibration, threshold and mistakes need validation_predictions.csv with labelled rows, which this model "
-            "lacks.",
-            icon=":material/info:",
-        )
-        return
+    _show_metrics(report, task)
+    _show_classes(report.labels[task], report.metrics["validation"][task])
     _show_calibration(report, predictions)
     _show_threshold(report, task, predictions.confidences, predictions.correct)
     _show_mistakes(report, predictions)
@@ -177,7 +160,7 @@ def _show_metrics(report: ModelReport, task: str) -> None:
     reference, words = error_analysis.report_metrics(report, task)
     rows = []
     for part, name in (("train", "training"), ("validation", "validation")):
-        rows.append({"part": name} | dict(report.part(part, task)))
+        rows.append({"part": name} | report.metrics[part][task])
         if part in reference:
             rows.append({"part": f"{name}, the report's"} | dict(reference[part]))
     frame = pd.DataFrame(rows, columns=["part", "accuracy", "macro_f1", "loss", "rows"])
@@ -189,36 +172,34 @@ def _show_metrics(report: ModelReport, task: str) -> None:
         placeholder="-",
         alt=f"Accuracy, macro-F1 and loss of both parts for the {task}, with the report's where it has them",
     )
-    interval = f"95% CI of the validation accuracy: {_interval(report.part('validation', task))}."
+    interval = f"95% CI of the validation accuracy: {_interval(report.metrics['validation'][task])}."
     st.caption(plain_markdown(f"{words} {interval} Protocol: {report.protocol}."))
 
 
 def _show_classes(labels: Sequence[str], validation: Mapping[str, Any]) -> None:
     """The confusion matrix and metrics by class of the validation part."""
-    matrix, per_class = validation.get("confusion_matrix"), validation.get("per_class")
-    if matrix:
-        counts = pd.DataFrame(matrix, labels, labels).stack()
-        confused = counts[[true != predicted and count > 0 for (true, predicted), count in counts.items()]].nlargest(3)
-        worst = "; ".join(f"{true} taken for {predicted}: {count}" for (true, predicted), count in confused.items())
-        st.subheader("Which classes are confused", anchor=False)
-        theme.show(
-            evaluate_charts.confusion(matrix, labels),
-            alt=f"Confusion matrix of {len(labels)} classes. Most often confused: {worst or 'nothing'}.",
-            caption=f"The {validation['rows']:,} validation tweets; the diagonal is correct. The darker, the larger "
-            "the share of the true class.",
-            key="evaluate_confusion",
-        )
-    if per_class:
-        frame = pd.DataFrame([{"class": label, **values} for label, values in per_class.items()])
-        frame = frame.rename(columns={"f1": "F1", "support": "rows"})
-        share = st.column_config.ProgressColumn(format="%.3f", min_value=0, max_value=1)
-        st.subheader("Each class", anchor=False)
-        st.dataframe(
-            frame,
-            hide_index=True,
-            column_config=dict.fromkeys(("precision", "recall", "F1"), share),
-            alt="Precision, recall and F1 of each class with its number of rows",
-        )
+    matrix = validation["confusion_matrix"]
+    counts = pd.DataFrame(matrix, labels, labels).stack()
+    confused = counts[[true != predicted and count > 0 for (true, predicted), count in counts.items()]].nlargest(3)
+    worst = "; ".join(f"{true} taken for {predicted}: {count}" for (true, predicted), count in confused.items())
+    st.subheader("Which classes are confused", anchor=False)
+    theme.show(
+        evaluate_charts.confusion(matrix, labels),
+        alt=f"Confusion matrix of {len(labels)} classes. Most often confused: {worst or 'nothing'}.",
+        caption=f"The {validation['rows']:,} validation tweets; the diagonal is correct. The darker, the larger "
+        "the share of the true class.",
+        key="evaluate_confusion",
+    )
+    frame = pd.DataFrame([{"class": label, **values} for label, values in validation["per_class"].items()])
+    frame = frame.rename(columns={"f1": "F1", "support": "rows"})
+    share = st.column_config.ProgressColumn(format="%.3f", min_value=0, max_value=1)
+    st.subheader("Each class", anchor=False)
+    st.dataframe(
+        frame,
+        hide_index=True,
+        column_config=dict.fromkeys(("precision", "recall", "F1"), share),
+        alt="Precision, recall and F1 of each class with its number of rows",
+    )
 
 
 def _show_calibration(report: ModelReport, predictions: Predictions) -> None:
@@ -310,11 +291,11 @@ def _show_mistakes(report: ModelReport, predictions: Predictions) -> None:
 
 
 def _show_answer(report: ModelReport) -> None:
-    metrics = report.part("validation", tasks.ANSWER)
+    metrics = report.metrics["validation"][tasks.ANSWER]
     st.subheader("Emotion and product together", anchor=False)
     shares = {"accuracy": "correct", "emotion_rows_accuracy": "of the non-neutral ones"}
-    words = ", ".join(f"{metrics[key]:.1%} {name}" for key, name in shares.items() if key in metrics)
-    st.markdown(plain_markdown(f"Of {metrics.get('rows', 0):,} validation tweets: {words or 'unknown'}."))
+    words = ", ".join(f"{metrics[key]:.1%} {name}" for key, name in shares.items() if metrics[key] is not None)
+    st.markdown(plain_markdown(f"Of {metrics['rows']:,} validation tweets: {words}."))
     st.caption(
         plain_markdown(
             f"95% CI of the share correct: {_interval(metrics)}. A tweet without an emotion is correct if none is "
@@ -322,35 +303,29 @@ def _show_answer(report: ModelReport) -> None:
             f"guesses, before the model abstains. Protocol: {report.protocol}."
         )
     )
-    answers = error_analysis.joint_correctness(report)
-    if answers is None:
-        st.info("The effect of a threshold needs validation_predictions.csv, which this model lacks.")
-    else:
-        _show_threshold(report, tasks.ANSWER, *answers)
+    _show_threshold(report, tasks.ANSWER, *error_analysis.joint_correctness(report))
 
 
 def _show_learning_curves(report: ModelReport) -> None:
     history = report.history
-    if history is None:
-        return
     st.subheader("Learning curves", anchor=False)
     reference, words = error_analysis.report_metrics(report, report.task)
     report_values = reference.get("validation", {}) if words.startswith("Comparable") else {}
     last = history.iloc[-1]
     for column, name in zip(st.columns(2), ("loss", "accuracy"), strict=True):
-        validation = f", validation {last[f'val_{name}']:.4f}" if f"val_{name}" in history else ""
+        values = f"training {last[name]:.4f}, validation {last[f'val_{name}']:.4f}"
         with column:
             theme.show(
                 evaluate_charts.learning_curve(history, name, report_values.get(name)),
-                alt=f"{name} over {len(history)} epochs; after the last: training {last[name]:.4f}{validation}.",
+                alt=f"{name} over {len(history)} epochs; after the last: {values}.",
                 key=f"evaluate_curve_{name}",
             )
     st.caption("Training values are means over the epoch, with dropout, so they may be worse than the validation ones.")
 
 
 def _interval(metrics: Mapping[str, Any]) -> str:
-    """The 95% interval of an accuracy, ``0.848 to 0.899``; a dash if there is none."""
-    return "{:.3f} to {:.3f}".format(*metrics["accuracy_interval"]) if "accuracy_interval" in metrics else "-"
+    """The 95% interval of an accuracy: ``0.848 to 0.899``."""
+    return "{:.3f} to {:.3f}".format(*metrics["accuracy_interval"])
 
 
 main()

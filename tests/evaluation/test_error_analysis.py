@@ -112,11 +112,6 @@ class TestJointCorrectness:
     def test_a_model_of_one_task_has_none(self, tmp_path):
         assert joint_correctness(read_report(write_single(tmp_path))) is None
 
-    def test_without_predictions_there_is_none(self, tmp_path):
-        folder = write_answer(tmp_path)
-        (folder / "validation_predictions.csv").unlink()
-        assert joint_correctness(read_report(folder)) is None
-
 
 class TestMistakes:
     def test_the_least_doubted_first(self):

@@ -74,32 +74,20 @@ class TestStates:
     def test_a_folder_without_a_graph_is_broken(self, models):
         (write_single(models) / "saved_model.pb").unlink()
         page = open_page()
-        assert "cannot be loaded" in page.error[0].value
+        assert "saved_model.pb is missing" in said(page)
         assert not has_metrics(page)
 
-    def test_damaged_papers_cost_what_they_would_have_shown(self, models):
-        folder = write_single(models)
-        (folder / "metrics.json").write_text("{")
-        (folder / "history.csv").unlink()
-        page = open_page()
-        warning = page.warning[0].value.replace("\\", "")
-        assert "metrics.json cannot be read" in warning
-        assert "history.csv is missing" in warning
+    def test_a_damaged_file_is_named_and_another_model_can_be_chosen(self, models):
+        (write_single(models) / "metrics.json").write_text("{")
+        write_single(models, "emotion")
+        page = open_page("product")
+        assert "metrics.json cannot be read" in page.error[0].value.replace("\\", "")
         assert not has_metrics(page)
-        assert "On average the confidence is off by" in said(page)
-        assert "Learning curves" not in said(page)
+        assert has_metrics(open_page("emotion"))
 
     def test_an_empty_folder_is_no_crash(self, models):
         (models / "product").mkdir()
-        page = open_page()
-        assert "cannot be loaded" in page.error[0].value
-
-    def test_without_predictions_the_figures_stay(self, models):
-        (write_single(models) / "validation_predictions.csv").unlink()
-        page = open_page()
-        assert "validation_predictions.csv" in page.info[0].value
-        assert has_metrics(page)
-        assert not page.slider
+        assert "holds no complete model" in said(open_page())
 
     def test_a_model_of_the_sample_corpus_is_marked(self, models):
         write_single(models, dataset="sample")
@@ -113,6 +101,7 @@ class TestStates:
         metrics = json.loads((folder / "metrics.json").read_text())
         metrics["validation"]["product"]["accuracy"] = 0.1234
         (folder / "metrics.json").write_text(json.dumps(metrics))
+        (folder / "manifest.json").write_text("of another training")
         page.run()
         assert before != metrics_of(page)["accuracy"]["validation"] == 0.1234
 

@@ -96,10 +96,9 @@ def read_correction(folder: Path | str) -> Correction:
     """The correction of a saved model; :class:`ModelError` if its validation rows do not suffice."""
     report = read_report(folder)
     task = tasks.TARGET.name if tasks.TARGET.name in report.labels else tasks.EMOTION.name
-    predictions = report.labelled(task)
-    if predictions is None:
-        raise ModelError("; ".join(report.problems) or f"{folder} has no validation rows labelled with an emotion")
-    return Correction.of(predictions, named_products(report, task))
+    if task not in report.labels:
+        raise ModelError(f"{folder} has no validation rows labelled with an emotion")
+    return Correction.of(report.labelled(task), named_products(report, task))
 
 
 def named_products(report: ModelReport, task: str) -> pd.Series | None:

@@ -22,7 +22,8 @@ def report_metrics(model: ModelReport, task: str) -> tuple[Mapping[str, Mapping[
     split = {name: getattr(config.REPORT, name) for name in ("split_seed", "validation_size")}
     if model.metrics.get("dataset") != data.ASSIGNMENT:
         return REPORT, "Not comparable: the report used another dataset."
-    if split.items() <= model.recipe.items() and model.part("validation", task).get("rows") == REPORT_VALIDATION_ROWS:
+    rows = model.metrics["validation"][task]["rows"]
+    if split.items() <= model.recipe.items() and rows == REPORT_VALIDATION_ROWS:
         return REPORT, "Comparable: measured on the same 659 tweets as the report's."
     return REPORT, "Not comparable: the report validated on other rows."
 
@@ -49,11 +50,11 @@ def threshold_effect(confidences: np.ndarray, correct: np.ndarray, threshold: fl
 def joint_correctness(model: ModelReport) -> tuple[np.ndarray, np.ndarray] | None:
     """Confidence, float [N], and correctness, bool [N], of the joint answer on validation rows with an emotion label.
 
-    None for a model of one task, or without such rows.
+    None for a model of one task.
     """
-    emotion = model.labelled("emotion")
-    if model.task != tasks.ANSWER or emotion is None:
+    if model.task != tasks.ANSWER:
         return None
+    emotion = model.labelled("emotion")
     product = model.predictions["product"].take(model.predictions["emotion"].label_ids != tasks.NO_LABEL)
     neutral = model.tasks[1].neutral
     ids = np.stack([product.label_ids, emotion.label_ids], axis=1)
