@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tf_model.distributed import STARTUP_SECONDS, Cluster, Workers, connect
+from tf_model.distributed import STARTUP_SECONDS, Cluster
 
 _CHATTER = re.compile(r"WARNING: All log messages before|[IWE]\d{4} |To enable the following instructions")
 
@@ -28,18 +28,18 @@ class Runtime:
     precision: str  # "float32" or "mixed_bfloat16"
     xla: bool  # whether training steps are compiled
     deterministic: bool  # whether the same run gives the same numbers on the same machine
-    workers: Workers | None = None  # the processes that train together, if there are several
+    workers: Cluster | None = None  # the processes that train together, if there are several
 
     def describe(self) -> str:
         """One line for the log."""
         options = [name for name, is_on in (("XLA", self.xla), ("deterministic", self.deterministic)) if is_on]
-        worker = [self.workers.cluster.describe()] if self.workers else []
+        worker = [self.workers.describe()] if self.workers else []
         return ", ".join([self.device, self.precision, *options, *worker])
 
     @property
     def worker_index(self) -> int:
         """The index of this worker process, from 0; 0 is the chief."""
-        return self.workers.cluster.index if self.workers else 0
+        return self.workers.index if self.workers else 0
 
     def strategy(self) -> Any:
         """The workers' strategy, ``tf.distribute.MirroredStrategy`` for several GPUs, or else the default strategy."""
@@ -106,7 +106,8 @@ def prepare(
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
-    workers = connect(cluster, cluster_seconds) if cluster else None  # before any TensorFlow operation
+    if cluster:
+        cluster.connect(cluster_seconds)  # before any TensorFlow operation
     details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
     if precision == "auto":
         is_ampere = [each.get("compute_capability", (0, 0)) >= (8, 0) for each in details]
@@ -119,7 +120,7 @@ def prepare(
     tf_keras.utils.set_random_seed(seed)
     name = details[0].get("device_name", "GPU") if gpus else f"CPU, {cores()} cores"
     name = f"{len(gpus)} x {name}" if len(gpus) > 1 else name
-    return Runtime(name, len(gpus), precision, xla, deterministic, workers)
+    return Runtime(name, len(gpus), precision, xla, deterministic, cluster)
 
 
 def _cpu_has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:

@@ -24,47 +24,31 @@ class WorkerLost(TweetTargetError):
     """Another worker of the training is gone."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Cluster:
     """The workers of a training run: host and port of each, the chief first; ``index``, from 0, is this process's."""
 
     addresses: tuple[str, ...]
     index: int
+    strategy: Any = None  # once connected, a ``tf.distribute.MultiWorkerMirroredStrategy``
 
     def describe(self) -> str:
         """``"worker 1 of 2"``."""
         return f"worker {self.index + 1} of {len(self.addresses)}"
 
+    def connect(self, seconds: float) -> None:
+        """Wait until all workers are connected; call this before any other TensorFlow operation.
 
-def from_environment() -> Cluster | None:
-    """The cluster in ``TF_CONFIG``; None if it names no other worker; :class:`UsageError` if it is malformed."""
-    text = os.environ.get(VARIABLE, "").strip()
-    if not text:
-        return None
-    try:
-        config = json.loads(text)
-        cluster, task = config["cluster"], config["task"]
-        chiefs, workers = (tuple(cluster.get(kind, ())) for kind in ("chief", "worker"))
-        kind, index = task["type"], int(task["index"])
-        known = set(cluster) <= {"chief", "worker"} and len(chiefs) <= 1
-        addresses = (*chiefs, *workers)
-        peers = {"chief": chiefs, "worker": workers}[kind]
-        valid = known and 0 <= index < len(peers) and all(isinstance(each, str) and ":" in each for each in addresses)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        valid = False
-    if not valid or len(set(addresses)) != len(addresses):
-        raise UsageError(f"expected {VARIABLE} to name all workers and this one, such as {EXAMPLE}, got {text}")
-    if len(addresses) == 1:
-        return None
-    return Cluster(addresses, index if kind == "chief" else len(chiefs) + index)
+        If they are not connected after ``seconds``, SIGALRM ends the process.
+        """
+        import tensorflow as tf
 
-
-@dataclass(frozen=True)
-class Workers:
-    """A connected cluster; ``strategy`` is a ``tf.distribute.MultiWorkerMirroredStrategy``."""
-
-    cluster: Cluster
-    strategy: Any
+        # While TensorFlow waits, it holds the GIL, so no Python signal handler can run.
+        handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        self.strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGINT, handler)
 
     def agree(self, **values: Any) -> list[str]:
         """Wait for all workers; return the names of the JSON-ready ``values`` that differ between them."""
@@ -93,22 +77,29 @@ class Workers:
             yield
         except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
             raise WorkerLost(
-                f"another worker of {', '.join(self.cluster.addresses)} is gone; finished epochs are kept: "
+                f"another worker of {', '.join(self.addresses)} is gone; finished epochs are kept: "
                 "start all workers again with --resume"
             ) from error
 
 
-def connect(cluster: Cluster, seconds: float = STARTUP_SECONDS) -> Workers:
-    """Wait until all workers are connected; call this before any other TensorFlow operation.
-
-    If they are not connected after ``seconds``, SIGALRM ends the process.
-    """
-    import tensorflow as tf
-
-    # While TensorFlow waits, it holds the GIL, so no Python signal handler can run.
-    handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    strategy = tf.distribute.MultiWorkerMirroredStrategy()
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGINT, handler)
-    return Workers(cluster, strategy)
+def from_environment() -> Cluster | None:
+    """The cluster in ``TF_CONFIG``; None if it names no other worker; :class:`UsageError` if it is malformed."""
+    text = os.environ.get(VARIABLE, "").strip()
+    if not text:
+        return None
+    try:
+        config = json.loads(text)
+        cluster, task = config["cluster"], config["task"]
+        chiefs, workers = (tuple(cluster.get(kind, ())) for kind in ("chief", "worker"))
+        kind, index = task["type"], int(task["index"])
+        known = set(cluster) <= {"chief", "worker"} and len(chiefs) <= 1
+        addresses = (*chiefs, *workers)
+        peers = {"chief": chiefs, "worker": workers}[kind]
+        valid = known and 0 <= index < len(peers) and all(isinstance(each, str) and ":" in each for each in addresses)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        valid = False
+    if not valid or len(set(addresses)) != len(addresses):
+        raise UsageError(f"expected {VARIABLE} to name all workers and this one, such as {EXAMPLE}, got {text}")
+    if len(addresses) == 1:
+        return None
+    return Cluster(addresses, index if kind == "chief" else len(chiefs) + index)

@@ -2,7 +2,6 @@
 
 import argparse
 import resource
-import secrets
 import shlex
 import sys
 import time
@@ -104,8 +103,8 @@ def main(argv: list[str] | None = None) -> int:
                 cli.say(f"stopped; {progress} kept in {location}: run the same command with {option} to continue")
             raise
         if runtime.worker_index:
-            runtime.workers.wait()
-            cli.say(f"{runtime.workers.cluster.describe()} is done; the first one has saved {paths.shown(folder)}")
+            cluster.wait()
+            cli.say(f"{cluster.describe()} is done; the first one has saved {paths.shown(folder)}")
             return 0
         if calibration:
             scores = joint_metrics.calibrate(scores, calibration["temperature"], rows.tasks)
@@ -147,9 +146,9 @@ def main(argv: list[str] | None = None) -> int:
             products=products,
             overwrite=arguments.overwrite,
         )
-        if runtime.workers:
+        if cluster:
             with suppress(distributed.WorkerLost):  # the model is saved: a lost worker no longer matters
-                runtime.workers.wait()
+                cluster.wait()
         checkpoint.remove()
     _show(rows, config, metrics, folder)
     return 0
@@ -198,17 +197,14 @@ def _checkpoint(
     return checkpoint
 
 
-def _agree(workers: distributed.Workers, checkpoint: checkpoints.Checkpoint) -> None:
+def _agree(cluster: distributed.Cluster, checkpoint: checkpoints.Checkpoint) -> None:
     """Wait for all workers; :class:`UsageError` unless settings, data and the folder of checkpoints are the same."""
-    marker = checkpoint.folder / "workers"
-    if workers.cluster.index == 0:
-        with files.explain_write_errors(marker):
-            marker.write_text(secrets.token_hex(), encoding="utf-8")
-    differences = workers.agree(**checkpoint.settings)
+    differences = cluster.agree(**checkpoint.settings)
     if differences:
         raise UsageError(f"the workers differ in {', '.join(differences)}; start the same command everywhere")
-    token = marker.read_text(encoding="utf-8") if marker.is_file() else None
-    if workers.agree(mark=token, epochs=checkpoint.epochs_done()):
+    written = checkpoint.folder / checkpoints.SETTINGS  # by the chief
+    run = written.read_text(encoding="utf-8") if written.is_file() else None
+    if cluster.agree(run=run, epochs=checkpoint.epochs_done()):
         raise UsageError(
             f"the workers do not see the same {paths.shown(checkpoint.folder)}; give an --output-dir that "
             "all of them share"

@@ -226,7 +226,7 @@ def test_a_full_disk_costs_one_epoch_and_no_more(tiny, whole, tmp_path, monkeypa
     monkeypatch.undo()
     message = str(raised.value)
     assert message.startswith(f"cannot write the checkpoint in {folder}: ")
-    assert "the previous epoch is kept: free some space, then add --resume" in message
+    assert "the epochs before it are kept: free some space, then add --resume" in message
     assert "\n" not in message
     assert raised.value.exit_code == 1
     checkpoint = Checkpoint(folder, LINEAR.to_dict())

@@ -11,7 +11,6 @@ from tf_model.io.files import explain_write_errors, write_json
 
 SETTINGS = "run.json"
 CALIBRATION = "calibration"  # the subfolder with the finished folds of the calibration
-_HISTORY_KEY = "history/.ATTRIBUTES/VARIABLE_VALUE"
 
 
 class Checkpoint:
@@ -33,7 +32,7 @@ class Checkpoint:
         import tensorflow as tf
 
         latest = tf.train.latest_checkpoint(str(self.folder))
-        return len(json.loads(tf.train.load_variable(latest, _HISTORY_KEY))) if latest else 0
+        return int(latest.rpartition("-")[2]) if latest else 0
 
     def progress(self) -> str:
         """The saved progress in words; empty if there is none."""
@@ -53,8 +52,7 @@ class Checkpoint:
                 "--restart to start again"
             )
         else:
-            path = self.folder / SETTINGS
-            saved = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else self.settings
+            saved = json.loads((self.folder / SETTINGS).read_text(encoding="utf-8"))
             names = sorted({*saved, *self.settings})
             changes = [f"{name} was {saved.get(name)}" for name in names if saved.get(name) != self.settings.get(name)]
             if changes:
@@ -93,10 +91,9 @@ class Checkpoint:
             try:
                 self._manager.save(checkpoint_number=len(history))
             except tf.errors.OpError as error:
-                advice = "the previous epoch is kept: free some space, then add --resume"
                 raise OutputError(
                     f"cannot write the checkpoint in {self.folder}: {first_line(error)}; "
-                    f"{advice if len(history) > 1 else 'free some space, then run the command again'}"
+                    "the epochs before it are kept: free some space, then add --resume"
                 ) from error
 
     def remove(self) -> None:
