@@ -223,7 +223,7 @@ def test_a_model_without_its_recipe_is_refused(trained, tmp_path):
         (["--protocol", "grouped", "--seeds", "1", "-1"], "recipe setting seed: input should be"),
         (["--protocol", "grouped", "--fold-seed", "-1"], "recipe setting seed: input should be"),
         (["--protocol", "grouped", "--seed", "1"], "give --recipe and --seeds"),
-        (["--epochs", "3"], "other settings would have no effect"),
+        (["--epochs", "3"], "--epochs would have no effect"),
         (["--task", "emotion"], "--task would have no effect; name the model with --model DIR"),
         (["--seeds", "1", "--fold-seed", "1", "--xla"], "--seeds, --fold-seed, --xla would have no effect"),
         (["--compare", "a", "b", "--part", "train"], "--part would have no effect"),
