@@ -22,7 +22,7 @@ from tf_model.evaluation.metrics import summarize
 from tf_model.training.cross_validation import FOLD_SEED, FOLDS
 
 SETTINGS = {
-    "report": config.REPORT_DEFAULT,
+    "report": config.make_config("report"),
     "quick": config.make_config("report", learning_rate=1e-4, epochs=3),
 }
 

@@ -182,27 +182,16 @@ def test_models_one_after_the_other_warn_of_no_retracing(caplog):
     assert caplog.records == []
 
 
-def test_chatter_is_held_back_and_everything_else_is_shown(capfd):
-    with device._without_chatter():
-        os.write(2, b"WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\n")
-        os.write(2, b"I0000 00:00:1760000000.1  123 port.cc:153] oneDNN custom operations are on.\n")
-        os.write(2, b"E0000 00:00:1760000000.1  123 cuda_executor.cc:1] failed call to cuInit\n")
-        os.write(2, b"To enable the following instructions: AVX2 FMA, rebuild TensorFlow\n")
-        os.write(2, b"Segmentation fault of something else\n")
-        assert capfd.readouterr() == ("", "")
-    assert capfd.readouterr().err == "Segmentation fault of something else\n"
-
-
 def mumble():
-    with device._without_chatter():
-        os.write(2, b"the reason\n")
+    with device._quiet():
+        os.write(2, b"I0000 00:00:1760000000.1  123 port.cc:153] oneDNN custom operations are on.\n")
         raise ImportError("broken")
 
 
-def test_what_was_written_before_a_failure_is_shown(capfd):
+def test_chatter_is_held_back_until_tensorflow_is_there_or_cannot_be_imported(capfd):
     with pytest.raises(ImportError, match="broken"):
         mumble()
-    assert capfd.readouterr().err == "the reason\n"
+    assert capfd.readouterr() == ("", "")
     os.write(2, b"after")
     assert capfd.readouterr().err == "after"
 

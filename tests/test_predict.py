@@ -22,7 +22,7 @@ import pyarrow.parquet
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from model_folders import write_single
+from model_folders import write_answer, write_single
 from stub_model import EMOTIONS, PRODUCTS, stub
 
 from tf_model import cli, data, paths, predict
@@ -239,13 +239,10 @@ def test_a_name_that_no_disk_takes_is_one_line(stubbed, tmp_path):
 
 @pytest.mark.parametrize("number", ["0", "-1", "many", "1.5"])
 def test_numbers_that_no_option_takes(number, capsys):
-    for option, expected in (("--workers", "a whole number above 0"), ("--threshold", "a number from 0 to 1")):
-        if (option, number) == ("--threshold", "0"):
-            continue
-        with pytest.raises(SystemExit) as stop:
-            predict.main(["a.csv", f"{option}={number}"])
-        assert stop.value.code == 2
-        assert f"expected {expected}, got '{number}'" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stop:
+        predict.main(["a.csv", f"--workers={number}"])
+    assert stop.value.code == 2
+    assert f"expected a whole number above 0, got '{number}'" in capsys.readouterr().err
 
 
 def test_nothing_is_loaded_where_the_files_are_wrong(tmp_path, monkeypatch, capsys):
@@ -328,6 +325,16 @@ def test_the_users_columns_are_untouched(stubbed, tmp_path, rows):
 def answering(monkeypatch, tmp_path):
     """The command with a stub that answers, with confidence 0.5 for "an iPad!"."""
     monkeypatch.setattr(Predictor, "load", lambda folder=None: replace(stub(has_emotion=True), folder=tmp_path))
+
+
+@pytest.mark.parametrize("threshold", ["-1", "1.5", "nan"])
+def test_a_threshold_is_a_share(answering, tmp_path, threshold):
+    write_answer(tmp_path)
+    (tmp_path / "a.csv").write_text("text\nan iPad!\n")
+    of_ray = [str(tmp_path / "a.csv"), "--model", str(tmp_path / "answer"), "--engine", "ray", "--output", "out"]
+    for arguments in (["--text", "a"], of_ray):
+        with pytest.raises(UsageError, match=rf"expected a threshold from 0 to 1, got {threshold}"):
+            predict.main([*arguments, f"--threshold={threshold}"])
 
 
 GUESSES = ["0.5", "Positive emotion → iPad", "Negative emotion → iPhone"]

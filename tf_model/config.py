@@ -122,9 +122,6 @@ def make_config(name: str, **overrides: Any) -> TrainingConfig:
     return TrainingConfig.from_dict(config.to_dict() | settings)
 
 
-REPORT_DEFAULT = make_config(REPORT.name)
-
-
 def config_of(folder: Path, values: Mapping[str, Any]) -> TrainingConfig:
     """The recipe of a saved model, from the ``values`` of its ``recipe.json``; :class:`ModelError` if unusable."""
     if not values:

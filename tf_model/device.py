@@ -7,7 +7,6 @@ import argparse
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,8 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from tf_model.distributed import STARTUP_SECONDS, Cluster
-
-_CHATTER = re.compile(r"WARNING: All log messages before|[IWE]\d{4} |To enable the following instructions")
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,7 @@ def import_tensorflow() -> Any:
     # By default oneDNN needs a CPU with AVX-512 VNNI; with AVX2 alone it also shortens a training step, by a fifth.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     if "tensorflow" not in sys.modules:
-        with _without_chatter():
+        with _quiet():
             import tensorflow as tf
 
             tf.config.list_physical_devices()
@@ -68,22 +65,18 @@ def import_tensorflow() -> Any:
 
 
 @contextmanager
-def _without_chatter() -> Iterator[None]:
-    """Suppress the log lines that TensorFlow's C++ code writes before its log level applies; pass on all others."""
+def _quiet() -> Iterator[None]:
+    """Drop what is written on standard error: TensorFlow's C++ code logs before its log level applies."""
     sys.stderr.flush()
-    with tempfile.TemporaryFile() as log:
-        stderr = os.dup(2)
-        os.dup2(log.fileno(), 2)
-        try:
-            yield
-        finally:
-            sys.stderr.flush()
-            os.dup2(stderr, 2)
-            os.close(stderr)
-            log.seek(0)
-            lines = [line for line in log.read().decode("utf-8", "replace").splitlines() if not _CHATTER.match(line)]
-            if lines:
-                print("\n".join(lines), file=sys.stderr)
+    stderr = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(stderr, 2)
+        os.close(stderr)
 
 
 def prepare(

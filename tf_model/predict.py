@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     where = "(default: saved_models/answer, else product; with --targets, target)"
     add("--model", type=Path, metavar="DIR", help=f"a model that you trust {where}")
     add("--probabilities", action="store_true", help="add the two best answers and the probability of each class")
-    add("--threshold", type=_share, metavar="P", help="answer 'Not sure' below this confidence (default: the model's)")
+    add("--threshold", type=float, metavar="P", help="answer 'Not sure' below this confidence (default: the model's)")
     add("--record", action="store_true", help="log predictions, without the texts, for `python -m tf_model.monitor`")
     add("--targets", action="store_true", help="predict the emotion directed at each named product, one row each")
     add(
@@ -102,16 +102,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--address", help="address of a Ray cluster (default: RAY_ADDRESS, else this machine)")
     add("--workers", type=cli.positive_integer, metavar="N", help="number of models at once (default: by the cores)")
     return parser
-
-
-def _share(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number <= 1:
-        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text!r}")
-    return number
 
 
 def _check_usage(arguments: argparse.Namespace) -> None:
@@ -215,9 +205,9 @@ def _predict_on_ray(arguments: argparse.Namespace) -> None:
         folder, products, answer_folder = find_targets(arguments.model, arguments.products)
     else:
         folder, products, answer_folder = find_model(arguments.model), None, None
-        labels = read_labels(folder)
-        _refuse_targets(folder, labels)
-        Predictor(labels, score=None, folder=folder).check_threshold(arguments.threshold)  # before the input is cut
+        _refuse_targets(folder, read_labels(folder))
+    # Before the input is cut.
+    Predictor(read_labels(folder), score=None, folder=folder).check_threshold(arguments.threshold)
     advance: Callable[[int], None]
     with ExitStack() as stack:
 

@@ -245,11 +245,6 @@ def test_a_token_may_be_a_character_that_separates_lines(folder, vocabulary):
     assert backbone.find(str(folder)).folder == folder
 
 
-@pytest.mark.parametrize("name", ["~nobody-of-this-name/bert", "x" * 5000], ids=["home", "long"])
-def test_what_cannot_be_a_path_is_refused(name):
-    assert "is not a folder name" in refusal(name)
-
-
 def test_a_file_instead_of_a_folder_is_refused(tiny_bert):
     message = refusal(tiny_bert / "config.json")
     assert "is a file; give a folder that holds config.json, vocab.txt, model.safetensors" in message

@@ -33,7 +33,7 @@ def recipe(shallow_bert) -> Iterator[config.TrainingConfig]:
     changes = {"epochs": 2, "batch_size": 4, "learning_rate": 1e-2, "seed": 3}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(device, "prepare", lambda seed: prepare(seed, precision="float32"))
-        yield replace(config.REPORT_DEFAULT, backbone=str(shallow_bert), **changes)
+        yield replace(config.make_config("report"), backbone=str(shallow_bert), **changes)
 
 
 @pytest.fixture(scope="module")

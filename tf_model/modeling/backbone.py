@@ -77,15 +77,11 @@ def find(name: str) -> Backbone:
     if name == MPNET:
         source, folder = f"{_MPNET_PACKAGES} (sentence-transformers/all-mpnet-base-v2)", Path(_joined_mpnet().name)
         return _verify(_read(name, folder / "all-mpnet-base-v2", source), MPNET_SHA256, "run `make install-teacher`")
-    try:
-        folder = Path(name).expanduser()
-        if folder.is_dir():
-            return _read(name, folder, "local folder")
-        exists = folder.exists()
-    except (OSError, RuntimeError, ValueError) as error:
-        raise ModelError(f"the backbone {name!r} is not a folder name ({error}); give minilm or a folder") from error
-    if exists or name.startswith((".", "/", "~")) or name.count("/") > 1:
-        reason = "is a file" if exists else "does not exist"
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return _read(name, folder, "local folder")
+    if folder.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1:
+        reason = "is a file" if folder.exists() else "does not exist"
         raise ModelError(f"the backbone folder {name} {reason}; give a folder that holds {', '.join(FILES)}")
     return _read(name, _download(name), f"huggingface.co/{name}")
 
