@@ -129,19 +129,15 @@ def test_several_gpus_are_counted_and_used_together(gpus, monkeypatch):
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_one_device_needs_no_distribution(count):
-    assert Runtime("a device", count, "float32", False, False).strategy() is tf.distribute.get_strategy()
+    assert Runtime("a device", count, "float32", False).strategy() is tf.distribute.get_strategy()
 
 
 @pytest.mark.parametrize(
-    ("xla", "deterministic", "expected"),
-    [
-        (False, False, "CPU, 2 cores, float32"),
-        (True, False, "CPU, 2 cores, float32, XLA"),
-        (True, True, "CPU, 2 cores, float32, XLA, deterministic"),
-    ],
+    ("deterministic", "expected"),
+    [(False, "CPU, 2 cores, float32"), (True, "CPU, 2 cores, float32, deterministic")],
 )
-def test_a_runtime_describes_itself_in_one_line(xla, deterministic, expected):
-    assert Runtime("CPU, 2 cores", 0, "float32", xla, deterministic).describe() == expected
+def test_a_runtime_describes_itself_in_one_line(deterministic, expected):
+    assert Runtime("CPU, 2 cores", 0, "float32", deterministic).describe() == expected
 
 
 # ------------------------------------------------------------------------------------------------------------ seeds
@@ -161,9 +157,9 @@ def test_every_generator_is_seeded():
 def test_determinism_is_asked_of_tensorflow_only_on_demand(deterministic, monkeypatch):
     calls = []
     monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: calls.append("asked"))
-    used = prepare(0, precision="float32", deterministic=deterministic, xla=True)
+    used = prepare(0, precision="float32", deterministic=deterministic)
     assert calls == ["asked"] * deterministic
-    assert (used.deterministic, used.xla) == (deterministic, True)
+    assert used.deterministic is deterministic
 
 
 # ---------------------------------------------------------------------------------------------------- a quiet start

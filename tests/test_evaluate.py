@@ -225,7 +225,7 @@ def test_a_model_without_its_recipe_is_refused(trained, tmp_path):
         (["--protocol", "grouped", "--seed", "1"], "give --recipe and --seeds"),
         (["--epochs", "3"], "--epochs would have no effect"),
         (["--task", "emotion"], "--task would have no effect; name the model with --model DIR"),
-        (["--seeds", "1", "--fold-seed", "1", "--xla"], "--seeds, --fold-seed, --xla would have no effect"),
+        (["--seeds", "1", "--fold-seed", "1", "--deterministic"], "--seeds, --fold-seed, --deterministic would have no"),
         (["--compare", "a", "b", "--part", "train"], "--part would have no effect"),
     ],
 )

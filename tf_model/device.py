@@ -23,13 +23,12 @@ class Runtime:
     device: str  # in words, e.g. "CPU, 2 cores" or "NVIDIA H100 80GB HBM3"
     gpus: int  # how many are used
     precision: str  # "float32" or "mixed_bfloat16"
-    xla: bool  # whether training steps are compiled
     deterministic: bool  # whether the same run gives the same numbers on the same machine
     workers: Cluster | None = None  # the processes that train together, if there are several
 
     def describe(self) -> str:
         """One line for the log."""
-        options = [name for name, is_on in (("XLA", self.xla), ("deterministic", self.deterministic)) if is_on]
+        options = ["deterministic"] if self.deterministic else []
         worker = [self.workers.describe()] if self.workers else []
         return ", ".join([self.device, self.precision, *options, *worker])
 
@@ -83,7 +82,6 @@ def prepare(
     seed: int,
     *,
     precision: str = "auto",
-    xla: bool = False,
     deterministic: bool = False,
     cluster: Cluster | None = None,
     cluster_seconds: float = STARTUP_SECONDS,
@@ -113,7 +111,7 @@ def prepare(
     tf_keras.utils.set_random_seed(seed)
     name = details[0].get("device_name", "GPU") if gpus else f"CPU, {cores()} cores"
     name = f"{len(gpus)} x {name}" if len(gpus) > 1 else name
-    return Runtime(name, len(gpus), precision, xla, deterministic, cluster)
+    return Runtime(name, len(gpus), precision, deterministic, cluster)
 
 
 def _cpu_has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
@@ -140,7 +138,7 @@ def versions() -> dict[str, str]:
 
 
 def add_arguments(parser: argparse.ArgumentParser, title: str = "how to compute") -> None:
-    """Add the options for number format, compilation and determinism."""
+    """Add the options for number format and determinism."""
     group = parser.add_argument_group(title)
     group.add_argument(
         "--precision",
@@ -148,7 +146,6 @@ def add_arguments(parser: argparse.ArgumentParser, title: str = "how to compute"
         default="auto",
         help="number format of the layers; auto: chosen by the device",
     )
-    group.add_argument("--xla", action=argparse.BooleanOptionalAction, default=False, help="compile training with XLA")
     group.add_argument(
         "--deterministic", action=argparse.BooleanOptionalAction, default=False, help="same numbers on every run"
     )

@@ -109,9 +109,7 @@ def _cross_validate(arguments: argparse.Namespace) -> dict[str, Any]:
     groups = splits.near_duplicate_groups(rows.texts)
     folds = splits.folds_of(rows, groups, arguments.folds, arguments.fold_seed)
     weights = backbone.find(config.backbone)
-    runtime = device.prepare(
-        config.seed, precision=arguments.precision, xla=arguments.xla, deterministic=arguments.deterministic
-    )
+    runtime = device.prepare(config.seed, precision=arguments.precision, deterministic=arguments.deterministic)
     store = cross_validation.grouped_store(
         config, weights, runtime, folds, dataset.identity, rows, arguments.task, arguments.part, arguments.each_epoch
     )

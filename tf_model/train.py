@@ -56,7 +56,6 @@ def main(argv: list[str] | None = None) -> int:
     runtime = device.prepare(
         config.seed,
         precision=arguments.precision,
-        xla=arguments.xla,
         deterministic=arguments.deterministic,
         cluster=cluster,
         cluster_seconds=arguments.workers_timeout,
@@ -181,7 +180,6 @@ def _checkpoint(
         "data": data_identity,
         "weights": weights.sha256,  # "backbone" is the setting, its name
         "precision": runtime.precision,
-        "xla": runtime.xla,
         "gpus": runtime.gpus,
         "deterministic": runtime.deterministic,
         "versions": device.versions(),

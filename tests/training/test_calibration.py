@@ -56,7 +56,7 @@ def calibrated(monkeypatch, tmp_path, before):
         return results
 
     monkeypatch.setattr(cross_validation, "cross_validate", cross_validate)
-    used = device.Runtime("CPU", 0, "float32", xla=False, deterministic=False)
+    used = device.Runtime("CPU", 0, "float32", deterministic=False)
     weights = backbone.find(RECIPE.backbone)
     found, after = cross_validation.calibrate_out_of_fold(
         rows, RECIPE, weights, used, store=tmp_path, data_identity="0"

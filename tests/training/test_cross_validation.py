@@ -31,7 +31,7 @@ EXAMPLES = TrainingRows((TASK,), np.arange(ROWS), TEXTS, LABEL_IDS)
 # Row r is in the validation part of fold r % 3 + 1.
 FOLDS = [Split(*(np.flatnonzero((np.arange(ROWS) % 3 == fold) == part) for part in (False, True))) for fold in range(3)]
 HISTORY = [{"epoch": 1, "seconds": 1.5, "loss": 0.1, "accuracy": 1.0}]
-RUNTIME = Runtime("CPU", 0, "float32", xla=False, deterministic=False)
+RUNTIME = Runtime("CPU", 0, "float32", deterministic=False)
 BACKBONE = Backbone("tiny", Path("nowhere"), "nowhere", True, "0" * 64)
 
 
@@ -191,7 +191,6 @@ def test_the_same_run_has_the_same_fold_store(tmp_path):
         {"folds": [Split(FOLDS[0].train, FOLDS[0].validation[1:]), *FOLDS[1:]]},
         {"backbone": replace(BACKBONE, sha256="1" * 64)},
         {"runtime": replace(RUNTIME, precision="mixed_bfloat16")},
-        {"runtime": replace(RUNTIME, xla=True)},
         {"runtime": replace(RUNTIME, deterministic=True)},
         {"config": TrainingConfig(epochs=TrainingConfig().epochs + 1)},
         {"task": "emotion"},
@@ -199,7 +198,7 @@ def test_the_same_run_has_the_same_fold_store(tmp_path):
     ],
     ids=[
         *("data", "number of folds", "rows that train", "rows that validate", "weights"),
-        *("precision", "xla", "deterministic", "recipe", "task", "one thing more"),
+        *("precision", "deterministic", "recipe", "task", "one thing more"),
     ],
 )
 def test_folds_of_another_run_are_kept_elsewhere(tmp_path, other):

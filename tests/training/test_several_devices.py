@@ -32,7 +32,7 @@ examples = Examples(encode(encoder, rows.texts[:95]), rows.label_ids[:95])
 found = {}
 for name, count in (("one", 1), ("two", 2)):
     device.prepare(1, precision="float32")
-    used = device.Runtime("logical CPUs", gpus=count, precision="float32", xla=False, deterministic=False)
+    used = device.Runtime("logical CPUs", gpus=count, precision="float32", deterministic=False)
     fitted = fit(recipe, weights, classes, encoder, examples, examples, runtime=used)
     replicas = {len(getattr(variable, "values", [variable])) for variable in fitted.model.trainable_variables}
     plain = fitted.in_float32()

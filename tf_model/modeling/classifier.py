@@ -66,7 +66,7 @@ def build(backbone: Backbone, classes: Sequence[int], pooling: str = "cls") -> T
 
 
 def compile_model(
-    model: TFBertForSequenceClassification, config: TrainingConfig, steps: int, *, xla: bool = False, soft: bool = False
+    model: TFBertForSequenceClassification, config: TrainingConfig, steps: int, *, soft: bool = False
 ) -> None:
     """Compile with Adam and sparse categorical cross-entropy on the logits, summed over the model's tasks.
 
@@ -77,8 +77,8 @@ def compile_model(
     import tensorflow as tf
     import tf_keras
 
-    # By default tf_keras uses XLA for the optimizer on a GPU; here ``xla`` decides for everything.
-    optimizer = tf_keras.optimizers.Adam(_learning_rate(config, steps), jit_compile=xla)
+    # By default tf_keras uses XLA for the optimizer on a GPU.
+    optimizer = tf_keras.optimizers.Adam(_learning_rate(config, steps), jit_compile=False)
     classes, smoothing = model.config.task_classes, config.label_smoothing
     is_plain = len(classes) == 1 and tf.distribute.get_strategy().num_replicas_in_sync == 1 and not smoothing
     if soft:
@@ -87,7 +87,7 @@ def compile_model(
         loss, metrics = tf_keras.losses.SparseCategoricalCrossentropy(from_logits=True), ["accuracy"]
     else:
         loss, metrics = _loss_of_tasks(classes, smoothing), [_accuracy_of_tasks(classes)]
-    model.compile(optimizer=optimizer, loss=loss, metrics=metrics, jit_compile=xla)
+    model.compile(optimizer=optimizer, loss=loss, metrics=metrics, jit_compile=False)
     # Without AutoGraph, as in `traced_once`.
     model.train_step = tf.autograph.experimental.do_not_convert(model.train_step)
 

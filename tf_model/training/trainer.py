@@ -207,7 +207,7 @@ def fit(
         model = bert.build(backbone, classes, config.pooling)
         if config.lora_rank:
             lora.attach(model, config.lora_rank)
-        bert.compile_model(model, config, steps * config.epochs, xla=runtime.xla, soft=training.targets is not None)
+        bert.compile_model(model, config, steps * config.epochs, soft=training.targets is not None)
         if prepare:
             prepare(model)
         model.optimizer.build(model.trainable_variables)
