@@ -350,11 +350,8 @@ def _train_and_score(
     prepare: Callable[[Any], None] | None = None,
 ) -> np.ndarray:
     """Train on the labels, or on ``targets`` instead, and score ``texts``."""
-    from tf_model.preprocessing.batching import steps_per_epoch
-
     soft_targets = targets(rows, settings) if targets else None
-    steps = steps_per_epoch(len(rows), settings.batch_size)
-    with cli.show_epochs(cli.stderr(), settings.epochs, steps) as progress:
+    with cli.show_epochs(cli.stderr()) as progress:
         model = FineTuned(settings, CLASSES, callbacks=[progress], prepare=prepare)
         return model.fit(rows.texts, rows.label_ids, soft_targets).predict_proba(texts)
 

@@ -270,7 +270,8 @@ def clock(monkeypatch):
 
 def test_without_a_screen_each_epoch_is_one_line_with_the_time_left(clock):
     page = io.StringIO()
-    with show_epochs(Console(file=page, force_terminal=False, width=20), epochs=5, steps=2) as show:
+    with show_epochs(Console(file=page, force_terminal=False, width=20)) as show:
+        show.set_params({"epochs": 5, "steps": 2})
         for epoch in (2, 3, 4):  # resumed after two epochs
             show.on_epoch_begin(epoch)
             show.on_train_batch_end(0)
@@ -288,7 +289,8 @@ def test_on_a_screen_the_bar_is_gone_when_the_training_is_stopped(clock):
     page = io.StringIO()
 
     def train():
-        with show_epochs(Console(file=page, force_terminal=True, width=80), epochs=2, steps=3) as show:
+        with show_epochs(Console(file=page, force_terminal=True, width=80)) as show:
+            show.set_params({"epochs": 2, "steps": 3})
             show.on_epoch_begin(0)
             show.on_train_batch_end(0)
             raise KeyboardInterrupt

@@ -125,31 +125,33 @@ def progress_bar(console: Any, show: bool = True) -> Any:
 
 
 @contextmanager
-def show_epochs(console: Any, epochs: int, steps: int) -> Iterator[Any]:
-    """Yield a Keras callback that shows the progress of ``epochs`` epochs of ``steps`` batches on ``console``."""
+def show_epochs(console: Any) -> Iterator[Any]:
+    """Yield a Keras callback that shows the progress of a training on ``console``."""
     import tf_keras
 
     first_epoch = None  # the first epoch of this run, and when it began
     with progress_bar(console) as bar:
-        task = bar.add_task("training", total=epochs * steps)
+        task = bar.add_task("training", total=None)
 
         def on_epoch_begin(epoch, logs=None):
             nonlocal first_epoch
             first_epoch = first_epoch or (epoch, time.perf_counter())
-            bar.update(task, completed=epoch * steps, description=f"epoch {epoch + 1}/{epochs}")
+            epochs, steps = callback.params["epochs"], callback.params["steps"]
+            bar.update(task, total=epochs * steps, completed=epoch * steps, description=f"epoch {epoch + 1}/{epochs}")
 
         def on_epoch_end(epoch, logs=None):
-            elapsed = time.perf_counter() - first_epoch[1]
+            epochs, elapsed = callback.params["epochs"], time.perf_counter() - first_epoch[1]
             seconds_left = elapsed / (epoch + 1 - first_epoch[0]) * (epochs - epoch - 1)
             metrics = "  ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items())
             line = f"epoch {epoch + 1}/{epochs}  {metrics}  {duration(seconds_left)} left"
             console.print(line, highlight=False, soft_wrap=True)
 
-        yield tf_keras.callbacks.LambdaCallback(
+        callback = tf_keras.callbacks.LambdaCallback(
             on_epoch_begin=on_epoch_begin,
             on_epoch_end=on_epoch_end,
             on_train_batch_end=lambda batch, logs=None: bar.advance(task),
         )
+        yield callback
 
 
 def duration(seconds: float) -> str:

@@ -77,16 +77,6 @@ def join_texts(texts: Sequence[str], label_ids: np.ndarray, pairs: int, seed: in
     return joined_texts, positions
 
 
-def steps_per_epoch(config: TrainingConfig, rows: int) -> int:
-    """Batches in an epoch of ``rows`` examples and those of :meth:`Examples.with_pairs`; the last may be smaller."""
-    return -(-(rows + 2 * sum(pair_counts(config, rows))) // config.batch_size)
-
-
-def pair_counts(config: TrainingConfig, rows: int) -> tuple[int, int]:
-    """How many pairs of texts and of written opinions are made for ``rows`` examples."""
-    return round(config.joined_pairs * rows), round(config.opinion_pairs * rows)
-
-
 @lru_cache(maxsize=1)  # tracing takes a second; calibration folds and the training after them share one encoder
 def text_encoder(config: TrainingConfig, backbone: Backbone) -> TextEncoder:
     """The encoder of raw strings to token ids; :class:`UsageError` if the backbone cannot read ``max_tokens``."""
@@ -168,7 +158,7 @@ def fit_rows(
     training = Examples(token_ids, rows.label_ids, rows.texts, rows.targets).take(split.train)
     validation = Examples(token_ids, rows.judged_ids).take(split.validation) if each_epoch else None
     classes = [len(task.labels) for task in rows.tasks]
-    with cli.show_epochs(cli.stderr(), config.epochs, steps_per_epoch(config, len(training))) as bar:
+    with cli.show_epochs(cli.stderr()) as bar:
         options = {"runtime": runtime, "checkpoint": checkpoint, "callbacks": [bar]}
         return fit(config, backbone, classes, encoder, training, validation, **options).in_float32()
 
@@ -194,13 +184,13 @@ def fit(
     import tf_keras
 
     from tf_model.modeling import lora
-    from tf_model.preprocessing.batching import training_batches
+    from tf_model.preprocessing.batching import steps_per_epoch, training_batches
 
-    steps = steps_per_epoch(config, len(training))
-    pairs = pair_counts(config, len(training))
+    pairs = [round(share * len(training)) for share in (config.joined_pairs, config.opinion_pairs)]
     if any(pairs):
         training = training.with_pairs(encoder, *pairs, config.seed)
     labels = training.label_ids if training.targets is None else training.targets
+    steps = steps_per_epoch(len(training), config.batch_size)
     tf_keras.utils.set_random_seed(config.seed)
     strategy = runtime.strategy()
     with strategy.scope():
