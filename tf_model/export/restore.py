@@ -21,13 +21,11 @@ def load(folder: Path) -> tuple[Fitted, Predictor]:
     # As in Predictor.load: a promotion that moves a link meanwhile cannot mix the files of two versions.
     folder = folder.resolve() if folder.is_symlink() else folder
     device.prepare(0, precision="float32")  # before a model is loaded: then GPUs can no longer be set up
-    tf = device.import_tensorflow()
     predictor = Predictor.load(folder, "tensorflow")
     config = config_of(folder, predictor.recipe)
     weights = backbone.find(config.backbone)
     model = bert.build(weights, [len(labels) for labels in predictor.labels.values()], config.pooling)
-    saved_variables = getattr(tf.saved_model.load(str(folder)), "weights", ())
-    saved, variables = ({_name(each): each for each in group} for group in (saved_variables, model.variables))
+    saved, variables = _saved_variables(folder), {_name(variable): variable for variable in model.variables}
     missing = [name for name, each in variables.items() if name not in saved or saved[name].shape != each.shape]
     if missing:
         raise ModelError(
@@ -37,6 +35,13 @@ def load(folder: Path) -> tuple[Fitted, Predictor]:
     for name, variable in variables.items():
         variable.assign(saved[name])
     return Fitted(model, text_encoder(config, weights)), predictor
+
+
+def _saved_variables(folder: Path) -> dict[str, Any]:
+    """The variables of a SavedModel by their name in the classifier."""
+    import tensorflow as tf
+
+    return {_name(variable): variable for variable in getattr(tf.saved_model.load(str(folder)), "weights", ())}
 
 
 def _name(variable: Any) -> str:
