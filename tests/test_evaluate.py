@@ -84,9 +84,7 @@ def test_figures_of_an_epoch_count_each_fold_by_its_rows():
         history = [dict(zip(names, figures, strict=True)) for figures in history]
         return cross_validation.FoldResult(np.arange(rows), np.zeros((rows, 2), np.float32), history)
 
-    found = evaluate._by_epoch(
-        [fold(3, (1, 0.5, 1.0, 2.0), (2, 0.6, 0.8, 1.0)), fold(1, (1, 0.9, 3, 4), (2, 1, 2, 3))]
-    )
+    found = evaluate._by_epoch([fold(3, (1, 0.5, 1.0, 2.0), (2, 0.6, 0.8, 1.0)), fold(1, (1, 0.9, 3, 4), (2, 1, 2, 3))])
     assert found == [
         {"epoch": 1, "val_accuracy": pytest.approx(0.6), "val_loss": pytest.approx(1.5), "loss": pytest.approx(2.5)},
         {"epoch": 2, "val_accuracy": pytest.approx(0.7), "val_loss": pytest.approx(1.1), "loss": pytest.approx(1.5)},
@@ -225,7 +223,10 @@ def test_a_model_without_its_recipe_is_refused(trained, tmp_path):
         (["--protocol", "grouped", "--seed", "1"], "give --recipe and --seeds"),
         (["--epochs", "3"], "--epochs would have no effect"),
         (["--task", "emotion"], "--task would have no effect; name the model with --model DIR"),
-        (["--seeds", "1", "--fold-seed", "1", "--deterministic"], "--seeds, --fold-seed, --deterministic would have no"),
+        (
+            ["--seeds", "1", "--fold-seed", "1", "--deterministic"],
+            "--seeds, --fold-seed, --deterministic would have no",
+        ),
         (["--compare", "a", "b", "--part", "train"], "--part would have no effect"),
     ],
 )

@@ -68,7 +68,7 @@ def _quiet() -> Iterator[None]:
     """Drop what is written on standard error: TensorFlow's C++ code logs before its log level applies."""
     sys.stderr.flush()
     stderr = os.dup(2)
-    with open(os.devnull, "wb") as nowhere:
+    with Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), 2)
     try:
         yield
