@@ -31,7 +31,7 @@ from research.runs import record
 from streamlit_app.components import files
 from tf_model import cli, paths, predict
 from tf_model.device import cores
-from tf_model.errors import TweetTargetError
+from tf_model.errors import DataError, TweetTargetError
 from tf_model.inference.predictor import Predictor, find_model
 from tf_model.io import tables
 from tf_model.io.characters import well_formed
@@ -174,9 +174,12 @@ def _try_file(samples: dict[str, bytes], folder: Path, number: int) -> str:
 
 
 def _upload(source: Path) -> str:
-    """What the app's page says about an uploaded file; the upload and its folder are dropped afterwards."""
-    problem = files.store_upload("", source.name, source.read_bytes()).problem
-    return "refused" if len(problem.splitlines()) == 1 else "in several lines" if problem else "taken"
+    """What the app's page says about an uploaded file."""
+    try:
+        files.read_upload(source, source.name)
+    except DataError as error:
+        return "refused" if len(str(error).splitlines()) == 1 else "in several lines"
+    return "taken"
 
 
 def sound_files(folder: Path) -> dict[str, bytes]:

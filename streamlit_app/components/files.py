@@ -1,14 +1,14 @@
-"""Uploads, kept in a temporary folder of the session, and downloads that no spreadsheet reads as formulas."""
+"""Uploads, and downloads that no spreadsheet reads as formulas."""
 
 import re
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from tf_model.errors import TweetTargetError, first_line
+from tf_model.errors import DataError, TweetTargetError, first_line
 from tf_model.inference.fit import refuse_without_texts
 from tf_model.io import tables
 
@@ -32,35 +32,24 @@ _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 
 
 @dataclass(frozen=True)
-class Upload:
-    """An uploaded file and its properties."""
+class Contents:
+    """What is known of an uploaded file before it is answered."""
 
-    id: str  # unique for each upload
-    name: str  # the user's name for the file
-    path: Path  # the copy, which exists as long as this object
-    columns: tuple[str, ...] = ()
-    text_column: str = ""  # the column that probably holds the texts
-    reason: str = ""  # why this column
-    rows: int = 0
-    notes: tuple[str, ...] = ()  # about the reading
-    first_rows: pd.DataFrame | None = None
-    problem: str = ""  # why it cannot be used, in one line
-    _folder: tempfile.TemporaryDirectory | None = field(default=None, repr=False)
+    columns: tuple[str, ...]
+    text_column: str  # the column that probably holds the texts
+    reason: str  # why this column
+    rows: int
+    notes: tuple[str, ...]  # about the reading
+    first_rows: pd.DataFrame
 
 
-def store_upload(file_id: str, name: str, content: memoryview | bytes) -> Upload:
-    """Write an upload into a temporary folder, deleted with the returned object, and read its first rows."""
-    folder = tempfile.TemporaryDirectory(prefix="tweet-target-", ignore_cleanup_errors=True)
-    path = Path(folder.name) / f"upload{Path(name).suffix[:10]}"  # only the suffix of a browser's name is safe
-    common = {"id": file_id, "name": name, "path": path}
+def read_upload(path: Path, name: str) -> Contents:
+    """Check all of an uploaded file, and read its first rows; :class:`DataError` calls it by the user's ``name``."""
     try:
-        path.write_bytes(content)
         with tables.open_table(path, limits=LIMITS, sheet_option="moving it to the front") as table:
             sample = next(table.chunks(SAMPLE_ROWS))
             refuse_without_texts(table, sample)
-            return Upload(
-                **common,
-                _folder=folder,
+            return Contents(
                 columns=tuple(table.columns),
                 text_column=table.text_column,
                 reason=table.reason,
@@ -69,13 +58,12 @@ def store_upload(file_id: str, name: str, content: memoryview | bytes) -> Upload
                 first_rows=displayable(sample.head(FIRST_ROWS)),
             )
     except tables.TooLargeError as error:
-        problem = f"{user_message(error, path, name)} here; for files of any size: {COMMAND_LINE}"
+        raise DataError(f"{user_message(error, path, name)} here; for files of any size: {COMMAND_LINE}") from error
     except TweetTargetError as error:
-        problem = user_message(error, path, name)
+        raise DataError(user_message(error, path, name)) from error
     except Exception as error:  # on a damaged file, a library may raise anything
         problem = f"{name} cannot be read ({first_line(error)[:200]}); save it again, or as .csv"
-    folder.cleanup()  # now: the exception may be in a reference cycle that keeps the folder alive
-    return Upload(**common, problem=problem)
+        raise DataError(problem) from error
 
 
 def user_message(error: Exception, path: Path, name: str) -> str:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
@@ -24,14 +24,14 @@ import pandas as pd
 import streamlit as st
 
 from streamlit_app.components import files, loading, recording
-from streamlit_app.components.files import Upload
+from streamlit_app.components.files import Contents
 from streamlit_app.components.loading import ModelState
 from streamlit_app.components.widgets import component
 from tf_model import eda, tasks
 from tf_model.analysis.changes import Dates, find_dates
 from tf_model.analysis.rows import emotions_of, find_source, rows_of
 from tf_model.data.products import Products
-from tf_model.errors import DataError, OutputError, TweetTargetError, UsageError, first_line
+from tf_model.errors import DataError, TweetTargetError, UsageError, first_line
 from tf_model.inference.fit import STATUS, FitCheck
 from tf_model.inference.targets import TargetPredictor
 from tf_model.io import tables
@@ -39,7 +39,8 @@ from tf_model.io.files import explain_write_errors, whole_file, write_json
 from tf_model.model_dir import probability_column
 from tf_model.modeling.joint_label import NOT_SURE
 
-RUNNING, DONE, CANCELLED, FAILED, INTERRUPTED = "running", "done", "cancelled", "failed", "interrupted"
+NEW, RUNNING, DONE = "new", "running", "done"
+CANCELLED, FAILED, INTERRUPTED = "cancelled", "failed", "interrupted"
 KEPT_DAYS = 7  # after the last change
 KEPT_SECONDS = KEPT_DAYS * 86_400
 OWNER = "tweet_target_owner"  # cookie for the list of runs; anyone with its address can open a run
@@ -55,28 +56,28 @@ export default ({{ data }}) => {{
 
 @dataclass
 class Run:
-    """An uploaded file, the settings for answering it, and its status."""
+    """An uploaded file, its status and, once it is or was answered, the settings for that."""
 
     folder: Path  # its name, hard to guess, is the address of the run
     kept_until: float  # seconds since 1970
     owner: str
     name: str  # the user's name for the file
     file: str  # its name in the folder
-    column: str  # that holds the texts
     rows: int
-    model: str
-    version: str
-    which: str  # when the model was saved, in words
-    no_emotion: str | None
-    predicted: list[str]  # columns of the answers
-    emotions: list[str]  # the model's emotion classes; empty for a model of products or emotions alone
-    per_product: bool  # whether answers have a row per product, not per text
-    products: dict[str, list[str]] | None  # the products to look for, with aliases
     began: float  # seconds since 1970
-    status: str = RUNNING
+    status: str = NEW
+    column: str = ""  # that holds the texts
+    model: str = ""
+    version: str = ""
+    which: str = ""  # when the model was saved, in words
+    no_emotion: str | None = None
+    predicted: list[str] = field(default_factory=list)  # columns of the answers
+    emotions: list[str] = field(default_factory=list)  # the model's classes; empty if it answers with one task alone
+    per_product: bool = False  # whether answers have a row per product, not per text
+    products: dict[str, list[str]] | None = None  # the products to look for, with aliases
+    dataset: str | None = None  # that the model was trained on; None if unknown
     seconds: float = 0.0  # duration of the scoring
     problem: str = ""  # why it failed or was cancelled, in one line
-    dataset: str | None = None  # that the model was trained on; None if unknown
 
     @property
     def id(self) -> str:
@@ -135,6 +136,10 @@ class Run:
             {name: value for name, value in vars(self).items() if name not in ("folder", "kept_until")},
         )
 
+    def contents(self) -> Contents:
+        """What is in the uploaded file, cached."""
+        return _read_contents(self.path, self.name)
+
     def answers(self) -> Answers:
         """The answers of a finished run, cached."""
         return _read_answers(self.folder)
@@ -151,46 +156,43 @@ class Run:
 # ---------------------------------------------------------------- which runs there are
 
 
+def store(name: str, content: memoryview | bytes) -> Run:
+    """Store an uploaded file as a new run; DataError if it cannot be used, OutputError if it cannot be stored."""
+    folder = _root() / secrets.token_urlsafe(16)
+    file = f"upload{Path(name).suffix[:10]}"  # only the suffix of a browser's name is safe
+    run = Run(folder, time.time() + KEPT_SECONDS, owner(), name, file, rows=0, began=time.time())
+    try:
+        with explain_write_errors(folder):
+            folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700)
+            run.path.write_bytes(content)
+        run.rows = run.contents().rows
+        run.save()  # last: a folder without it is no run
+    except TweetTargetError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return run
+
+
 def start(
-    state: ModelState, upload: Upload, column: str, finder: TargetPredictor | None, products: Products | None
-) -> Run:
-    """Start to answer a file; OutputError if it cannot be stored.
+    run: Run, state: ModelState, column: str, finder: TargetPredictor | None, products: Products | None
+) -> None:
+    """Start to answer the texts in a column.
 
     With ``finder``, the answers have a row for each product that a text names, and are not recorded. Texts are checked
     for ``products`` to tell which are fit for the model.
     """
     labels = state.predictor.labels
     classes = sum(map(len, labels.values()))
-    run = Run(
-        folder=_root() / secrets.token_urlsafe(16),
-        kept_until=time.time() + KEPT_SECONDS,
-        owner=owner(),
-        name=upload.name,
-        file=upload.path.name,
-        column=column,
-        rows=upload.rows,
-        model=state.name,
-        version=state.version,
-        which=state.version_label,
-        no_emotion=state.predictor.no_emotion,
-        predicted=list((finder or state.predictor).columns(probabilities=True))[:-classes],  # without probabilities
-        emotions=list(emotions_of(labels)) if tasks.has_answer(labels) else [],
-        per_product=finder is not None,
-        products=products and {name: list(aliases) for name, aliases in products.aliases.items()},
-        began=time.time(),
-        dataset=state.predictor.metrics.get("dataset"),
-    )
-    try:
-        with explain_write_errors(run.folder):
-            run.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            run.folder.mkdir(mode=0o700)
-            shutil.copyfile(upload.path, run.path)
-            run.save()  # last: a folder without it is no run
-    except OutputError:
-        shutil.rmtree(run.folder, ignore_errors=True)
-        raise
+    run.status, run.began, run.column = RUNNING, time.time(), column
+    run.model, run.version, run.which = state.name, state.version, state.version_label
+    run.no_emotion, run.dataset = state.predictor.no_emotion, state.predictor.metrics.get("dataset")
+    run.predicted = list((finder or state.predictor).columns(probabilities=True))[:-classes]  # without probabilities
+    run.emotions = list(emotions_of(labels)) if tasks.has_answer(labels) else []
+    run.per_product = finder is not None
+    run.products = products and {name: list(aliases) for name, aliases in products.aliases.items()}
+    run.save()
     Job(run, state, finder, products)
-    return run
 
 
 def find(name: str) -> Run | None:
@@ -252,6 +254,9 @@ class Answers:
     tweets: pd.DataFrame  # for tf_model.eda, with status, is_abstained, and date and source if the file has them
     rows: pd.DataFrame | None  # for tf_model.analysis, only rows with probabilities
     dates: Dates | None
+
+
+_read_contents = lru_cache(maxsize=8)(files.read_upload)
 
 
 @lru_cache(maxsize=2)
@@ -329,7 +334,7 @@ class Job(threading.Thread):
         run = self.scored_run
         try:
             answers = self._score()
-            with whole_file(run.folder / _ANSWERS) as part:
+            with whole_file(run.folder / _ANSWERS, overwrite=True) as part:
                 answers.to_parquet(part)
             status = DONE
         except _Cancelled:

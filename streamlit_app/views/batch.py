@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from streamlit_app.components import files, loading, notices, products, runs
-from streamlit_app.components.files import LIMITS, Upload
+from streamlit_app.components.files import LIMITS
 from streamlit_app.components.loading import ModelState
 from streamlit_app.components.notices import plain_markdown
 from streamlit_app.components.run_explorer import THEMES, RunExplorer
@@ -20,13 +20,12 @@ from tf_model.analysis.figures import figures
 from tf_model.analysis.shares import Correction, read_correction
 from tf_model.cli import duration
 from tf_model.data.products import Products
-from tf_model.errors import OutputError, TweetTargetError, plural
+from tf_model.errors import TweetTargetError, plural
 from tf_model.inference.fit import STATUS
 from tf_model.inference.targets import TargetPredictor
 from tf_model.report import render
 
 PER_TEXT, PER_PRODUCT = "one row per text", "one row per product"
-UPLOAD = "batch_upload"  # in the session: the file not yet answered
 ROWS = "batch_rows"
 RUN = "run"  # in the address
 POLL_SECONDS = 0.5
@@ -43,76 +42,57 @@ def main() -> None:
         return
     if state:
         st.markdown("An answer for every row of a file.")
-        _take_file(state)
+        _take_file()
     _list_runs()
-
-
-def _take_file(state: ModelState) -> None:
-    """Let the user choose a file and how to answer it, and start the run."""
-    upload = _choose_file()
-    if upload is None:
-        return
-    if upload.problem:
-        notices.say_problem("This file cannot be used here.", upload.problem)
-        return
-    column = _choose_column(upload)
-    state, finder, products_named = _choose_rows(state)
-    if state is None:
-        return
-    _show_first_rows(upload)
-    words = f"Answer {upload.rows:,} {plural(upload.rows, 'row', 'rows')}"
-    if st.button(words, type="primary", icon=":material/play_arrow:", disabled=not upload.rows):
-        try:
-            run = runs.start(state, upload, column, finder, products_named)
-        except OutputError as error:
-            notices.say_problem("This file cannot be stored.", str(error))
-            return
-        _forget()
-        st.query_params[RUN] = run.id
-        st.rerun()
 
 
 # ---------------------------------------------------------------- the file
 
 
-def _choose_file() -> Upload | None:
-    """The file in the uploader or, if the uploader forgot it during a visit to another page, in the session."""
+def _take_file() -> None:
+    """Store the file that the user chooses as a run, and open it."""
     file = st.file_uploader(
         "A file with one text in each row",
         type=files.TYPES,
         help="CSV, TSV, XLSX, Parquet or JSON lines, or plain text with one text per line",
         key="batch_file",
-        on_change=_forget,
     )
     st.caption(f"Up to {LIMITS.rows:,} rows, {LIMITS.cells:,} cells and 100 MB. Larger files: `{files.COMMAND_LINE}`")
-    upload: Upload | None = st.session_state.get(UPLOAD)
-    if file is not None and (upload is None or upload.id != file.file_id):
+    if file is None:
+        return
+    try:
         with st.spinner("Reading the file…"):
-            upload = st.session_state[UPLOAD] = files.store_upload(file.file_id, file.name, file.getbuffer())
-    elif file is None and upload is not None:
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.text(f"Still here: {upload.name}")
-            st.button("Remove", on_click=_forget, icon=":material/close:")
-    return upload
+            st.query_params[RUN] = runs.store(file.name, file.getbuffer()).id
+    except TweetTargetError as error:
+        notices.say_problem("This file cannot be used here.", str(error))
+        return
+    st.rerun()
 
 
-def _forget() -> None:
-    """Forget the upload, because another file was chosen or this one removed."""
-    st.session_state.pop(UPLOAD, None)
-
-
-def _choose_column(upload: Upload) -> str:
-    columns = list(dict.fromkeys(upload.columns))
+def _offer_answer(run: Run, state: ModelState) -> None:
+    """Show the first rows of a new run, and let the user choose how to answer it."""
+    contents = run.contents()
+    columns = list(dict.fromkeys(contents.columns))
     column = st.selectbox(
         "Column with the texts",
         columns,
-        index=columns.index(upload.text_column),
-        key=f"column_{upload.id}",
-        persist_state="session",  # like the file
+        index=columns.index(run.column or contents.text_column),
+        key=f"column_{run.id}",
+        persist_state="session",
     )
-    if column == upload.text_column:
-        st.caption(f"Chosen automatically: {upload.reason}.")
-    return column
+    if column == contents.text_column:
+        st.caption(f"Chosen automatically: {contents.reason}.")
+    answering_state, finder, products_named = _choose_rows(state)
+    if answering_state is None:
+        return
+    st.dataframe(contents.first_rows, hide_index=True, alt=f"The first of the file's {run.rows:,} rows")
+    st.caption(f"The first {len(contents.first_rows):,} of {run.rows:,} rows.")
+    for note in contents.notes:
+        st.text(f"Note: {note}")
+    words = f"Answer {run.rows:,} {plural(run.rows, 'row', 'rows')}"
+    if st.button(words, type="primary", icon=":material/play_arrow:", disabled=not run.rows):
+        runs.start(run, answering_state, column, finder, products_named)
+        st.rerun()
 
 
 def _choose_rows(
@@ -133,13 +113,6 @@ def _choose_rows(
     classes = texts.predictor.labels.get(tasks.PRODUCT.name, ())
     is_known = finder and set(finder.products.aliases) <= set(classes)  # else the model answers with another product
     return texts, None, finder.products if is_known else products.products_of_answers(texts)
-
-
-def _show_first_rows(upload: Upload) -> None:
-    st.dataframe(upload.first_rows, hide_index=True, alt=f"The first of the file's {upload.rows:,} rows")
-    st.caption(f"The first {len(upload.first_rows):,} of {upload.rows:,} rows.")
-    for note in upload.notes:
-        st.text(f"Note: {note}")
 
 
 # ---------------------------------------------------------------- the runs
@@ -178,13 +151,12 @@ def _delete(run: Run) -> None:
 
 
 def _answer_again(run: Run) -> None:
-    """Make the file of a run the current upload again, with its settings."""
-    upload = st.session_state[UPLOAD] = files.store_upload(run.id, run.name, run.path.read_bytes())
-    st.session_state[f"column_{upload.id}"] = run.column
+    """Offer a run as if it were new, with its settings."""
+    run.status = runs.NEW
+    run.save()
     st.session_state[ROWS] = PER_PRODUCT if run.per_product else PER_TEXT
     if run.per_product and run.products:  # else they are those of the model of whole texts
         st.session_state[products.OWN_LIST] = Products(run.products)
-    st.query_params.clear()
 
 
 # ---------------------------------------------------------------- one run
@@ -201,12 +173,16 @@ def _show_run(name: str, state: ModelState | None) -> None:
                     if job := run.job:
                         job.cancel(wait=30)
                 st.rerun()
-            if run.status not in (runs.RUNNING, runs.DONE):
+            if run.status not in (runs.NEW, runs.RUNNING, runs.DONE):
                 st.button("Answer it again", on_click=_answer_again, args=(run,), icon=":material/replay:")
     if run is None:
         st.info("There is no such file here: it was deleted, or has expired.", icon=":material/delete:")
         return
     st.subheader(plain_markdown(run.name), anchor=False)
+    if run.status == runs.NEW:
+        if state:
+            _offer_answer(run, state)
+        return
     settings = f"column {run.column}, {PER_PRODUCT if run.per_product else PER_TEXT}"
     st.caption(plain_markdown(f"{run.rows:,} rows, {settings}, answered by {run.model} ({run.which}) on {_dates(run)}"))
     if run.status == runs.RUNNING:

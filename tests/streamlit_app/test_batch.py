@@ -9,6 +9,7 @@ import threading
 import time
 import zipfile
 from datetime import date, datetime
+from pathlib import Path
 from types import SimpleNamespace
 
 import openpyxl
@@ -21,7 +22,7 @@ from streamlit_app.charts import explorer_charts
 from streamlit_app.components import files, loading, recording, runs
 from streamlit_app.components.runs import Job, Run
 from tf_model import eda, tasks
-from tf_model.errors import ModelError
+from tf_model.errors import DataError, ModelError
 from tf_model.io import tables
 from tf_model.model_dir import training_of
 from tf_model.monitor.store import Store
@@ -52,8 +53,9 @@ def upload(content: bytes, name: str):
 
 def start(stub, path, column="text") -> Run:
     """Start the run of a file as the page does."""
-    upload = files.store_upload("1", path.name, path.read_bytes())
-    return runs.start(loading.current_model(), upload, column, None, None)
+    run = runs.store(path.name, path.read_bytes())
+    runs.start(run, loading.current_model(), column, None, None)
+    return run
 
 
 def wait(run: Run, seconds: float = 20) -> Run:
@@ -311,13 +313,13 @@ def test_predictions_and_errors_are_recorded(stub, models, tmp_path):
     assert store.errors()[["source", "kind"]].values.tolist() == [["batch", "ModelError"]]
 
 
-def test_a_file_stays_when_another_page_is_looked_at(stub, tmp_path):
-    app = upload(written(table(), ".csv", tmp_path), "a.csv")
-    app.switch_page("views/ask.py").run()
-    app.switch_page("views/batch.py").run()
-    assert "Still here: a.csv" in words_of(app)
-    press(app, "Remove")
-    assert "Still here: a.csv" not in words_of(app)
+def test_a_file_that_is_not_answered_yet_stays_until_it_is_deleted(stub, models, tmp_path):
+    run = run_of(upload(written(table(), ".csv", tmp_path), "a.csv"))
+    app = open_app("batch")
+    assert "4 rows, new, " in words_of(app)
+    assert "Answer 4 rows" in buttons(open_run(run))
+    press(app, "Delete")
+    assert list((models / ".monitor" / "runs").iterdir()) == []
 
 
 # ---------------------------------------------------------------- what is refused
@@ -443,16 +445,18 @@ def test_a_run_goes_on_while_its_page_is_loaded_again(held):
     assert "1,000 rows answered" in reloaded.run().success[0].value
 
 
-def test_a_finished_run_survives_a_restart_and_an_interrupted_one_is_offered_anew(held, stub, monkeypatch):
-    unfinished = run_of(press(upload(b"other,text\nI love the iPad,a\n", "a.csv"), "Answer 1 row"))
-    monkeypatch.setattr(runs, "_jobs", {})  # as after a restart
+def test_a_finished_run_survives_a_restart_and_an_interrupted_one_is_offered_anew(stub):
+    app = upload(b"other,text\nI love the iPad,a\n", "a.csv")
+    app.selectbox[-1].set_value("other").run()
+    unfinished = run_of(answer(app))
+    unfinished.status = runs.RUNNING  # and no job: as after a restart
+    unfinished.save()
     app = open_run(unfinished)
     assert "The app was stopped before all rows were answered." in app.info[-1].value
-    held.go_on.set()
     press(app, "Answer it again")
-    assert "run" not in app.query_params
-    assert app.selectbox[-1].value == "text"
+    assert app.selectbox[-1].value == "other"
     done = run_of(answer(app))
+    assert done.id == unfinished.id
     runs._read_answers.cache_clear()
     assert "1 row answered" in open_run(done).success[0].value
 
@@ -471,13 +475,12 @@ def test_a_deleted_run_leaves_nothing_whoever_deletes_it_and_when(held):
 
 
 def test_a_file_that_cannot_be_stored_leaves_no_run(stub, models, monkeypatch):
-    def full(source, target):
-        target.write_bytes(b"text\nI lo")
+    def full(path, content):
+        path.write_text("text\nI lo")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(runs.shutil, "copyfile", full)
-    app = press(upload(b"text\nI love the iPad\n", "a.csv"), "Answer 1 row")
-    assert "the disk is full" in words_of(app)
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert "the disk is full" in words_of(upload(b"text\nI love the iPad\n", "a.csv"))
     assert list((models / ".monitor" / "runs").iterdir()) == []
 
 
@@ -603,25 +606,17 @@ def test_a_hundred_thousand_rows_pass(stub, tmp_path, monkeypatch):
     assert read["answer"].value_counts().to_dict() == dict.fromkeys(ANSWERS, rows // 4)
 
 
-def test_the_files_of_an_upload_go_with_it(tmp_path):
-    kept = files.store_upload("1", "a.csv", b"text\na\n")
-    folder = kept.path.parent
-    assert folder.is_dir()
-    del kept
-    assert not folder.exists()
-
-
-def test_a_file_that_cannot_be_used_goes_at_once(tmp_path):
+def test_a_file_that_cannot_be_used_goes_at_once(stub, models, tmp_path):
     with tables.table_writer(tmp_path / "a.xlsx") as writer:
         writer.write(pandas.DataFrame({"text": ["a"]}))
     damaged = io.BytesIO()
     with zipfile.ZipFile(tmp_path / "a.xlsx") as sound, zipfile.ZipFile(damaged, "w") as archive:
-        for name in sound.namelist():  # openpyxl's error is in a reference cycle, which keeps its objects alive
+        for name in sound.namelist():
             archive.writestr(name, sound.read(name).replace(b"</worksheet>", b"<"))
     for name, content in (("a.xlsx", damaged.getvalue()), ("a.parquet", b"PAR1"), ("a.csv", b"")):
-        kept = files.store_upload("1", name, content)
-        assert kept.problem.startswith(name)
-        assert not kept.path.parent.exists()
+        with pytest.raises(DataError, match=f"^{name}"):
+            runs.store(name, content)
+    assert list((models / ".monitor" / "runs").iterdir()) == []
 
 
 def test_a_broken_file_is_an_error_of_the_run_too(stub, tmp_path):
