@@ -1,38 +1,94 @@
-"""Labelling by hand: the question about a row, and a run's label queue with the labels of each annotator."""
+"""Labelling by hand: rows asked about one at a time, checks of random rows, and the queue of several annotators."""
 
 import csv
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from streamlit_app.components.notices import plain_markdown
-from streamlit_app.components.runs import Run
+from streamlit_app.components.runs import CHECKED, Run
 from streamlit_app.components.widgets import offer_file
 from tf_model import tasks
 from tf_model.analysis.label_queue import SIZE, agreement, label_queue, majority
+from tf_model.analysis.shares import checked_sample, checking_order
 from tf_model.data.examples import SPAN
 from tf_model.errors import plural
 from tf_model.model_dir import ASSIGNMENT, SAMPLE
 from tf_model.monitor.export import COLUMNS
 
+ROWS_TO_CHECK = 50
 ANNOTATOR = "annotator"  # in the session
 LABELS = "labels"  # kept with the run: the rows of the queue, and each annotator's emotion by row
 _lock = threading.Lock()  # two annotators may answer at the same moment
 
 
-def ask_emotion(run: Run, line: Any, on_answer: Callable[[str | None], None], key: str) -> None:
-    """Show a row and a button for each emotion, and for None, "Cannot tell"; ``key`` is the prefix of their keys."""
-    toward = f"at {line['product']}" if run.per_product else "at a product"
-    st.markdown(plain_markdown(f"Which emotion does this text direct {toward}?"))
-    st.text(line["text"])
-    with st.container(horizontal=True):
-        for number, emotion in enumerate([*run.emotions, None], start=1):
-            words = plain_markdown(emotion or "Cannot tell")
-            shortcut = str(number) if number < 10 else None
-            st.button(words, on_click=on_answer, args=(emotion,), shortcut=shortcut, key=f"{key}_{number}")
+def ask_rows(
+    run: Run, rows: pd.DataFrame, queue: list[int], labels: dict[str, Any], store: Callable[..., None], key: str
+) -> bool:
+    """Ask about the row that the session key ``key`` holds, then about the others of ``queue`` without a label.
+
+    ``labels`` are the emotions by row, None for "Cannot tell", the newest last. ``store`` is called with a row and its
+    emotion, or with the row alone to remove its label. Returns whether ``key`` holds a row of the queue.
+    """
+    state = st.session_state
+    row = state.get(key)
+    if row not in queue:
+        return False
+    position, unlabelled = queue.index(row), [each for each in queue if str(each) not in labels]
+
+    def answer(emotion: str | None) -> None:
+        store(row, emotion)
+        following = [each for each in (*queue[position + 1 :], *queue[:position]) if each in unlabelled]
+        state[key] = following[0] if following else None
+
+    def undo() -> None:
+        state[key] = int(list(labels)[-1])
+        store(state[key])
+
+    def step(offset: int) -> None:
+        state[key] = queue[position + offset]
+
+    line = rows.loc[row]
+    with st.container(border=True):
+        toward = f"at {line['product']}" if run.per_product else "at a product"
+        st.markdown(plain_markdown(f"Which emotion does this text direct {toward}?"))
+        st.text(line["text"])
+        with st.container(horizontal=True):
+            for number, emotion in enumerate([*run.emotions, None], start=1):
+                words = plain_markdown(emotion or "Cannot tell")
+                shortcut = str(number) if number < 10 else None
+                st.button(words, on_click=answer, args=(emotion,), shortcut=shortcut, key=f"{key}_{number}")
+        with st.container(horizontal=True):
+            is_last = position + 1 == len(queue)
+            st.button("Back", on_click=step, args=(-1,), shortcut="Left", disabled=not position, key=f"{key}_back")
+            st.button("Next", on_click=step, args=(1,), shortcut="Right", disabled=is_last, key=f"{key}_next")
+            st.button("Undo", on_click=undo, shortcut="Backspace", disabled=not labels, key=f"{key}_undo")
+            st.button("Stop", on_click=state.update, args=({key: None},), shortcut="Esc", key=f"{key}_stop")
+        own_answer = f" You said: {labels[str(row)] or 'Cannot tell'}." if str(row) in labels else ""
+        st.caption(plain_markdown(f"Row {position + 1} of {len(queue)}, {len(unlabelled)} left.{own_answer}"))
+    return True
+
+
+@st.fragment
+def check_rows(run: Run, rows: pd.DataFrame, key: str) -> None:
+    """Ask about rows drawn at random; ``key`` is the session key of the row, and the prefix of the widgets' keys."""
+    if not run.is_there:
+        st.rerun()  # the page says so
+    begun = len(checked_sample(rows, run.checked))
+    queue = checking_order(rows)[: begun + ROWS_TO_CHECK - begun % ROWS_TO_CHECK].tolist()
+    labels = {row: emotion for row, emotion in run.stored(CHECKED).items() if int(row) in queue}
+    if ask_rows(run, rows, queue, labels, partial(_store_label, run, None), key):
+        return
+    if key in st.session_state:
+        del st.session_state[key]
+        st.rerun()  # the shares have changed
+    if unchecked := [row for row in queue if str(row) not in labels]:
+        words = f"Draw {len(unchecked)} rows to check by hand"
+        st.button(words, on_click=st.session_state.update, args=({key: unchecked[0]},), icon=":material/checklist:")
 
 
 @st.fragment
@@ -77,7 +133,6 @@ def show_queue(run: Run, rows: pd.DataFrame, table: pd.DataFrame, key: str) -> N
 
 def _label(run: Run, rows: pd.DataFrame, queue: list[int], labels: dict[str, Any], key: str, name: str) -> None:
     """One row of the queue; the session key ``key`` holds its number. ``labels``: those given by ``name``, by row."""
-    state, unlabelled = st.session_state, [row for row in queue if str(row) not in labels]
 
     def begin() -> None:
         if not run.is_there:
@@ -91,50 +146,23 @@ def _label(run: Run, rows: pd.DataFrame, queue: list[int], labels: dict[str, Any
                 next_rows = label_queue(rows, run.emotions, labelled=queued_texts).tolist()
                 run.store(LABELS, stored | {"queue": [*stored["queue"], *next_rows]})
         if next_rows:
-            state[key] = next_rows[0]
+            st.session_state[key] = next_rows[0]
         else:
             st.toast("No other text passes the filters.")
 
-    def answer(emotion: str | None) -> None:
-        _store_label(run, name, row, emotion)
-        following = [each for each in (*queue[position + 1 :], *queue[:position]) if each in unlabelled]
-        state[key] = following[0] if following else None
-
-    def undo() -> None:
-        state[key] = int(list(labels)[-1])
-        _store_label(run, name, state[key])
-
-    def step(offset: int) -> None:
-        state[key] = queue[position + offset]
-
-    row = state.get(key)
-    if row not in queue:
-        words = (
-            f"Label {len(unlabelled)} {plural(len(unlabelled), 'row', 'rows')}"
-            if unlabelled
-            else f"Choose {SIZE} texts to label"
-        )
-        st.button(words, on_click=begin, icon=":material/checklist:", key=f"{key}_begin")
-        st.caption("The texts that pass the filters and that the model is least sure of, near-duplicates once.")
+    if ask_rows(run, rows, queue, labels, partial(_store_label, run, name), key):
         return
-    position = queue.index(row)
-    with st.container(border=True):
-        ask_emotion(run, rows.loc[row], answer, f"{key}_say")
-        with st.container(horizontal=True):
-            st.button("Back", on_click=step, args=(-1,), shortcut="Left", disabled=not position, key=f"{key}_back")
-            is_last = position + 1 == len(queue)
-            st.button("Next", on_click=step, args=(1,), shortcut="Right", disabled=is_last, key=f"{key}_next")
-            st.button("Undo", on_click=undo, shortcut="Backspace", disabled=not labels, key=f"{key}_undo")
-            st.button("Stop", on_click=state.pop, args=(key,), shortcut="Esc", key=f"{key}_stop")
-        own_answer = f" You said: {labels[str(row)] or 'Cannot tell'}." if str(row) in labels else ""
-        st.caption(plain_markdown(f"Row {position + 1} of {len(queue)}, {len(unlabelled)} left.{own_answer}"))
+    unlabelled = sum(str(row) not in labels for row in queue)
+    words = f"Label {unlabelled} {plural(unlabelled, 'row', 'rows')}" if unlabelled else f"Choose {SIZE} texts to label"
+    st.button(words, on_click=begin, icon=":material/checklist:", key=f"{key}_begin")
+    st.caption("The texts that pass the filters and that the model is least sure of, near-duplicates once.")
 
 
-def _store_label(run: Run, name: str, row: int, *emotion: str | None) -> None:
-    """Store a label under a name, as the newest; without ``emotion``, remove the row's label."""
+def _store_label(run: Run, name: str | None, row: int, *emotion: str | None) -> None:
+    """Store a label, an annotator's or, without a name, that of a check; without ``emotion``, remove it."""
     with _lock:
-        stored = run.stored(LABELS)
-        labels = stored.setdefault("labels", {}).setdefault(name, {})
+        stored = run.stored(LABELS if name else CHECKED)
+        labels = stored.setdefault("labels", {}).setdefault(name, {}) if name else stored
         labels.pop(str(row), None)
         labels |= {str(row): each for each in emotion}
-        run.store(LABELS, stored)
+        run.store(LABELS if name else CHECKED, stored)

@@ -10,14 +10,14 @@ import streamlit as st
 
 from streamlit_app.charts import explorer_charts, theme
 from streamlit_app.components.explorer import ROW_HEIGHT, Explorer, spoken_values
-from streamlit_app.components.labelling import ask_emotion, show_queue
+from streamlit_app.components.labelling import check_rows, show_queue
 from streamlit_app.components.notices import plain_markdown
 from streamlit_app.components.runs import Run
 from streamlit_app.components.widgets import offer_file
 from tf_model.analysis.changes import PERIODS, SIGNIFICANCE, Dates, by_period, find_changes, period_of
 from tf_model.analysis.compare import compare, distinctive_words
 from tf_model.analysis.rows import ALL, LEAST_TEXTS
-from tf_model.analysis.shares import Correction, checked_sample, checking_order, emotion_shares
+from tf_model.analysis.shares import Correction, checked_sample, emotion_shares
 from tf_model.analysis.themes import QUOTES, describe_themes, find_themes
 from tf_model.errors import UsageError
 from tf_model.inference.fit import FIT
@@ -25,7 +25,6 @@ from tf_model.modeling.joint_label import answer_text
 
 SIDES = ("A", "B")
 MOST_CHANGES = 3  # described in words
-ROWS_TO_CHECK = 50  # rows to check by hand
 THEMES = "themes"  # key of the themes kept with the run
 
 
@@ -120,45 +119,7 @@ class RunExplorer(Explorer):
             "the model was validated, the error may be larger: check rows by hand. "
             f"{len(checked_sample(rows, self.run.checked)):,} of these texts, drawn at random, were checked by hand."
         )
-        self._check(rows)
-
-    @st.fragment
-    def _check(self, rows: pd.DataFrame) -> None:
-        """Ask about rows drawn at random, one at a time; the answers are kept with the run."""
-        if not self.run.is_there:
-            st.rerun()  # the page says so
-        state, end_key = st.session_state, self._key("check_until")
-        checked = self.run.checked
-        unchecked = checking_order(rows).difference(checked.index, sort=False)
-
-        def begin() -> None:
-            state[end_key] = len(checked) + min(ROWS_TO_CHECK, len(unchecked))
-
-        def answer(emotion: str | None) -> None:
-            # Another window of the same run may have stored an answer meanwhile.
-            others = self.run.checked.drop(unchecked[0], errors="ignore")
-            self.run.checked = pd.concat([others, pd.Series([emotion], unchecked[:1], object)])
-
-        def undo() -> None:
-            self.run.checked = self.run.checked[:-1]
-
-        if end_key not in state:
-            if len(unchecked):
-                words = f"Draw {min(ROWS_TO_CHECK, len(unchecked))} rows to check by hand"
-                st.button(words, on_click=begin, icon=":material/checklist:", key=self._key("draw"))
-            return
-        if unchecked.empty or len(checked) >= state[end_key]:
-            del state[end_key]
-            st.rerun()  # the shares have changed
-        with st.container(border=True):
-            ask_emotion(self.run, rows.loc[unchecked[0]], answer, self._key("say"))
-            with st.container(horizontal=True):
-                is_first = checked.empty
-                st.button("Undo", on_click=undo, shortcut="Backspace", disabled=is_first, key=self._key("undo_check"))
-                if st.button("Stop", shortcut="Esc", key=self._key("stop_check")):
-                    del state[end_key]
-                    st.rerun()
-            st.caption(f"{state[end_key] - len(checked)} left. The model's answer is hidden so as not to sway you.")
+        check_rows(self.run, rows, self._key("check"))
 
     # ---------------------------------------------------------------- over time
 

@@ -44,7 +44,8 @@ CANCELLED, FAILED, INTERRUPTED = "cancelled", "failed", "interrupted"
 KEPT_DAYS = 7  # after the last change
 KEPT_SECONDS = KEPT_DAYS * 86_400
 OWNER = "tweet_target_owner"  # cookie for the list of runs; anyone with its address can open a run
-_RUN, _ANSWERS, _FILTERS, _CHECKED = "run.json", "answers.parquet", "filters", "checked"
+_RUN, _ANSWERS, _FILTERS = "run.json", "answers.parquet", "filters"
+CHECKED = "checked"  # kept with the run: the emotion by row, None for "Cannot tell", the newest last
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
 _ROW = "row"  # column of the answers: row of the file, from 0
 _COOKIE_JS = f"""
@@ -123,11 +124,7 @@ class Run:
     @property
     def checked(self) -> pd.Series:
         """The emotions people chose in checks, by answer index, oldest first; None for "Cannot tell"."""
-        return pd.Series(self.stored(_CHECKED), dtype=object).rename(int)
-
-    @checked.setter
-    def checked(self, values: pd.Series) -> None:
-        self.store(_CHECKED, {str(row): emotion for row, emotion in values.items()})
+        return pd.Series(self.stored(CHECKED), dtype=object).rename(int)
 
     def save(self) -> None:
         """Write the run into its folder."""
