@@ -150,8 +150,6 @@ def _show_joint_answer(state: ModelState, row: Mapping[str, Any]) -> None:
     second = confidence_of(row["second_guess"], *probabilities)
     st.markdown(f"Best guess: **{plain_markdown(row['best_guess'])}** ({theme.percent(confidence)})")
     st.markdown(f"Second guess: **{plain_markdown(row['second_guess'])}** ({theme.percent(second)})")
-    if second > confidence:
-        st.caption("The model chooses the emotion first, then the product, so the best guess may be less probable.")
 
 
 def _show_probabilities(state: ModelState, row: Mapping[str, Any]) -> None:
@@ -182,12 +180,12 @@ def _show_targets(state: ModelState, finder: TargetPredictor, text: str) -> None
         return
     model_text, rows = model_input(text).decode(), predictions.to_dict("records")  # start and end refer to this text
     mentions = [row for row in rows if row["start"] is not None]
-    with st.container(border=True):
-        if mentions:
+    if not mentions:
+        below = ", so the answer below, for the whole text, is a guess" if finder.answer else ""
+        st.markdown(f"This text names none of the products{below}.")
+    else:
+        with st.container(border=True):
             _show_mentions(state, model_text, mentions)
-        else:
-            _show_guess(rows[0])
-    if mentions:
         names = [row["product"] for row in mentions]
         key = f"explained_{hash((text, *names)):x}"
         product = pick("Show the words for", names, key, format_func=plain_markdown, persist_state=None)
@@ -218,13 +216,6 @@ def _show_mentions(state: ModelState, text: str, mentions: Sequence[Mapping[str,
         )
         st.markdown(f"**{plain_markdown(row['product'])}**: {plain_markdown(row['emotion'])}, {certainty}")
         notices.announce(f"{row['product']}: {row['emotion']}")
-
-
-def _show_guess(row: Mapping[str, Any]) -> None:
-    st.markdown("This text names none of the products.")
-    if row["emotion"]:
-        towards = f" → {plain_markdown(row['product'])}" if row["product"] else ""
-        st.markdown(f"A guess for the whole text: **{plain_markdown(row['emotion'])}{towards}**")
 
 
 # ---------------------------------------------------------------- which words counted
@@ -313,9 +304,10 @@ def _show_thanks(log: Recorder, text: str, key: str) -> bool:
 
 def _correction_form(state: ModelState, log: Recorder, text: str, row: Mapping[str, Any], key: str) -> None:
     with st.form(f"correction_{key}"):
+        labels = state.predictor.labels
         emotion, product = (
-            st.selectbox(question, [UNKNOWN, *classes]) if (classes := _classes(state, task)) else UNKNOWN
-            for question, task in (("The emotion is …", tasks.EMOTION), ("It is about …", tasks.PRODUCT))
+            st.selectbox(question, [UNKNOWN, *labels[task]]) if task in labels else UNKNOWN
+            for question, task in (("The emotion is …", tasks.EMOTION.name), ("It is about …", tasks.PRODUCT.name))
         )
         if not st.form_submit_button("Store", type="primary"):
             return
@@ -375,13 +367,6 @@ def _take_mention_feedback(
     is_right = prediction.get("emotion") == emotion
     correct = {"product": product, "emotion": no_emotion if emotion == NO_MENTION else emotion}
     _store(log, text, prediction, key, is_right=is_right, **correct, start=start, end=end)
-
-
-def _classes(state: ModelState, task: tasks.Task) -> tuple[str, ...]:
-    """The classes to choose from: the model's; for a task it lacks, the report's, if all its own are the report's."""
-    labels = state.predictor.labels
-    of_report = all(set(tasks.ALL_TASKS[name].labels).issuperset(classes) for name, classes in labels.items())
-    return labels.get(task.name, task.labels if of_report else ())
 
 
 def _store(log: Recorder, text: str, row: Mapping[str, Any], key: str, *, is_right: bool, **correct: Any) -> None:
