@@ -3,6 +3,7 @@
 Explore uses it for the labelled tweets, Batch for the answers of a run.
 """
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -93,53 +94,44 @@ class Explorer:
         """The texts that pass the page's filters or, with a ``prefix``, a separate set of filters."""
         all_tweets, choices = self.all_tweets, {}
 
-        def choose(name: str, widget: Callable[..., Any], label: str, **options: Any) -> None:
+        # Two selections side by side have no room for columns.
+        box = st.container(border=True)
+        places = itertools.cycle([box] if prefix else box.columns(3, vertical_alignment="bottom"))
+
+        def choose(name: str, widget: str, label: str, **options: Any) -> None:
             key = self._key(prefix + name)
             if name in self.filters and not prefix:
                 st.session_state.setdefault(key, self.filters[name])
-            choices[name] = widget(label, key=key, persist_state="session", **options)
+            choices[name] = getattr(next(places), widget)(label, key=key, persist_state="session", **options)
 
-        def choose_labels(name: str, place: Any, labels: Iterable[str]) -> None:
-            choose(name, place.multiselect, name.capitalize(), options=labels, placeholder=f"All {name}")
+        def choose_labels(name: str, labels: Iterable[str]) -> None:
+            choose(name, "multiselect", name.capitalize(), options=labels, placeholder=f"All {name}")
 
-        is_run = "status" in all_tweets
-        with st.container(border=True):
-            # Two selections side by side have no room for columns.
-            one, two = (st, st) if prefix else st.columns([3, 2])
-            choose_labels("products", one, eda.label_order(all_tweets, "product"))
-            if not prefix:
-                choose_labels("emotions", two, eda.label_order(all_tweets, "emotion"))
-            one, two, three = (st, st, st) if prefix else st.columns([3, 2, 2], vertical_alignment="bottom")
-            choose("contains", one.text_input, "Text contains", placeholder="Any text")
-            if not is_run:
-                words = "Texts that differ only in case, punctuation or retweet marks count as one"
-                choose("once", two.toggle, ONCE, help=words)
-            elif not prefix:
-                choose_labels("statuses", two, sorted(all_tweets["status"].unique()))
-            if "source" in all_tweets:
-                choose_labels("sources", three, sorted(all_tweets["source"].dropna().unique()))
-            if "date" in all_tweets and all_tweets["date"].notna().any():  # else there are no days to choose from
-                days = {"min_value": all_tweets["date"].min(), "max_value": all_tweets["date"].max()}
-                choose("dates", st.date_input, "First and last day", value=(), **days)
+        choose_labels("products", eda.label_order(all_tweets, "product"))
+        if not prefix:
+            choose_labels("emotions", eda.label_order(all_tweets, "emotion"))
+        choose("contains", "text_input", "Text contains", placeholder="Any text")
+        if "status" not in all_tweets:
+            words = "Texts that differ only in case, punctuation or retweet marks count as one"
+            choose("once", "toggle", ONCE, help=words)
+        elif not prefix:
+            choose_labels("statuses", sorted(all_tweets["status"].unique()))
+        if "source" in all_tweets:
+            choose_labels("sources", sorted(all_tweets["source"].dropna().unique()))
+        if "date" in all_tweets and all_tweets["date"].notna().any():  # else there are no days to choose from
+            days = {"min_value": all_tweets["date"].min(), "max_value": all_tweets["date"].max()}
+            choose("dates", "date_input", "First and last day", value=(), **days)
         if choices != self.filters and not prefix:
             self.save_filters(choices)
         return eda.filter_tweets(all_tweets, **choices | {"contains": choices["contains"].strip()})
 
     def _show_totals(self, tweets: pd.DataFrame, notes: Mapping[str, str] = {}) -> None:
         """The number of texts counted and the share of each label, with the note below each, if any."""
-        emotions = tweets["emotion"]
-        if "status" in tweets:
-            has_emotions = self.all_tweets["emotion"].map(eda.is_label).any()  # a model of products has none
-            labels = filter(eda.is_label, eda.label_order(self.all_tweets, "emotion") if has_emotions else ())
-            counts = {label: (emotions == label).sum() for label in labels if label != self.no_emotion}
-            if "is_abstained" in tweets:
-                counts[NOT_SURE] = tweets["is_abstained"].sum()
-        else:
-            counts = {
-                "With a product": (tweets["product"] != eda.NO_PRODUCT).sum(),
-                "With an emotion": (emotions.map(eda.is_label).astype(bool) & (emotions != self.no_emotion)).sum(),
-                "Retweets": tweets["is_retweet"].sum(),
-            }
+        has_emotions = self.all_tweets["emotion"].map(eda.is_label).any()  # a model of products has none
+        labels = filter(eda.is_label, eda.label_order(self.all_tweets, "emotion") if has_emotions else ())
+        counts = {label: (tweets["emotion"] == label).sum() for label in labels if label != self.no_emotion}
+        if "is_abstained" in tweets:
+            counts[NOT_SURE] = tweets["is_abstained"].sum()
         first, *others = st.columns(1 + len(counts))
         first.metric("Texts counted", f"{len(tweets):,}", border=True)
         for column, (name, count) in zip(others, counts.items(), strict=True):

@@ -62,7 +62,7 @@ def test_what_the_sample_corpus_is_worth_is_said(sample, tweets):
     page = open_page()
     assert "sample corpus" in page.warning[0].value
     assert figures(page)["Texts counted"] == f"{len(tweets):,}"
-    assert figures(page)["With a product"] == f"{(tweets['product'] != eda.NO_PRODUCT).mean():.1%}"
+    assert figures(page)[tasks.POSITIVE] == f"{(tweets['emotion'] == tasks.POSITIVE).mean():.1%}"
 
 
 def test_the_captions_say_what_chance_alone_makes_and_what_is_left_out(sample, tweets):
@@ -206,7 +206,7 @@ def test_a_table_of_other_labels_is_shown_in_them(models, monkeypatch, tmp_path)
     path = write_csv(tmp_path / "own.csv", rows, ("text", "brand", "sentiment"))
     monkeypatch.setenv(DATA_VARIABLE, str(path))
     page = open_page()
-    assert {each.label: each.value for each in page.metric}["With an emotion"] == "50.0%"
+    assert figures(page) == {"Texts counted": "4", "bad": "25.0%", "good": "25.0%"}
     assert page.multiselect(key="explore_products").options == ["Kindle", "Xbox", eda.NO_PRODUCT]
     assert page.multiselect(key="explore_emotions").options == ["bad", "good", "neutral", "unclear"]
     assert choose_bar(page, "explore_product", "Kindle")["text"].tolist() == ["so good"]
