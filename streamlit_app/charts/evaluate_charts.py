@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import plotly.express as px
 import plotly.graph_objects as go
 
 from streamlit_app.charts.theme import AMOUNT, DARK_GREY, ORANGE, SEQUENTIAL, layout, plain, whiskers
@@ -19,22 +20,14 @@ def learning_curve(history: pd.DataFrame, metric: str, reference: float | None =
 
     ``reference`` is the report's value for the validation part, drawn as a dotted line.
     """
-    figure = go.Figure()
-    # Dash and symbol differ too, not only the colour.
-    for column, name, colour, dash, symbol in (
-        (metric, "training", AMOUNT, "solid", "circle"),
-        (f"val_{metric}", "validation", ORANGE, "dash", "diamond"),
-    ):
-        if column in history:
-            figure.add_scatter(
-                x=history["epoch"],
-                y=history[column],
-                name=name,
-                mode="lines+markers",
-                line={"color": colour, "dash": dash, "width": 2},
-                marker={"symbol": symbol, "size": 7},
-                hovertemplate=f"epoch %{{x}}: %{{y:.4f}}<extra>{name}</extra>",
-            )
+    curves = history.rename(columns={metric: "training", f"val_{metric}": "validation"}).set_index("epoch")
+    figure = px.line(
+        curves.filter(["training", "validation"]),
+        line_dash="variable",  # dash and symbol differ too, not only the colour
+        symbol="variable",
+        color_discrete_sequence=[AMOUNT, ORANGE],
+        labels={"variable": "part", "value": metric},
+    )
     if reference is not None:
         figure.add_hline(
             y=reference, line=REFERENCE_LINE, annotation_text="report, validation", annotation_position="bottom right"

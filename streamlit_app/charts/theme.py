@@ -85,7 +85,7 @@ def layout(
         height=height,
         margin={"l": 8, "r": 24, "t": 48 if title else 16, "b": 8},
         bargap=0.25,
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "xanchor": "right", "x": 1.0, "title": None},
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "xanchor": "right", "x": 1.0, "title": {"text": ""}},
         hoverlabel={"align": "left"},
         dragmode=False,  # a swipe over a chart scrolls the page
     )
