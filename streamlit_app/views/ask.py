@@ -272,14 +272,13 @@ def _take_feedback(state: ModelState, text: str, row: Mapping[str, Any]) -> None
     storage_note = "The text is stored with your feedback, on this machine only; the page Monitor shows it."
     if abstained:
         st.caption(f"The model gave no answer to judge. If you know the answer, give it here. {storage_note}")
+    else:
+        thumb = st.feedback("thumbs", key=f"thumbs_{key}")
+        st.caption(f"Thumbs up: correct. Thumbs down: wrong. {storage_note}")
+    if abstained or thumb == 0:
         _correction_form(state, log, text, row, key)
-        return
-    thumb = st.feedback("thumbs", key=f"thumbs_{key}")
-    st.caption(f"Thumbs up: correct. Thumbs down: wrong. {storage_note}")
-    if thumb == 1:
+    elif thumb == 1:
         _store(log, text, row, key, is_right=True)
-    elif thumb == 0:
-        _correction_form(state, log, text, row, key)
 
 
 def _log_for_feedback(state: ModelState, question: str) -> Recorder | None:
