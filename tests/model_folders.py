@@ -68,6 +68,7 @@ def write_answer(parent: Path, *, name: str = "answer", seed: int = 0, **changes
         "accuracy_interval": [0.63, 0.84],
         "emotion_rows_accuracy": 0.58,
         "not_sure_share": 0.1,
+        "answered_accuracy": 0.8,
     }
     calibration["risk_coverage"] = [
         {"threshold": 0.0, "coverage": 1.0, "accuracy": 0.75, "rows": ROWS},

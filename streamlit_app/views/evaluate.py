@@ -63,10 +63,10 @@ def _show_figures(report: ModelReport) -> None:
     task = names[0]
     if len(names) > 1:
         task = pick("Task", names, "evaluate_task", format_func=TASK_NAMES.get)
-    if task == tasks.ANSWER:
-        _show_answer(report)
-    else:
+    if task != tasks.ANSWER:
         _show_task(report, task)
+    else:
+        _show_threshold(report, task, *error_analysis.joint_correctness(report))
     _show_learning_curves(report)
 
 
@@ -127,15 +127,20 @@ def _show_trust(report: ModelReport) -> None:
         st.markdown("\n- ".join(map(plain_markdown, lines)))
     answer = validation.get(tasks.ANSWER, {})
     if "answered_accuracy" in answer:
-        share, accuracy = (f"{100 * answer[name]:.0f}" for name in ("not_sure_share", "answered_accuracy"))
-        st.markdown(f'It answers "Not sure" to {share} of 100 texts; {accuracy} of 100 other answers are right.')
+        names = ("emotion_rows_accuracy", "not_sure_share", "answered_accuracy")
+        non_neutral, not_sure, answered = (f"{100 * answer[name]:.0f}" for name in names)
+        both = _of_100(answer["accuracy"] * answer["rows"], answer["rows"])
+        st.markdown(
+            f"Emotion and product together are right in {both} of 100 texts, and in {non_neutral} of 100 with an "
+            f'emotion. It answers "Not sure" to {not_sure} of 100; {answered} of 100 other answers are right.'
+        )
     st.caption(
         "Measured on labelled texts that the model was not trained on, with 95% intervals in brackets. It may be "
         "right less often on texts unlike these."
     )
 
 
-def _of_100(count: int, total: int) -> str:
+def _of_100(count: float, total: int) -> str:
     """``45 (36 to 54)``, per 100 with 95% interval; a dash if ``total`` is 0."""
     if not total:
         return "-"
@@ -287,23 +292,7 @@ def _show_mistakes(report: ModelReport, predictions: Predictions) -> None:
     )
 
 
-# ---------------------------------------------------------------- the joined answer, learning curves
-
-
-def _show_answer(report: ModelReport) -> None:
-    metrics = report.metrics["validation"][tasks.ANSWER]
-    st.subheader("Emotion and product together", anchor=False)
-    shares = {"accuracy": "correct", "emotion_rows_accuracy": "of the non-neutral ones"}
-    words = ", ".join(f"{metrics[key]:.1%} {name}" for key, name in shares.items() if metrics[key] is not None)
-    st.markdown(plain_markdown(f"Of {metrics['rows']:,} validation tweets: {words}."))
-    st.caption(
-        plain_markdown(
-            f"95% CI of the share correct: {_interval(metrics)}. A tweet without an emotion is correct if none is "
-            "predicted; one with an emotion, if the emotion and, where labelled, the product are. These are best "
-            f"guesses, before the model abstains. Protocol: {report.protocol}."
-        )
-    )
-    _show_threshold(report, tasks.ANSWER, *error_analysis.joint_correctness(report))
+# ---------------------------------------------------------------- learning curves
 
 
 def _show_learning_curves(report: ModelReport) -> None:
