@@ -171,9 +171,7 @@ def store(name: str, content: memoryview | bytes) -> Run:
     return run
 
 
-def start(
-    run: Run, state: ModelState, column: str, finder: TargetPredictor | None, products: Products | None
-) -> None:
+def start(run: Run, state: ModelState, column: str, finder: TargetPredictor | None, products: Products | None) -> None:
     """Start to answer the texts in a column.
 
     With ``finder``, the answers have a row for each product that a text names, and are not recorded. Texts are checked
@@ -314,17 +312,14 @@ class Job(threading.Thread):
         _jobs[run.id] = self  # before start(): the thread removes it
         self.start()
 
-    def progress(self) -> tuple[float, float | None]:
-        """The share done, 0 to 1, and the seconds left, None before the first rows are done."""
-        if not self.done:
-            return 0.0, None
-        elapsed = time.monotonic() - self._began
-        return self.done / self.scored_run.rows, elapsed / self.done * (self.scored_run.rows - self.done)
+    @property
+    def seconds_left(self) -> float:
+        """At the speed so far; call it only once some rows are done."""
+        return (time.monotonic() - self._began) / self.done * (self.scored_run.rows - self.done)
 
-    def cancel(self, wait: float = 0.0) -> None:
-        """Stop before the next batch; wait at most ``wait`` seconds for that."""
+    def cancel(self) -> None:
+        """Stop before the next batch."""
         self.is_cancelled = True
-        self.join(wait)
 
     def run(self) -> None:
         """Score the file, and save the outcome in the run."""

@@ -168,11 +168,8 @@ def _show_run(name: str, state: ModelState | None) -> None:
         st.button("All files", on_click=st.query_params.clear, icon=":material/arrow_back:")
         if run:
             _offer_deletion(run)
-            if run.status == runs.RUNNING and st.button("Cancel", icon=":material/stop_circle:"):
-                with st.spinner("Cancelling…"):
-                    if job := run.job:
-                        job.cancel(wait=30)
-                st.rerun()
+            if job := run.job:
+                st.button("Cancel", on_click=job.cancel, icon=":material/stop_circle:")
             if run.status not in (runs.NEW, runs.RUNNING, runs.DONE):
                 st.button("Answer it again", on_click=_answer_again, args=(run,), icon=":material/replay:")
     if run is None:
@@ -202,11 +199,11 @@ def _follow(run: Run) -> None:
     job = run.job
     if job is None:
         st.rerun()
-    share, left = job.progress()
-    if left is None:
+    elif not job.done:
         st.progress(0.0, text="Reading the file and scoring the first rows…")
     else:
-        st.progress(share, text=f"{job.done:,} of {run.rows:,} rows, {duration(left)} left")
+        left = "cancelling" if job.is_cancelled else f"{duration(job.seconds_left)} left"
+        st.progress(job.done / run.rows, text=f"{job.done:,} of {run.rows:,} rows, {left}")
 
 
 def _show_answers(run: Run, state: ModelState | None) -> None:

@@ -20,7 +20,7 @@ from app_stub import StubPredictor, open_app, stub_predict_texts, words_of
 
 from streamlit_app.charts import explorer_charts
 from streamlit_app.components import files, loading, recording, runs
-from streamlit_app.components.runs import Job, Run
+from streamlit_app.components.runs import Run
 from tf_model import eda, tasks
 from tf_model.errors import DataError, ModelError
 from tf_model.io import tables
@@ -403,20 +403,15 @@ def held(stub):
 MANY = ("text\n" + "I love the iPad\n" * 1_000).encode()
 
 
-def test_cancel_stops_within_a_batch_and_keeps_nothing(held, monkeypatch):
-    cancel = Job.cancel
+def test_cancel_stops_within_a_batch_and_keeps_nothing(held):
     app = press(upload(MANY, "a.csv"), "Answer 1,000 rows")
     assert held.reached.wait(20)
     assert "Reading the file and scoring the first rows…" in [each.proto.text for each in app.get("progress")]
 
-    def cancel_during_the_first_batch(job, wait=0.0):
-        cancel(job)
-        held.go_on.set()
-        cancel(job, wait)
-
-    monkeypatch.setattr(Job, "cancel", cancel_during_the_first_batch)
     press(app, "Cancel")
-    run = run_of(app)
+    held.go_on.set()
+    run = wait(run_of(app))
+    assert not app.run().exception, app.exception
     assert run.status == runs.CANCELLED
     assert sorted(path.name for path in run.folder.iterdir()) == ["run.json", "upload.csv"]
     assert "Cancelled after 64 of 1,000 rows. No answers were kept." in app.info[-1].value
@@ -427,9 +422,8 @@ def test_progress_and_time_left(held, stub, tmp_path, monkeypatch):
     monkeypatch.setattr(runs.time, "monotonic", lambda: clock[0])
     (tmp_path / "a.csv").write_text("text\n" + "a\n" * 400)
     job = start(stub, tmp_path / "a.csv").job
-    assert job.progress() == (0.0, None)
     job.done, clock[0] = 100, 5.0
-    assert job.progress() == (0.25, 15.0)
+    assert job.seconds_left == 15.0
 
 
 # ---------------------------------------------------------------- runs that last
