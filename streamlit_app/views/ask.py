@@ -30,7 +30,6 @@ EXAMPLES = {
     "Two brands": "Queued two hours at the pop-up Apple store while my Android phone did all the work",
     "Hard to say": "well that was quite a launch",
 }
-UNKNOWN = "I don't know"
 MISSED_PRODUCT = "A product that was missed …"
 NO_MENTION = "These words do not name it"
 LEAST_WEIGHT = 0.001  # of a word that counts, in nats; leaving out a word that is not read changes less
@@ -118,28 +117,25 @@ def _report_failure(state: ModelState, heading: str, error: TweetTargetError) ->
 
 
 def _show_answer(state: ModelState, row: Mapping[str, Any], seconds: float) -> None:
-    notices.announce(row["answer"] if "answer" in row else row[next(iter(state.predictor.labels))])
+    name = tasks.ANSWER if tasks.ANSWER in row else next(iter(state.predictor.labels))
+    notices.announce(row[name])
     with st.container(border=True):
-        if "answer" in row:
-            _show_joint_answer(state, row)
+        st.header(plain_markdown(row[name]), anchor=False)
+        if row[name] == NOT_SURE:
+            _show_guesses(state, row)
         else:
-            [task] = state.predictor.labels
-            st.header(plain_markdown(row[task]), anchor=False)
-            st.markdown(f"**{theme.percent(row[f'{task}_confidence'])} sure**")
+            st.markdown(f"**{theme.percent(row[f'{name}_confidence'])} sure**")
+        if name != tasks.ANSWER:
             st.info(
-                f"This model predicts the {task} only. For emotion and product together, train the model of both: "
+                f"This model predicts the {name} only. For emotion and product together, train the model of both: "
                 f"`{notices.FULL_ANSWER}`",
                 icon=":material/info:",
             )
         st.caption(f"Answered in {seconds * 1000:,.0f} ms by the model **{plain_markdown(state.name)}**")
 
 
-def _show_joint_answer(state: ModelState, row: Mapping[str, Any]) -> None:
-    answer, confidence = row["answer"], row["answer_confidence"]
-    st.header(plain_markdown(answer), anchor=False)
-    if answer != NOT_SURE:
-        st.markdown(f"**{theme.percent(confidence)} sure**")
-        return
+def _show_guesses(state: ModelState, row: Mapping[str, Any]) -> None:
+    confidence = row["answer_confidence"]
     threshold = state.predictor.threshold
     limit = "" if threshold is None else f"; the model answers only at {threshold:.1%} or above"
     st.markdown(f"The best guess has a confidence of {confidence:.1%}{limit}.")
@@ -305,15 +301,13 @@ def _correction_form(state: ModelState, log: Recorder, text: str, row: Mapping[s
     with st.form(f"correction_{key}"):
         labels = state.predictor.labels
         emotion, product = (
-            st.selectbox(question, [UNKNOWN, *labels[task]]) if task in labels else UNKNOWN
+            st.selectbox(question, labels[task], index=None, placeholder="I don't know") if task in labels else None
             for question, task in (("The emotion is …", tasks.EMOTION.name), ("It is about …", tasks.PRODUCT.name))
         )
         if not st.form_submit_button("Store", type="primary"):
             return
-    correct = {
-        "product": None if product == UNKNOWN or emotion == state.predictor.no_emotion else product,
-        "emotion": None if emotion == UNKNOWN else emotion,
-    }
+    is_neutral = emotion is not None and emotion == state.predictor.no_emotion
+    correct = {"product": None if is_neutral else product, "emotion": emotion}
     if not any(correct.values()):  # wrong without a label teaches nothing, and may be a misclick
         st.info("Choose an emotion or a product first.", icon=":material/edit_note:")
         return
