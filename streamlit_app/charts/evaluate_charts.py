@@ -57,9 +57,8 @@ def confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str]) -> go.Figu
             ygap=1,
         )
     )
-    many = len(names) > 4
-    layout(figure, height=160 + 38 * len(names) + (90 if many else 40), x_title="predicted", y_title="true")
-    figure.update_xaxes(type="category", tickangle=-35 if many else 0)
+    layout(figure, height=250 + 38 * len(names), x_title="predicted", y_title="true")
+    figure.update_xaxes(type="category", tickangle=-35)
     return figure.update_yaxes(type="category", autorange="reversed")
 
 

@@ -81,12 +81,8 @@ class RunExplorer(Explorer):
         """Let the user choose a product and an emotion from ``options``; the default is ``default``."""
         chosen = []
         for name, names, place in zip(("product", "emotion"), map(list, options), st.columns(2), strict=True):
-            settings = {
-                "index": names.index(default[name]),
-                "key": self._key(f"{tab}_{name}"),
-                "persist_state": "session",
-            }
-            chosen.append(place.selectbox(name.capitalize(), names, **settings))
+            key, first = self._key(f"{tab}_{name}"), names.index(default[name])
+            chosen.append(place.selectbox(name.capitalize(), names, first, key=key, persist_state="session"))
         return chosen
 
     # ---------------------------------------------------------------- honest shares
