@@ -21,7 +21,6 @@ from tf_model.modeling.joint_label import NOT_SURE
 
 MOST_WORDS = 15
 COLUMNS = {"Products": "product", "Emotions": "emotion"}
-ONCE = "Count each text once"
 ROW_HEIGHT = 76  # pixels: three lines of text; from about 64 on, cells wrap
 
 
@@ -112,7 +111,7 @@ class Explorer:
         choose("contains", "text_input", "Text contains", placeholder="Any text")
         if "status" not in all_tweets:
             words = "Texts that differ only in case, punctuation or retweet marks count as one"
-            choose("once", "toggle", ONCE, help=words)
+            choose("once", "toggle", "Count each text once", help=words)
         elif not prefix:
             choose_labels("statuses", sorted(all_tweets["status"].unique()))
         if "source" in all_tweets:
@@ -140,25 +139,21 @@ class Explorer:
     # ---------------------------------------------------------------- the tabs
 
     def _labels(self, tweets: pd.DataFrame) -> None:
-        counts = {column: eda.label_counts(tweets, column) for column in ("product", "emotion")}
-        columns = [
-            column for column in counts if self.all_tweets[column].map(eda.is_label).any()
-        ]  # a model of one task has one
+        columns = [name for name in ("product", "emotion") if self.all_tweets[name].map(eda.is_label).any()]
         if not columns:
             st.info("None of these texts has a product or an emotion.")
             return
         for place, column in zip(st.columns(len(columns)), columns, strict=True):
-            bars = counts[column].rename(columns={column: "name"})
+            bars = eda.label_counts(tweets, column).rename(columns={column: "name"})
             with place:
                 self._show_bars(
-                    bars[bars["tweets"] > 0] if "status" in tweets else bars,
+                    bars[bars["tweets"] > 0],
                     lambda bar, column=column: tweets[tweets[column] == bar["name"]],
                     key=column,
-                    title=f"{column.capitalize()}s",
-                    alt=f"Number of texts by {column}",
+                    title=f"Number of texts by {column}",
                     colour=None,
                 )
-        if len(columns) < len(counts):
+        if len(columns) < 2:  # a model of one task
             return
         bars = eda.emotion_by_product(tweets)
         bars["name"] = bars["product"] + " · " + bars["emotion"]
@@ -178,7 +173,6 @@ class Explorer:
         pairs = pick("Count", ("Single words", "Word pairs"), self._key("size")) == "Word pairs"
         left, right = st.columns(2)
         with left:
-            st.subheader("Most frequent", anchor=False)
             st.caption("Number of texts with the word. English function words are left out.")
             bars = eda.frequent_words(tweets, pairs=pairs).head(MOST_WORDS).rename(columns={"words": "name"})
             if bars.empty:
@@ -188,10 +182,9 @@ class Explorer:
                     bars,
                     lambda bar: eda.with_words(tweets, bar["name"]),
                     key=f"frequent_{pairs}",
-                    alt="Most frequent words",
+                    title="Most frequent words",
                 )
         with right:
-            st.subheader("Most distinctive", anchor=False)
             self._distinctive_words(tweets, pairs)
 
     def _distinctive_words(self, tweets: pd.DataFrame, pairs: bool) -> None:
@@ -208,16 +201,15 @@ class Explorer:
             bars.rename(columns={"words": "name"}),
             lambda bar: eda.with_words(tweets[tweets[column] == label], bar["name"]),
             key=f"telling_{pairs}_{label}",
-            alt=f"Most distinctive words of {label}, by z-score",
+            title="Most distinctive words, by z-score",
             value="z",
             form=".1f",
             colour=theme.colour_of(label),
         )
-        once = f' unless "{ONCE}" is on' if "status" not in tweets else ""
         st.caption(
             f"How much more often a word occurs here than with the other {column}s (z-scores, Monroe et al. 2008). By "
-            "chance alone, about 20 of 1,000 words exceed 2. A word counts once per text, and each retweet is a text"
-            f"{once}; words in fewer than 5 texts are left out."
+            "chance alone, about 20 of 1,000 words exceed 2. A word counts once per text, and each retweet is a text; "
+            "words in fewer than 5 texts are left out."
         )
 
     # ---------------------------------------------------------------- bars that open their texts
@@ -228,8 +220,7 @@ class Explorer:
         tweets_of: Callable[[Any], pd.DataFrame],
         *,
         key: str,
-        alt: str,
-        title: str | None = None,
+        title: str,
         caption: str | None = None,
         value: str = "tweets",
         form: str = ",d",
@@ -238,7 +229,7 @@ class Explorer:
         """Horizontal bars of the column ``value`` with their drill-down."""
         figure = theme.horizontal_bars(bars["name"], bars[value], title=title, form=form, colour=colour)
         words = spoken_values(bars, "name", value, form)
-        self._drill_down(figure, bars, tweets_of, key=key, alt=f"{alt}: {words}.", caption=caption)
+        self._drill_down(figure, bars, tweets_of, key=key, alt=f"{title}: {words}.", caption=caption)
 
     @st.fragment
     def _drill_down(

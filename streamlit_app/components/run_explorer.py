@@ -218,8 +218,7 @@ class RunExplorer(Explorer):
             table,
             lambda bar: rows.loc[bar["texts"]],
             key=f"themes_{key}",
-            title="Themes, by their words",
-            alt="Number of different texts by theme",
+            title="Number of different texts by theme",
             caption="Near-duplicates count once. The texts most typical of a theme come first.",
             colour=theme.colour_of(emotion),
         )
