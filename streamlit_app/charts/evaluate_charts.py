@@ -40,26 +40,20 @@ def learning_curve(history: pd.DataFrame, metric: str, reference: float | None =
 def confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str]) -> go.Figure:
     """The confusion matrix: rows are true classes, columns predicted ones, colours shares of the true class."""
     counts, names = np.asarray(matrix), [plain(label) for label in labels]
-    figure = go.Figure(
-        go.Heatmap(
-            z=counts / np.maximum(counts.sum(axis=1, keepdims=True), 1),
-            x=names,
-            y=names,
-            zmin=0,
-            zmax=1,
-            colorscale=[list(step) for step in SEQUENTIAL],
-            showscale=False,
-            text=[[f"{count:,}" if count else "" for count in row] for row in counts],
-            texttemplate="%{text}",
-            customdata=counts,
-            hovertemplate="%{y}, predicted as %{x}: %{customdata:,} (%{z:.1%})<extra></extra>",
-            xgap=1,
-            ygap=1,
-        )
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    scale = [list(step) for step in SEQUENTIAL]
+    figure = px.imshow(shares, x=names, y=names, zmin=0, zmax=1, color_continuous_scale=scale, aspect="auto")
+    figure.update_traces(
+        text=[[f"{count:,}" if count else "" for count in row] for row in counts],
+        texttemplate="%{text}",
+        customdata=counts,
+        hovertemplate="%{y}, predicted as %{x}: %{customdata:,} (%{z:.1%})<extra></extra>",
+        xgap=1,
+        ygap=1,
     )
     layout(figure, height=250 + 38 * len(names), x_title="predicted", y_title="true")
     figure.update_xaxes(type="category", tickangle=-35)
-    return figure.update_yaxes(type="category", autorange="reversed")
+    return figure.update_yaxes(type="category").update_layout(coloraxis_showscale=False)
 
 
 def reliability(bins: Sequence[Mapping[str, Any]]) -> go.Figure:
@@ -67,21 +61,19 @@ def reliability(bins: Sequence[Mapping[str, Any]]) -> go.Figure:
 
     The more rows in a bin, the larger its point; a calibrated model lies on the diagonal.
     """
-    rows, accuracies = [each["rows"] for each in bins], [each["accuracy"] for each in bins]
-    low, high = wilson_interval(np.round(np.multiply(accuracies, rows)), np.array(rows))
-    figure = go.Figure()
-    figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line=REFERENCE_LINE, name="perfect", hoverinfo="skip")
-    figure.add_scatter(
-        x=[each["confidence"] for each in bins],
-        y=accuracies,
-        error_y=whiskers(accuracies, low, high),
-        customdata=rows,
-        mode="lines+markers",
+    frame = pd.DataFrame(bins)
+    low, high = wilson_interval((frame["accuracy"] * frame["rows"]).round(), frame["rows"])
+    figure = px.line(frame, x="confidence", y="accuracy", hover_data="rows")
+    sizes = 5 + 11 * (frame["rows"] / frame["rows"].max()) ** 0.5  # few rows say little
+    figure.update_traces(
         name="model",
-        line={"color": AMOUNT, "width": 2},
-        marker={"size": [5 + 11 * (n / max(rows)) ** 0.5 for n in rows], "opacity": 1},  # few rows say little
-        hovertemplate="confidence %{x:.1%}, accuracy %{y:.1%}, %{customdata:,} rows<extra>model</extra>",
+        showlegend=True,
+        mode="lines+markers",
+        line_color=AMOUNT,
+        marker={"size": sizes, "opacity": 1},
+        error_y=whiskers(frame["accuracy"], low, high),
     )
+    figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line=REFERENCE_LINE, name="perfect", hoverinfo="skip")
     layout(figure, height=HEIGHT, x_title="confidence", y_title="accuracy")
     figure.update_xaxes(range=[0, 1.02], tickformat=".0%")
     return figure.update_yaxes(range=[0, 1.02], tickformat=".0%")
@@ -93,18 +85,9 @@ def risk_coverage(points: Sequence[Mapping[str, Any]], chosen: tuple[float, floa
     ``points`` come from :func:`tf_model.evaluation.calibration.risk_coverage`; a diamond shows ``chosen``, the coverage
     and accuracy at the chosen threshold.
     """
-    figure = go.Figure(
-        go.Scatter(
-            x=[each["coverage"] for each in points],
-            y=[each["accuracy"] for each in points],
-            customdata=[each["threshold"] for each in points],
-            mode="lines+markers",
-            line={"color": AMOUNT, "width": 2.5},
-            marker={"size": 4},
-            name="all thresholds",
-            hovertemplate="answered %{x:.1%}, accuracy %{y:.1%}, threshold %{customdata:.2f}<extra></extra>",
-        )
-    )
+    curve = pd.DataFrame(points)
+    figure = px.line(curve, x="coverage", y="accuracy", hover_data="threshold")
+    figure.update_traces(name="all thresholds", showlegend=True, line_color=AMOUNT)
     if chosen is not None:
         figure.add_scatter(
             x=[chosen[0]],
@@ -116,5 +99,4 @@ def risk_coverage(points: Sequence[Mapping[str, Any]], chosen: tuple[float, floa
         )
     layout(figure, height=HEIGHT, x_title="share of texts that get an answer", y_title="accuracy of these answers")
     figure.update_xaxes(range=[0, 1.02], tickformat=".0%")
-    lowest = min(each["accuracy"] for each in points)
-    return figure.update_yaxes(range=[max(0, lowest - 0.05), 1.01], tickformat=".0%")
+    return figure.update_yaxes(range=[max(0, curve["accuracy"].min() - 0.05), 1.01], tickformat=".0%")
