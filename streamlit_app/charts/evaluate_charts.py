@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.express as px
 import plotly.graph_objects as go
 
-from streamlit_app.charts.theme import AMOUNT, DARK_GREY, ORANGE, SEQUENTIAL, layout, plain, whiskers
+from streamlit_app.charts.theme import AMOUNT, DARK_GREY, ORANGE, layout, plain, whiskers
 from tf_model.evaluation.metrics import wilson_interval
 
 HEIGHT = 380
@@ -41,8 +41,7 @@ def confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str]) -> go.Figu
     """The confusion matrix: rows are true classes, columns predicted ones, colours shares of the true class."""
     counts, names = np.asarray(matrix), [plain(label) for label in labels]
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    scale = [list(step) for step in SEQUENTIAL]
-    figure = px.imshow(shares, x=names, y=names, zmin=0, zmax=1, color_continuous_scale=scale, aspect="auto")
+    figure = px.imshow(shares, x=names, y=names, zmin=0, zmax=1, color_continuous_scale="Blues", aspect="auto")
     figure.update_traces(
         text=[[f"{count:,}" if count else "" for count in row] for row in counts],
         texttemplate="%{text}",

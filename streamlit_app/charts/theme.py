@@ -28,8 +28,6 @@ GREY, DARK_GREY = "#A6A6A6", "#757575"
 POSITIVE, NEGATIVE, NEUTRAL = BLUE, VERMILION, GREY  # these mean an emotion on every page, and nothing else
 AMOUNT = GREEN  # of anything but an emotion
 FOR, AGAINST = GREEN, ORANGE  # not the emotions' colours: a word may support a negative emotion
-# Light to dark, for amounts (heat maps).
-SEQUENTIAL = ((0.0, "#E8F1F8"), (0.5, SKY), (1.0, "#004A75"))
 
 _COLOURS = {  # for emotions, see colour_of
     **dict.fromkeys(tasks.PRODUCTS, AMOUNT),

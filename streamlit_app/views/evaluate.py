@@ -19,7 +19,6 @@ from tf_model.evaluation import calibration, error_analysis
 from tf_model.evaluation.metrics import wilson_interval
 from tf_model.model_dir import ModelReport, Predictions
 
-TASK_NAMES = {tasks.ANSWER: "Answer: emotion and product together", "product": "Product", "emotion": "Emotion"}
 TASK_NOUNS = {"product": "product", "emotion": "emotion", "target": "emotion toward a product"}
 MOST_MISTAKES = 50
 ROW_HEIGHT = 70  # pixels: cells wrap from about 64 on
@@ -62,7 +61,7 @@ def _show_figures(report: ModelReport) -> None:
     names = [*([tasks.ANSWER] if report.task == tasks.ANSWER else []), *report.labels]
     task = names[0]
     if len(names) > 1:
-        task = pick("Task", names, "evaluate_task", format_func=TASK_NAMES.get)
+        task = pick("Task", names, "evaluate_task", format_func=str.capitalize)
     if task != tasks.ANSWER:
         _show_task(report, task)
     else:
