@@ -12,14 +12,10 @@ from streamlit_app.charts.theme import AMOUNT, DARK_GREY, ORANGE, layout, plain,
 from tf_model.evaluation.metrics import wilson_interval
 
 HEIGHT = 380
-REFERENCE_LINE = {"color": DARK_GREY, "dash": "dot", "width": 1.5}
 
 
-def learning_curve(history: pd.DataFrame, metric: str, reference: float | None = None) -> go.Figure:
-    """Training and validation values of a metric, ``"loss"`` or ``"accuracy"``, after each epoch.
-
-    ``reference`` is the report's value for the validation part, drawn as a dotted line.
-    """
+def learning_curve(history: pd.DataFrame, metric: str) -> go.Figure:
+    """Training and validation values of a metric, ``"loss"`` or ``"accuracy"``, after each epoch."""
     curves = history.rename(columns={metric: "training", f"val_{metric}": "validation"}).set_index("epoch")
     figure = px.line(
         curves.filter(["training", "validation"]),
@@ -28,10 +24,6 @@ def learning_curve(history: pd.DataFrame, metric: str, reference: float | None =
         color_discrete_sequence=[AMOUNT, ORANGE],
         labels={"variable": "part", "value": metric},
     )
-    if reference is not None:
-        figure.add_hline(
-            y=reference, line=REFERENCE_LINE, annotation_text="report, validation", annotation_position="bottom right"
-        )
     layout(figure, title=metric.capitalize(), height=HEIGHT, x_title="epoch")
     last = max(int(history["epoch"].max()), 1)
     return figure.update_xaxes(range=[0, last + 0.3], dtick=-(-last // 10))  # whole epochs, ten numbers at most
@@ -72,7 +64,8 @@ def reliability(bins: Sequence[Mapping[str, Any]]) -> go.Figure:
         marker={"size": sizes, "opacity": 1},
         error_y=whiskers(frame["accuracy"], low, high),
     )
-    figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line=REFERENCE_LINE, name="perfect", hoverinfo="skip")
+    diagonal = {"color": DARK_GREY, "dash": "dot", "width": 1.5}
+    figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line=diagonal, name="perfect", hoverinfo="skip")
     layout(figure, height=HEIGHT, x_title="confidence", y_title="accuracy")
     figure.update_xaxes(range=[0, 1.02], tickformat=".0%")
     return figure.update_yaxes(range=[0, 1.02], tickformat=".0%")

@@ -289,14 +289,12 @@ def _show_mistakes(report: ModelReport, predictions: Predictions) -> None:
 def _show_learning_curves(report: ModelReport) -> None:
     history = report.history
     st.subheader("Learning curves", anchor=False)
-    reference, words = error_analysis.report_metrics(report, report.task)
-    report_values = reference.get("validation", {}) if words.startswith("Comparable") else {}
     last = history.iloc[-1]
     for column, name in zip(st.columns(2), ("loss", "accuracy"), strict=True):
         values = f"training {last[name]:.4f}, validation {last[f'val_{name}']:.4f}"
         with column:
             theme.show(
-                evaluate_charts.learning_curve(history, name, report_values.get(name)),
+                evaluate_charts.learning_curve(history, name),
                 alt=f"{name} over {len(history)} epochs; after the last: {values}.",
                 key=f"evaluate_curve_{name}",
             )
