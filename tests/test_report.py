@@ -117,7 +117,7 @@ def test_another_sheet_is_chosen_by_an_option_that_there_is(file, folder, capsys
     assert found["not_fit"]["blank"] == 1, "an empty cell"
     assert "'Tweets', of 'Notes', 'Tweets'; --column chooses another" in capsys.readouterr().err
     run(workbook, folder, "--column", "n", "--overwrite")
-    assert "reading the first sheet, 'Notes'" in capsys.readouterr().err
+    assert "reading the sheet 'Notes'" in capsys.readouterr().err
 
 
 def test_user_text_is_never_html(file, folder):

@@ -70,9 +70,7 @@ def test_the_first_sheet_where_none_has_the_usual_name(tmp_path):
     assert dataset.unlabelled is None
     dataset = dataset_file.read(write_workbook(tmp_path / "two.xlsx", Mine=labelled(), Notes=pd.DataFrame({"a": [1]})))
     assert len(dataset.labelled) == 5
-    assert dataset.warnings == (
-        "reading the first sheet, 'Mine', of 'Mine', 'Notes'; the name 'Train' chooses another",
-    )
+    assert dataset.warnings == ("reading the sheet 'Mine' of 'Mine', 'Notes'; the name 'Train' chooses another",)
 
 
 def test_cells_that_are_no_texts(tmp_path):

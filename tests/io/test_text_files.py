@@ -109,6 +109,11 @@ def test_multibyte_characters_survive_block_borders(tmp_path):
         assert table.notes == []
 
 
+def test_half_a_character_at_the_end_is_told(tmp_path):
+    with tables.open_table(write(tmp_path / "a.txt", "xé😀\nxé😀".encode()[:-1])) as table:
+        assert table.notes == ["not all of it is UTF-8: the other bytes were read as Windows-1252"]
+
+
 def test_only_cr_and_lf_end_lines(tmp_path):
     assert texts(write(tmp_path / "a.txt", "a\u0085b\u2028c\x0cd\r\n\ne\rf")) == ["a\u0085b\u2028c\x0cd", "", "e", "f"]
     assert texts(write(tmp_path / "a.csv", "id,text\n1,a\u0085b\u2028c\n")) == ["a\u0085b\u2028c"]

@@ -24,7 +24,7 @@ class Limits:
 
     rows: float = math.inf  # below the header
     columns: float = 16_384  # as many as a workbook has
-    cells: float = math.inf  # including values within lists: each takes memory, however short it is in the file
+    cells: float = math.inf  # a list in a Parquet file counts as its values
     bytes: float = math.inf  # unpacked: a workbook or Parquet file may hold a thousand times its size
 
 
@@ -61,12 +61,13 @@ class Table(AbstractContextManager["Table"]):
 
     def check(self) -> None:
         """Find the columns, count the rows, and raise :class:`DataError` if any is invalid."""
-        self.find_columns()
+        records = self.records()
+        self.columns = [as_text(name) for name in next(records)[1]]
         self.refuse_beyond_limits(columns=len(self.columns))
         if self.on_bad_row:
             return
         self.total_rows = blank_rows = 0
-        for number, _ in self.rows():
+        for number, _ in records:
             blank_rows = number - self.first_row - self.total_rows
             self.total_rows += 1
             self.refuse_beyond_limits(rows=self.total_rows)
@@ -75,13 +76,13 @@ class Table(AbstractContextManager["Table"]):
         if self.total_rows == 0:
             self.notes.append("there is a header, but no rows")
 
-    def find_columns(self) -> None:
-        """Set ``columns``, and whatever else is needed to read the rows."""
+    def records(self) -> Iterator[tuple[int, Sequence[Any]]]:
+        """Yield the names of the columns, then each non-blank row, with its number in a spreadsheet (JSON: its line)."""
         raise NotImplementedError
 
     def rows(self) -> Iterator[tuple[int, Sequence[Any]]]:
-        """Yield each non-blank row: its number in a spreadsheet (JSON: its line), and its values."""
-        raise NotImplementedError
+        """Yield each non-blank row: its number, and its values."""
+        return islice(self.records(), 1, None)
 
     def chunks(self, rows: int = CHUNK_ROWS) -> Iterator[Any]:
         """Yield data frames of at most ``rows`` rows in order; at least one, which may be empty.
@@ -149,9 +150,9 @@ class TextsInMemory(Table):
         self.total_rows = len(texts)
         self._texts = texts
 
-    def rows(self) -> Iterator[tuple[int, Sequence[Any]]]:
-        """Yield one row per text."""
-        return ((number, [text]) for number, text in enumerate(self._texts, 1))
+    def records(self) -> Iterator[tuple[int, Sequence[Any]]]:
+        """Yield the header, then one row per text."""
+        return enumerate([["text"], *([text] for text in self._texts)])
 
 
 class TableWriter(AbstractContextManager["TableWriter"]):
@@ -195,22 +196,18 @@ def as_text(value: Any) -> str:
         return ""
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
-    if isinstance(value, dict | list):
-        return well_formed(json.dumps(as_json(value), ensure_ascii=False, default=as_text))
-    return str(value)
+    return well_formed(as_json(value)) if isinstance(value, dict | list) else str(value)
 
 
-def as_json(value: Any) -> Any:
-    """A value in the types of JSON; NaN and infinity, which JSON lacks, become None."""
-    if isinstance(value, dict):
-        return {key: as_json(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):  # a map of Parquet is a list of pairs
-        return [as_json(each) for each in value]
-    if isinstance(value, datetime | time):
-        return value.isoformat()
-    if isinstance(value, float) and value - value != 0:
-        return None
-    return value
+def as_json(value: Any) -> str:
+    """A value as JSON on one line; NaN and infinity, which JSON lacks, become null."""
+
+    def plain(value: Any) -> str:
+        return value.isoformat() if isinstance(value, datetime | time) else as_text(value)
+
+    # NaN can only be replaced when JSON is read.
+    value = json.loads(json.dumps(value, default=plain), parse_constant=lambda _: None)
+    return json.dumps(value, ensure_ascii=False)
 
 
 def unique_names(frame: Any, kind: str) -> list[str]:

@@ -5,39 +5,31 @@ import io
 import re
 from typing import TextIO
 
-_FALLBACK = "tf_model_windows_1252"
 _SYMBOLS = {code: chr(0x2400 + code) for code in range(0x20)} | {0x7F: "␡"}
+_OTHER_BYTE = re.compile("[\udc80-\udcff]")  # as Python's "surrogateescape" decodes it
 # C1, and characters that change the direction of writing or end a line.
 _UNPRINTABLE = re.compile("[\x80-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 
 
-def text_stream(stream: io.BufferedReader, errors: str = _FALLBACK) -> TextIO:
+def text_stream(stream: io.BufferedReader) -> TextIO:
     """Decode ``stream`` as UTF-8, or as its byte order mark says, and keep its line endings.
 
-    Bytes that are not UTF-8 are read one by one as Windows-1252, so that a file with both encodings is read correctly.
-    Bytes that contradict a byte order mark of UTF-16 become U+FFFD.
+    Bytes that are not UTF-8 become lone surrogates, which :func:`decode_other_bytes` reads. Bytes that contradict a byte
+    order mark of UTF-16 become U+FFFD.
     """
-    codecs.register_error(_FALLBACK, _as_windows_1252)
     if stream.peek(2).startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return io.TextIOWrapper(stream, "utf-16", "replace", newline="")
-    return io.TextIOWrapper(stream, "utf-8-sig", errors, newline="")
+    return io.TextIOWrapper(stream, "utf-8-sig", "surrogateescape", newline="")
 
 
-def is_unicode(stream: io.BufferedReader) -> bool:
-    """Whether all of ``stream`` is UTF-8, or begins with a byte order mark of UTF-16."""
-    text = text_stream(stream, "strict")
-    try:
-        while text.read(2**20):
-            pass
-    except UnicodeDecodeError:
-        return False
-    return True
+def decode_other_bytes(text: str) -> str:
+    """Read bytes that are not UTF-8 as Windows-1252, one by one, so that a text with both encodings is read correctly."""
+    return _OTHER_BYTE.sub(_as_windows_1252, text)
 
 
-def _as_windows_1252(error: UnicodeDecodeError) -> tuple[str, int]:
-    content = error.object[error.start : error.end]
-    # Five bytes are undefined in Windows-1252; they are read as Latin-1.
-    return "".join(bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in content), error.end
+def _as_windows_1252(match: re.Match[str]) -> str:
+    byte = match[0].encode("utf-8", "surrogateescape")
+    return byte.decode("cp1252", "ignore") or byte.decode("latin-1")  # five bytes are undefined in Windows-1252
 
 
 def well_formed(text: str) -> str:

@@ -9,7 +9,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain, count, islice
+from itertools import chain, count
 from typing import Any, TextIO
 
 from tf_model.errors import DataError, quoted
@@ -20,7 +20,7 @@ from tf_model.io.files import explain_read_errors
 
 _NUL = "expected text, found a NUL character, as in UTF-16"
 MOST_CHARACTERS = 2**24  # of a line, or of a cell of several lines; more is not a text, and would fill the memory
-MOST_NESTED = 100  # levels of nested lists and objects in JSON
+_NOT_UTF_8 = "not all of it is UTF-8: the other bytes were read as Windows-1252"
 _UNCLOSED = "unexpected end of data"  # the csv module's words for a quote that is never closed
 
 
@@ -33,7 +33,7 @@ class _TextFile(Table):
             yield from self.limited_lines(characters.text_stream(stream))
 
     def limited_lines(self, stream: TextIO) -> Iterator[str]:
-        """Yield the lines of ``stream``; :class:`DataError` if a line is too long."""
+        """Yield the decoded lines of ``stream``; :class:`DataError` if a line is too long."""
         for number in count(1):
             line = stream.readline(MOST_CHARACTERS + 1)
             if len(line) > MOST_CHARACTERS:
@@ -41,14 +41,10 @@ class _TextFile(Table):
                 raise DataError(f"{self.name}, line {number}: longer than {MOST_CHARACTERS:,} characters; {advice}")
             if not line:
                 return
-            yield line
-
-    def check(self) -> None:
-        """Read every row once, and note if there are bytes that are not UTF-8."""
-        with explain_read_errors(self.path), self.path.open("rb") as stream:
-            if not characters.is_unicode(stream):
-                self.notes.append("not all of it is UTF-8: the other bytes were read as Windows-1252")
-        super().check()
+            text = characters.decode_other_bytes(line)
+            if text != line and _NOT_UTF_8 not in self.notes:
+                self.notes.append(_NOT_UTF_8)
+            yield text
 
 
 class Lines(_TextFile):
@@ -56,12 +52,9 @@ class Lines(_TextFile):
 
     dtype = "str"
 
-    def find_columns(self) -> None:
-        """Set the only column, ``text``."""
-        self.columns = ["text"]
-
-    def rows(self) -> Iterator[tuple[int, Sequence[Any]]]:
-        """Yield one row per line, without the line ending."""
+    def records(self) -> Iterator[tuple[int, Sequence[Any]]]:
+        """Yield the name of the only column, then one row per line, without the line ending."""
+        yield 0, ["text"]
         number = 0
         for number, line in enumerate(self.lines(), 1):
             if "\0" in line:
@@ -76,8 +69,7 @@ class StandardInput(Lines):
 
     def check(self) -> None:
         """Set the column, and read nothing."""
-        self.name = "standard input"
-        self.find_columns()
+        self.name, self.columns = "standard input", ["text"]
 
     def lines(self) -> Iterator[str]:
         """Yield the lines with their endings."""
@@ -97,33 +89,28 @@ class Delimited(_TextFile):
     quoting: Any = csv.QUOTE_MINIMAL
 
     def check(self) -> None:
-        """Read every row once; if the quotes of a TSV file do not pair up, as many tools write it, ignore quoting."""
+        """Find the separator, and read every row once.
+
+        The separator of a CSV file is the most frequent one in its first line, outside quotes. If the quotes of a TSV
+        file do not pair up, as many tools write it, quoting is ignored.
+        """
+        is_csv = self.path.suffix.lower() == ".csv"
+        if is_csv:
+            first_line = next((line for line in self.lines() if line.strip()), "")
+            if re.fullmatch("(?i)sep=.?", first_line.strip()):
+                raise DataError(f"{self.name}: its first line, {first_line.strip()!r}, is only for Excel; delete it")
+            self.delimiter = max(",;\t", key=re.sub('"[^"]*("|$)', "", first_line).count)
         try:
             super().check()
         except DataError:
-            if self.path.suffix.lower() == ".csv":
+            if is_csv:
                 raise
             self.quoting = csv.QUOTE_NONE
             self.notes = ['its double quotes do not pair up, so each " was read as an ordinary character']
             super().check()
 
-    def find_columns(self) -> None:
-        """Find the header; the separator of a CSV file is the most frequent one in its first line, outside quotes."""
-        if self.path.suffix.lower() == ".csv":
-            first_line = next((line for line in self.lines() if line.strip()), "")
-            if re.fullmatch("(?i)sep=.?", first_line.strip()):
-                raise DataError(f"{self.name}: its first line, {first_line.strip()!r}, is only for Excel; delete it")
-            self.delimiter = max(",;\t", key=re.sub('"[^"]*("|$)', "", first_line).count)
-        _, self.columns = next(self._records(), (0, []))
-        if not self.columns:
-            raise DataError(explain_empty(self.name, "a header line and one row for each text"))
-
-    def rows(self) -> Iterator[tuple[int, Sequence[Any]]]:
-        """Yield the records below the header, without blank lines. A text of several lines is one row."""
-        return islice(self._records(), 1, None)
-
-    def _records(self) -> Iterator[tuple[int, list[str]]]:
-        """Yield (row number in a spreadsheet, fields), the header first."""
+    def records(self) -> Iterator[tuple[int, list[str]]]:
+        """Yield the header, then the rows, without blank lines. A text of several lines is one row."""
         lines: list[str] = []  # of one record
 
         def remember() -> Iterator[str]:
@@ -142,7 +129,7 @@ class Delimited(_TextFile):
                 if fields and len(fields) != (width or len(fields)):
                     reason = f"expected {width} fields, as in the header, found {len(fields)}"
             except StopIteration:
-                return
+                break
             except csv.Error as error:
                 reason = str(error)
             if any("\0" in each for each in lines):
@@ -156,32 +143,28 @@ class Delimited(_TextFile):
             else:
                 advice = "save it as UTF-8, with each text in double quotes and the quotes in it doubled"
                 raise DataError(f"{self.name}, line {line}: {reason}; {advice}")
+        if not width:
+            raise DataError(explain_empty(self.name, "a header line and one row for each text"))
 
 
 class JsonLines(_TextFile):
     """One JSON object per line. The columns are the fields of all lines; a line without a field has a missing value."""
 
-    def find_columns(self) -> None:
-        """Collect the fields of all lines."""
-        fields: dict[str, None] = {}
-        cells = 0
-        for line, record in self._records():
-            fields.update(dict.fromkeys(record))
-            try:
-                cells += _count(record)
-            except RecursionError:
-                nesting = f"lists or objects nested more than {MOST_NESTED} levels deep"
-                raise DataError(f"{self.name}, line {line}: {nesting}; store the field as text") from None
-            self.refuse_beyond_limits(columns=len(fields), cells=cells)
-        self.columns = list(fields)
+    def records(self) -> Iterator[tuple[int, Sequence[Any]]]:
+        """Yield the names of all fields, then one row per object."""
+        if not self.columns:
+            fields: dict[str, None] = {}
+            for _, record in self._objects():
+                fields.update(dict.fromkeys(record))
+                self.refuse_beyond_limits(columns=len(fields))
+            self.columns = list(fields)
         if not self.columns:
             raise DataError(explain_empty(self.name, 'one JSON object per line, such as {"text": "..."}'))
+        yield 0, self.columns
+        for line, record in self._objects():
+            yield line, [record.get(field) for field in self.columns]
 
-    def rows(self) -> Iterator[tuple[int, Sequence[Any]]]:
-        """Yield one row per object."""
-        return ((line, [record.get(field) for field in self.columns]) for line, record in self._records())
-
-    def _records(self) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _objects(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield (line, object), without blank lines."""
         for number, line in enumerate(self.lines(), 1):
             if not line.strip():
@@ -196,14 +179,6 @@ class JsonLines(_TextFile):
                     f"found {quoted(line.strip())}; turn an array into lines with jq -c '.[]'"
                 )
             yield number, {well_formed(name): value for name, value in record.items()}
-
-
-def _count(value: Any, depth: int = 0) -> int:
-    """The number of values in a JSON value, including itself; ``RecursionError`` if it is nested too deep to write."""
-    if depth > MOST_NESTED:
-        raise RecursionError
-    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return 1 + sum(_count(child, depth + 1) for child in children)
 
 
 class _TextWriter(TableWriter):
@@ -248,7 +223,5 @@ class JsonLinesWriter(_TextWriter):
 
 def json_line(record: Mapping[str, Any]) -> str:
     """A JSON object as one line that is safe in any file and on any terminal."""
-    record = {name: as_json(value) for name, value in record.items()}
-    text = json.dumps(record, ensure_ascii=False, allow_nan=False, default=as_text)
     # Python escapes only C0; DEL and C1 would reach a terminal, and half a surrogate pair cannot be written to a file.
-    return re.sub("[\x7f-\x9f\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text)
+    return re.sub("[\x7f-\x9f\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", as_json(record))

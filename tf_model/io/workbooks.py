@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, time, timedelta
 from io import BytesIO
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,6 @@ MOST_EXACT_INTEGER = 10**15  # a spreadsheet keeps 15 significant digits; longer
 
 # Control characters are written as _xHHHH_, and an underscore that begins such a pattern as _x005F_ (ECMA-376, 22.9).
 _TO_ESCAPE = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
-_ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
 
 
 class Workbook(Table):
@@ -41,77 +40,60 @@ class Workbook(Table):
         super().__init__(path)
         self.sheet_name, self.sheet_option, self.is_text_column = sheet, sheet_option, is_text_column
 
-    def find_columns(self) -> None:
-        """Find the sheet and its header."""
+    def check(self) -> None:
+        """Find the sheet, and read every row once."""
         import openpyxl
 
         with _explain_damage(self.name):
             with zipfile.ZipFile(self.path) as archive:  # the archive's index has the unpacked size of each member
                 self.refuse_beyond_limits(unpacked=sum(member.file_size for member in archive.infolist()))
             self.book = openpyxl.load_workbook(self.path, read_only=True, data_only=True)
-            self._find_sheet()
-        self.columns = self._header()
-        if not self.columns:
-            name = f"{self.name}, sheet {self.sheet.title!r}"
-            raise EmptyError(explain_empty(name, "a header and one row for each text"))
+            self.sheet = self._find_sheet()
+        super().check()
 
-    def rows(self) -> Iterator[tuple[int, Sequence[Any]]]:
-        """Yield every non-blank row below the header."""
-        width = len(self.columns)
-        for number, row in islice(self._filled_rows(), 1, None):
-            if len(row) > width:
-                reason = f"a value is to the right of the last heading, {self.columns[-1]!r}; name its column"
-                raise DataError(f"{self.name}, sheet {self.sheet.title!r}, row {number}: {reason}")
-            yield number, row + [None] * (width - len(row))
+    def records(self) -> Iterator[tuple[int, Sequence[Any]]]:
+        """Yield every non-blank row of the sheet; the first is the header."""
+        name, header = f"{self.name}, sheet {self.sheet.title!r}", []
+        for number, row in self._filled_rows(self.sheet):
+            header = header or row
+            if len(row) > len(header):
+                reason = f"a value is to the right of the last heading, {header[-1]!r}; name its column"
+                raise DataError(f"{name}, row {number}: {reason}")
+            yield number, row + [None] * (len(header) - len(row))
+        if not header:
+            raise EmptyError(explain_empty(name, "a header and one row for each text"))
 
     def close(self) -> None:
         """Close the workbook."""
         if self.book is not None:
             self.book.close()
 
-    def _find_sheet(self) -> None:
-        """Set ``sheet``: the named sheet, else the first with a column for texts, else the first.
+    def _find_sheet(self) -> Any:
+        """The named sheet, else the first with a column for texts, else the first with several columns, else the first.
 
-        A first sheet with a single column may be a cover page: then the sheet with the most rows is taken.
+        A sheet with a single column may be a cover page.
         """
         sheets = {sheet.title: sheet for sheet in self.book.worksheets}
-        first_sheet = self.sheet = next(iter(sheets.values()))
         if self.sheet_name is not None:
             if self.sheet_name not in sheets:
                 raise UsageError(f"{self.name} has no sheet {self.sheet_name!r}; its sheets are {listed(sheets)}")
-            self.sheet = sheets[self.sheet_name]
-        elif len(sheets) > 1:
-            description = "the first sheet with a column for texts"
-            for self.sheet in sheets.values():
-                if any(map(self.is_text_column, self._header())):
-                    break
-            else:
-                self.sheet, description = first_sheet, "the longest sheet"
-                if len(self._header()) < 2:
-                    self.sheet = max(sheets.values(), key=self._length)
-            if self.sheet is first_sheet:
-                description = "the first sheet"
-            name = self.sheet.title
-            self.notes.append(
-                f"reading {description}, {name!r}, of {listed(sheets)}; {self.sheet_option} chooses another"
-            )
+            return sheets[self.sheet_name]
+        headers = {name: next(self._filled_rows(sheet), (0, []))[1] for name, sheet in sheets.items()}
+        for name, header in headers.items():
+            if any(self.is_text_column(as_text(heading)) for heading in header):
+                break
+        else:
+            name = next((name for name, header in headers.items() if len(header) > 1), next(iter(headers)))
+        if len(sheets) > 1:
+            self.notes.append(f"reading the sheet {name!r} of {listed(sheets)}; {self.sheet_option} chooses another")
+        return sheets[name]
 
-    def _length(self, sheet: Any) -> int:
-        """The number of non-blank rows of a sheet."""
-        self.sheet = sheet
-        return sum(1 for _ in self._filled_rows())
-
-    def _header(self) -> list[str]:
-        """The first non-blank row of ``sheet``; empty if there is none."""
-        _, header = next(self._filled_rows(), (0, []))
-        return ["" if value is None else str(value) for value in header]
-
-    def _filled_rows(self) -> Iterator[tuple[int, list[Any]]]:
+    def _filled_rows(self, sheet: Any) -> Iterator[tuple[int, list[Any]]]:
         """Yield (number, cells) of each non-blank row, without the empty cells at its end."""
         # Some programs write wrong dimensions, which openpyxl would trust.
-        self.sheet.reset_dimensions()
+        sheet.reset_dimensions()
         with _explain_damage(self.name):
-            for number, cells in enumerate(self.sheet.iter_rows(values_only=True), 1):
+            for number, cells in enumerate(sheet.iter_rows(values_only=True), 1):
                 if number > MOST_ROWS:  # openpyxl counts up to any row number that a cell claims
                     raise ValueError
                 row = [_unescape(value) for value in cells]
@@ -222,4 +204,6 @@ def _exact(value: Any) -> Any:
 
 def _unescape(value: Any) -> Any:
     """The value of a cell, with escaped characters restored."""
-    return well_formed(_ESCAPED.sub(lambda match: chr(int(match[1], 16)), value)) if isinstance(value, str) else value
+    from openpyxl.utils.escape import unescape
+
+    return well_formed(unescape(value)) if isinstance(value, str) else value
