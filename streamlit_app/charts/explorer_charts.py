@@ -15,7 +15,6 @@ from streamlit_app.charts.theme import (
     layout,
     legend_below,
     plain,
-    whiskers,
 )
 
 # Hatching, so that colour alone carries no information; the plain light grey separates the other two.
@@ -55,22 +54,28 @@ def emotion_by_product(frame: pd.DataFrame, title: str) -> go.Figure:
 
 
 def share_over_time(frame: pd.DataFrame, changes: Iterable[pd.Timestamp], emotion: str, title: str) -> go.Figure:
-    """A line with 95% intervals; each row of ``frame`` is a period, see :func:`tf_model.analysis.changes.by_period`.
+    """A line with a band; each row of ``frame`` is a period, see :func:`tf_model.analysis.changes.by_period`.
 
     Its column ``name`` names the periods; a dashed line marks each of ``changes``.
     """
+    colour = colour_of(emotion)
     line = go.Scatter(
         x=frame["start"],
         y=frame["share"],
-        error_y=whiskers(frame["share"], frame["low"], frame["high"]),
         mode="lines+markers",
-        line={"color": colour_of(emotion), "width": 2},
+        line={"color": colour, "width": 2},
         marker={"size": 9, "line": {"color": DARK_GREY, "width": 0.5}},
         customdata=frame[["count", "texts", "low", "high", "name"]],
         hovertemplate="%{x|%d %b %Y}: %{y:.1%} (%{customdata[0]:,} of %{customdata[1]:,} texts; "
         "95% interval %{customdata[2]:.1%} to %{customdata[3]:.1%})<extra></extra>",
     )
-    figure = layout(go.Figure(line), title=plain(title), height=340)
+    band: dict[str, list] = {"x": [], "y": []}  # one shape for each run of periods with texts
+    for _, own in frame[frame["texts"] > 0].groupby((frame["texts"] == 0).cumsum()):
+        band["x"] += [*own["start"], *own["start"][::-1], None]
+        band["y"] += [*own["low"], *own["high"][::-1], None]
+    shape = {"fill": "toself", "fillcolor": f"{colour}40", "line": {"width": 0}}  # a quarter opaque
+    figure = go.Figure([line, go.Scatter(mode="lines", hoverinfo="skip", **shape, **band)])
+    figure = layout(figure, title=plain(title), height=340).update_layout(showlegend=False)
     for when in changes:
         figure.add_vline(x=when, line={"color": DARK_GREY, "dash": "dash"})
     starts = frame["start"][:: -(-len(frame) // 8)]  # plotly's own ticks fall between the weeks

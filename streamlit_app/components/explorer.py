@@ -21,6 +21,7 @@ from tf_model.modeling.joint_label import NOT_SURE
 
 MOST_WORDS = 15
 COLUMNS = {"Products": "product", "Emotions": "emotion"}
+UNFILTERED_TABS = ("Repeats", "Rows")  # tabs that also show texts unfit for the model
 ROW_HEIGHT = 76  # pixels: three lines of text; from about 64 on, cells wrap
 
 
@@ -56,7 +57,7 @@ class Explorer:
             if tab.open:  # nothing is computed for the other tabs
                 st.session_state[last_tab_key] = name
                 with tab:
-                    tab_tweets = filtered if name == "Rows" else counted_tweets
+                    tab_tweets = filtered if name in UNFILTERED_TABS else counted_tweets
                     if tab_tweets.empty:
                         st.info("No text passes these filters. Loosen one of them.", icon=":material/filter_alt_off:")
                     else:
@@ -64,7 +65,7 @@ class Explorer:
 
     def _tabs(self) -> dict[str, Callable[[pd.DataFrame], None]]:
         """The tabs in order, each with the method that draws it."""
-        return {"Labels": self._labels, "Words": self._words}
+        return {"Labels": self._labels, "Words": self._words, "Repeats": self._repeats}
 
     def _key(self, name: str) -> str:
         return f"{self.key}_{name}"
@@ -210,6 +211,19 @@ class Explorer:
             f"How much more often a word occurs here than with the other {column}s (z-scores, Monroe et al. 2008). By "
             "chance alone, about 20 of 1,000 words exceed 2. A word counts once per text, and each retweet is a text; "
             "words in fewer than 5 texts are left out."
+        )
+
+    def _repeats(self, tweets: pd.DataFrame) -> None:
+        st.caption("Texts that differ only in case, punctuation or retweet marks are the same text.")
+        tweets = tweets.drop_duplicates("row")  # a text may have a row for each product
+        groups = tweets["same_words"]
+        size = tweets.groupby(groups)["text"].transform("size")
+        bars = eda.repeats(groups)
+        self._show_bars(
+            bars.assign(name=[f"{size} times" if size > 1 else "once" for size in bars["size"]]),
+            lambda bar: tweets[size == bar["size"]].sort_values("same_words", kind="stable"),
+            key="repeats",
+            title="Number of texts by how often they occur",
         )
 
     # ---------------------------------------------------------------- bars that open their texts

@@ -152,7 +152,7 @@ class RunExplorer(Explorer):
             lambda bar: selected[starts == bar["start"]],
             key=f"time_{product}_{emotion}",
             alt=f"{title}: {spoken_values(with_texts, 'name', 'share', '.0%')}.",
-            caption=f"Whiskers: 95% interval; a gap is a {period} without texts; a dashed line marks a change.",
+            caption=f"The band is the 95% interval; a gap is a {period} without texts; a dashed line marks a change.",
         )
 
     # ---------------------------------------------------------------- two selections

@@ -290,7 +290,7 @@ def test_every_page_is_right_in_both_themes_and_widths(page, address, tmp_path, 
     page.get_by_text("60 rows answered").wait_for()
     wait_until_done(page)
     tabs = page.get_by_role("tab").all()
-    assert len(tabs) == 7
+    assert len(tabs) == 8
     for tab in tabs:
         tab.click()
         check(page, width)

@@ -15,7 +15,7 @@ from tf_model.data import DATA_VARIABLE
 models = app_stub.models  # a fixture: clears the caches of other tests
 PAGE = paths.ROOT / "streamlit_app" / "views" / "explore.py"
 MARKUP = "<b>bold</b> **strong** [link](http://127.0.0.1) :smile: $x$"
-TABS = ("Labels", "Words")
+TABS = ("Labels", "Words", "Repeats")
 
 
 @pytest.fixture(scope="module")
@@ -114,21 +114,21 @@ def test_filters_act_on_charts_and_figures(sample, tweets, chosen, act):
 def test_filters_stay_when_another_tab_is_opened(sample, tweets):
     page = open_page()
     page.multiselect(key="explore_products").set_value(["iPad"]).run()
-    page.session_state["explore_tab"] = "Words"
+    page.session_state["explore_tab"] = "Repeats"
     checked(page.run())
     kept = eda.filter_tweets(tweets, products=("iPad",))
-    expected = eda.frequent_words(kept, pairs=False).head(15)
-    assert chart(page, "Most frequent words")["data"][0]["x"] == expected["tweets"].tolist()
+    expected = eda.repeats(kept["same_words"])
+    assert chart(page, "that occur once, twice")["data"][0]["x"] == expected["tweets"].tolist()
 
 
 def test_the_open_tab_stays_when_another_page_is_looked_at(sample, stub):
     app = app_stub.open_app("explore")
-    app.session_state["explore_tab"] = "Words"
+    app.session_state["explore_tab"] = "Repeats"
     app.run()
     for name in ("evaluate", "explore"):
         checked(app.switch_page(f"views/{name}.py").run())
-    assert app.session_state["explore_tab"] == "Words"
-    assert chart(app, "Most frequent words")
+    assert app.session_state["explore_tab"] == "Repeats"
+    assert chart(app, "that occur once, twice")
 
 
 def test_nothing_left_is_said(sample):
@@ -149,6 +149,7 @@ def test_nothing_left_is_said(sample):
             lambda t: t[(t["product"] == "iPad") & (t["emotion"] == tasks.NEGATIVE)],
         ),
         ("Words", "explore_frequent_False", "iphone", lambda t: eda.with_words(t, "iphone")),
+        ("Repeats", "explore_repeats", "2 times", lambda t: t[t.duplicated("same_words", keep=False)]),
     ],
 )
 def test_a_bar_opens_the_tweets_that_it_counts(sample, tweets, tab, key, bar, expected):

@@ -338,6 +338,14 @@ def test_a_file_gets_a_row_for_each_product(targets):
     assert app.success[0].value.startswith("3 rows answered in")
 
 
+def test_a_text_of_two_products_is_not_counted_as_repeated(targets):
+    app, _ = answer()
+    run = "".join(app.query_params["run"])
+    app.session_state[f"{run}_tab"] = "Repeats"
+    assert not app.run().exception, app.exception
+    assert app.selectbox(key=f"{run}_repeats_bar").options == ["once"]
+
+
 def test_a_file_uses_the_list_of_the_session(targets):
     _, result = answer(lines="iPad")
     assert result["mention"].tolist() == ["unnamed", "iPad", "unnamed"]
