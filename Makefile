@@ -163,7 +163,7 @@ results: $(INSTALLED) ## write the pages of research/ and their figures from the
 	$(RUN) -m research.report $(ARGS)
 
 notebooks: $(INSTALLED) ## run every notebook of research/ on the real data, those for Colab in a clean environment
-	$(RUN) -m research.tools.notebooks --clean $(ARGS)
+	$(RUN) -m pytest -m notebooks tests/research/test_notebooks.py $(ARGS)
 
 demo-monitoring: $(INSTALLED) ## show what the monitor says while things go wrong on purpose, on real tweets
 	$(RUN) -m research.tools.demo_monitoring $(ARGS)
