@@ -9,14 +9,13 @@ import os
 import re
 import shutil
 import socket
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -90,11 +89,10 @@ def _wait_until_up(app: subprocess.Popen, address: str, errors: IO[str]) -> None
 
 
 @contextmanager
-def staged_models(models: Path | None = None, log: Path | None = None, without: str = "") -> Iterator[Path]:
+def staged_models(models: Path | None = None, without: str = "") -> Iterator[Path]:
     """Link the models into a temporary folder, so that nothing asked or shown enters the user's log.
 
-    ``log`` is a log of predictions for the page Monitor; it is copied. ``without`` names a model to leave out.
-    TweetTargetError if the log cannot be read or there is no model.
+    ``without`` names a model to leave out. TweetTargetError if there is no model.
     """
     folders = [each for each in model_folders(models or paths.SAVED_MODELS) if each.name != without]
     if not folders:
@@ -103,15 +101,6 @@ def staged_models(models: Path | None = None, log: Path | None = None, without: 
         stage = Path(name)
         for folder in folders:
             (stage / folder.name).symlink_to(folder.resolve())
-        if log is not None:
-            copy = stage / paths.MONITOR_LOG.relative_to(paths.SAVED_MODELS)
-            copy.parent.mkdir()
-            try:  # SQLite's own backup is whole even while another process writes
-                address = f"{log.absolute().as_uri()}?mode=ro"
-                with closing(sqlite3.connect(address, uri=True)) as old, closing(sqlite3.connect(copy)) as new:
-                    old.backup(new)
-            except sqlite3.Error as error:
-                raise TweetTargetError(f"{log} cannot be read as a log of predictions: {error}") from error
         yield stage
 
 
@@ -122,9 +111,6 @@ def parser(name: str, description: str, folder: Path) -> argparse.ArgumentParser
     """The parser of a command that shows the app and writes its output, by default into ``folder``."""
     command_parser = cli.parser(f"research.tools.{name}", description)
     command_parser.add_argument("--models", type=Path, help="folder of models; saved_models/ by default")
-    command_parser.add_argument(
-        "--log", type=Path, help="log of predictions for the page Monitor; it is copied, not changed"
-    )
     command_parser.add_argument("--output-dir", type=Path, default=Path(paths.shown(folder)), help="output folder")
     return command_parser
 
@@ -133,14 +119,13 @@ def parser(name: str, description: str, folder: Path) -> argparse.ArgumentParser
 def watched_app(arguments: argparse.Namespace, questions_each: int, rest: float) -> Iterator[tuple[Browser, str]]:
     """Start the app and a browser by the options of :func:`parser`, and yield the browser and the app's address.
 
-    Without a log some visitors first ask ``questions_each`` sentences of the sample corpus, waiting about ``rest``
-    seconds after each answer, so that the page Monitor has something to show.
+    Some visitors first ask ``questions_each`` sentences of the sample corpus, waiting about ``rest`` seconds after each
+    answer, so that the page Monitor has something to show.
     """
-    with staged_models(arguments.models, arguments.log) as models, running_app(models, paths.SAMPLE_CORPUS) as address:
-        if arguments.log is None:
-            corpus = data.read(paths.SAMPLE_CORPUS).labelled[tasks.TEXT_COLUMN]
-            texts = corpus.sample(PEOPLE * questions_each, random_state=0).tolist()
-            asyncio.run(crowd(address, PEOPLE, questions_each, rest, texts=texts))
+    with staged_models(arguments.models) as models, running_app(models, paths.SAMPLE_CORPUS) as address:
+        corpus = data.read(paths.SAMPLE_CORPUS).labelled[tasks.TEXT_COLUMN]
+        texts = corpus.sample(PEOPLE * questions_each, random_state=0).tolist()
+        asyncio.run(crowd(address, PEOPLE, questions_each, rest, texts=texts))
         with chromium() as browser:
             yield browser, address
 
@@ -242,13 +227,8 @@ def upload(page: Page) -> None:
     wait_until_done(page)
 
 
-def show_log(page: Page, whole: bool = False) -> None:
-    """Show the last minutes on the page Monitor, or the whole of a log that was given, and stop live updates."""
-    page.get_by_text("Whole log" if whole else "15 min", exact=True).first.click()
+def show_log(page: Page) -> None:
+    """Show the last minutes on the page Monitor, and stop live updates."""
+    page.get_by_text("15 min", exact=True).first.click()
     page.get_by_text("Live", exact=True).first.click()
     wait_until_done(page)
-    if whole:
-        # The newest entry is of the questions asked for the pictures; the given log is older: select the last.
-        page.locator('[data-testid="stMain"] [data-testid="stSelectbox"]').first.locator("input").click()
-        page.get_by_role("option").last.click()
-        wait_until_done(page)

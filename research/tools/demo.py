@@ -1,4 +1,4 @@
-"""``python -m research.tools.demo``: record a film of the app into docs/demo/, as WebM, MP4 and a small GIF."""
+"""``python -m research.tools.demo``: record a film of the app into docs/demo/, as MP4 and a small GIF."""
 
 from __future__ import annotations
 
@@ -39,14 +39,13 @@ GIF = (
     "split[a][b];[a]palettegen=max_colors=64:stats_mode=diff[p];[b][p]paletteuse=dither=none:diff_mode=rectangle"
 )
 FORMATS = {
-    "webm": ["-c:v", "libvpx-vp9", "-b:v", "0", "-crf", "38", "-cpu-used", "5", "-an", "-f", "webm"],
     "mp4": ["-c:v", "libx264", "-crf", "26", "-pix_fmt", "yuv420p", "-movflags", "+faststart", "-f", "mp4"],
     "gif": ["-filter_complex", GIF, "-f", "gif"],
 }
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Record the real app, with a target model, in headless Chromium, and write the film in three formats."""
+    """Record the real app, with a target model, in headless Chromium, and write the film in both formats."""
     arguments = browser.parser("demo", __doc__.splitlines()[0], DEMO).parse_args(argv)
     ffmpeg = shutil.which("ffmpeg")
     if ffmpeg is None:
@@ -144,7 +143,7 @@ def _evaluate(page: Page) -> None:
 
 def _monitor(page: Page) -> None:
     _open(page, "Monitor")
-    browser.show_log(page, whole=True)
+    browser.show_log(page)
     _caption(page, "Monitor: alarms in words, accuracy, latency, throughput, errors, drift")
     for top in (700, 1400):
         _scroll(page, top)

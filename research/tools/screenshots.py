@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,11 +23,7 @@ TALLEST = """() => Math.max(...["stMain", "stSidebarContent"].map(
 def main(argv: list[str] | None = None) -> int:
     """Start the real app, open each page, and write its picture."""
     arguments = browser.parser("screenshots", __doc__.splitlines()[0], SCREENSHOTS).parse_args(argv)
-    prepare = {
-        "ask": browser.ask,
-        "batch": browser.upload,
-        "monitor": partial(browser.show_log, whole=arguments.log is not None),
-    }
+    prepare = {"ask": browser.ask, "batch": browser.upload, "monitor": browser.show_log}
     with browser.watched_app(arguments, questions_each=40, rest=4.0) as (chromium, address):
         page = browser.open_window(chromium, address, viewport=WINDOW, color_scheme="light")
         for name, link in browser.page_links(page).items():

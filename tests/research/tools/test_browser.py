@@ -3,20 +3,17 @@
 import shutil
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import urllib.parse
 
 import pytest
 from model_folders import write_single
-from prediction_logs import write_healthy
 from sample_datasets import line_of
 
 from research.tools import browser
 from tf_model import paths
 from tf_model.errors import TweetTargetError
-from tf_model.monitor.store import Store
 
 
 def staged(*arguments):
@@ -28,7 +25,7 @@ def test_models_are_staged_without_being_copied_or_changed(tmp_path):
     model = write_single(tmp_path)
     shutil.copytree(model, tmp_path / "target")
     assert staged(tmp_path) == ["product", "target"]
-    assert staged(tmp_path, None, "target") == ["product"]
+    assert staged(tmp_path, "target") == ["product"]
     with browser.staged_models(tmp_path) as folder:
         assert (folder / "product").resolve() == model.resolve()
         (folder / ".monitor").mkdir()  # as recorded while screenshots are taken
@@ -37,26 +34,8 @@ def test_models_are_staged_without_being_copied_or_changed(tmp_path):
     assert not folder.exists()
 
 
-def test_a_log_is_copied_whole(tmp_path):
-    write_single(tmp_path)
-    log = Store(tmp_path / "log.sqlite")
-    write_healthy(log, 1_000_000.0, calls=5)
-    with browser.staged_models(tmp_path, log.path) as folder:
-        copy = Store(folder / paths.MONITOR_LOG.relative_to(paths.SAVED_MODELS))
-        assert len(copy.predictions()) == 15
-        with sqlite3.connect(copy.path) as changed:
-            changed.execute("DELETE FROM requests")
-    assert len(log.predictions()) == 15
-
-
 def test_without_a_model_it_says_what_to_run(tmp_path):
     assert "make answer" in line_of(staged, tmp_path, error=TweetTargetError)
-
-
-def test_a_file_that_is_no_log_is_refused(tmp_path):
-    write_single(tmp_path)
-    (tmp_path / "log.sqlite").write_text("no log")
-    assert "log.sqlite" in line_of(staged, tmp_path, tmp_path / "log.sqlite", error=TweetTargetError)
 
 
 def test_an_app_that_does_not_start_says_why(tmp_path, monkeypatch):
