@@ -17,16 +17,17 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import redirect_stderr
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from streamlit_app.components.files import store_upload
+from streamlit_app.components.files import read_upload
 from tests.robustness.api_process import assert_same
 from tf_model import predict
-from tf_model.errors import TweetTargetError
+from tf_model.errors import DataError, TweetTargetError
 from tf_model.inference.predictor import Predictor
 from tf_model.io import tables
 from tf_model.io.characters import well_formed
@@ -101,6 +102,15 @@ def limited(model, monkeypatch) -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_AS, before)
 
 
+def upload_problem(source: Path) -> str:
+    """Why the app refuses the file; empty if it does not."""
+    try:
+        read_upload(source, source.name)
+    except DataError as error:
+        return str(error)
+    return ""
+
+
 @pytest.mark.parametrize(("sound", "suffix"), [(suffix, suffix) for suffix in SUFFIXES], indirect=["sound"])
 @settings(SETTINGS, max_examples=max(FILES // len(SUFFIXES), 1))
 @given(edits=EDITS, member=st.none() | st.integers(0, 20), ending=st.sampled_from(tables.OUTPUT_SUFFIXES))
@@ -118,7 +128,7 @@ def test_a_damaged_file_is_answered_or_refused_in_one_line(
     faulthandler.dump_traceback_later(HANG_SECONDS, exit=True)
     try:
         with redirect_stderr(errors):
-            problem = store_upload("", source.name, source.read_bytes()).problem
+            problem = upload_problem(source)
             predict.main([str(source), "--output", str(output)])
         expected.add(output)
     except (TweetTargetError, MemoryError) as error:
