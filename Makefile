@@ -196,7 +196,7 @@ image: build/packages $(AUDIT)/.installed ## build the container with docker, po
 	$(ENGINE) build $(BUILD_OPTIONS) -t tweet-target .
 	$(AUDIT)/bin/cyclonedx-py requirements requirements-serve.lock --of JSON -o build/sbom.json
 
-fuzz: $(INSTALLED) ## try FILES=100000 damaged files and TEXTS=20000 odd texts: each must give an answer or a one-line error (20 minutes)
+fuzz: $(INSTALLED) ## try FILES=100000 damaged files and TEXTS=20000 odd texts: each must give an answer or a one-line error (half an hour or more on 2 cores)
 	$(RUN) -m pytest -m robustness -n auto tests/robustness/test_fuzz.py $(ARGS)
 
 chaos: $(INSTALLED) ## kill train and predict 50 times each, fill the disk, lock the log, make the clock jump, stop the API and replace its model under load, watch its memory over REQUESTS=10000 (half an hour, as root)
