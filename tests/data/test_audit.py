@@ -209,13 +209,6 @@ def test_out_of_fold_probabilities_come_from_models_that_did_not_see_the_row(mon
     assert (probabilities == np.tile(np.float32([0.5, 0, 0.5]), (20, 1))).all()
 
 
-def test_without_cleanlab_one_line_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr("tf_model.data.audit.find_spec", lambda name: None)
-    audited = audit(read(tmp_path, plain_rows(20)))["tasks"]["product"]
-    assert audited["label_errors"] is None
-    assert audited["remark"] == "label errors need the package cleanlab; run `make install`"
-
-
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_tiny_datasets_are_audited_without_what_cannot_be_done(tmp_path, count):
     audited = audit(read(tmp_path, plain_rows(count)))
@@ -236,7 +229,7 @@ def test_a_dataset_without_products_is_audited_for_emotions(tmp_path):
 
 
 def test_real_dataset_leaks_as_splits_says(real_data, monkeypatch):
-    monkeypatch.setattr("tf_model.data.audit.find_spec", lambda name: None)
+    monkeypatch.setattr("tf_model.data.audit._find_label_errors", lambda *_: {})  # it takes minutes
     dataset = data.read(real_data)
     product = dataset.labelled[dataset.labelled[tasks.PRODUCT_COLUMN].notna()].reset_index(drop=True)
     only_products = replace(dataset, labelled=product, tasks=(tasks.PRODUCT,))

@@ -1,7 +1,6 @@
 """Check a labelled dataset for problems before training: ``python -m tf_model.data --audit FILE``."""
 
 from collections.abc import Iterator, Mapping
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -86,8 +85,6 @@ def _find_label_errors(frame: pd.DataFrame, task: tasks.Task) -> dict[str, Any]:
 
     Classes with a single group are left out, because one fold would train without them.
     """
-    if find_spec("cleanlab") is None:
-        return {"label_errors": None, "remark": "label errors need the package cleanlab; run `make install`"}
     counts = frame.groupby("label")["group"].nunique()
     single_group_labels = [label for label in task.labels if counts.get(label) == 1]
     remark = f"too rare to check: {listed(single_group_labels)}" if single_group_labels else ""
