@@ -43,7 +43,6 @@ def test_what_cannot_be_used_is_counted_and_said():
     dates = dates_of("2024-01-02", "2031-01-01", "", None, "soon", "03.01.2024", "2024-01-05T00:00:00Z")
     assert dates.values.notna().tolist() == [True, False, False, False, False, True, True]
     assert dates.notes == (
-        "the dates have several formats: ISO date (2), ISO date and time (1), DD.MM.YYYY (1)",
         "2 rows without a date",
         "1 row with an unreadable date",
         "1 row with a date in the future, left out",

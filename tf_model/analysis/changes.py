@@ -22,11 +22,9 @@ MOST_CHANGES = 3  # of the share of one emotion towards one product
 MOST_DESCRIBED = 10  # changes for which words are found; each takes a quarter of a second
 
 _CLOCK = r"(?:,?[ T](?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:\.\d+)?)?(?: ?(?P<half>[AaPp])[Mm])?)?"
-_ISO = r"\d{4}-\d{2}-\d{2}"
 _DOTTED, _SLASHED = "DD.MM.YYYY", "day and month between slashes"
 FORMS = {
-    "ISO date": _ISO,
-    "ISO date and time": _ISO + r"[T ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?(?:Z|UTC|[+-]\d{2}:?\d{2}))?",
+    "ISO": r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?(?:Z|UTC|[+-]\d{2}:?\d{2}))?)?",
     _DOTTED: r"(?P<day>\d{1,2})\.(?P<month>\d{1,2})\.(?P<year>\d{4})" + _CLOCK,
     _SLASHED: r"(?P<month>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{4})" + _CLOCK,  # or day first, if the column shows it
     "Twitter's": r"[A-Z][a-z]{2} [A-Z][a-z]{2} \d{1,2} \d{2}:\d{2}:\d{2} [+-]\d{4} \d{4}",
@@ -57,7 +55,7 @@ def find_dates(table: pd.DataFrame, now: pd.Timestamp | None = None) -> Dates | 
     future are left out, and counted in the notes.
     """
     latest = (now or pd.Timestamp.now("UTC").tz_localize(None)) + pd.Timedelta(days=1)
-    best, best_score = None, (False, 0)
+    candidates = []
     for position, name in enumerate(map(str, table.columns)):
         is_usual = not _USUAL_NAMES.isdisjoint(each.lower() for each in re.findall("[A-Z]?[a-z]+|[A-Z]+", name))
         cells = table.iloc[:, position].map(as_text, na_action="ignore").dropna().astype("str").str.strip()
@@ -65,11 +63,10 @@ def find_dates(table: pd.DataFrame, now: pd.Timestamp | None = None) -> Dates | 
         if 2 * _parse_dates(cells.head(_SAMPLE), is_usual)[0].notna().sum() <= len(cells.head(_SAMPLE)):
             continue
         dates, notes = _parse_dates(cells, is_usual)
-        if (is_usual, dates.notna().sum()) > best_score:
-            best, best_score = (name, position, cells, dates, notes), (is_usual, dates.notna().sum())
-    if best is None:
+        candidates.append(((is_usual, dates.notna().sum()), name, position, cells, dates, notes))
+    if not candidates:
         return None
-    name, position, cells, dates, notes = best
+    _, name, position, cells, dates, notes = max(candidates, key=lambda each: each[0])
     is_utc = bool(cells[dates.notna()].str.fullmatch(_WITH_OFFSET).any())
     is_future = dates > latest
     for count, description in (
@@ -85,14 +82,12 @@ def find_dates(table: pd.DataFrame, now: pd.Timestamp | None = None) -> Dates | 
 def _parse_dates(cells: pd.Series, allow_numbers: bool) -> tuple[pd.Series, list[str]]:
     """Parse non-empty cells as dates, and note how they were read."""
     dates, notes = pd.Series(pd.NaT, cells.index, dtype="datetime64[us]"), []
-    counts: dict[str, int] = {}
     for form, pattern in FORMS.items():
         if form in _UNITS and not allow_numbers:
             continue
         matching = cells[cells.str.fullmatch(pattern)]
         if matching.empty:
             continue
-        counts[form] = len(matching)
         if form in (_DOTTED, _SLASHED):
             parts = matching.str.extract(pattern)
             is_first_day, is_second_day = (parts[name].astype(int) > 12 for name in ("month", "day"))
@@ -113,9 +108,6 @@ def _parse_dates(cells: pd.Series, allow_numbers: bool) -> tuple[pd.Series, list
             plain = matching.str.replace(" ?UTC$", "Z", regex=True).str.replace(",", ".")
             parsed = pd.to_datetime(plain, format=layout, utc=True, errors="coerce").dt.tz_localize(None)
         dates[matching.index] = parsed.astype(dates.dtype)
-    if len(counts) > 1:
-        words = ", ".join(f"{form} ({count:,})" for form, count in counts.items())
-        notes.append(f"the dates have several formats: {words}")
     return dates, notes
 
 
