@@ -15,10 +15,6 @@ class DataError(TweetTargetError):
     """The data cannot be found, read or used."""
 
 
-class EmptyError(DataError):
-    """A table has no header."""
-
-
 class ModelError(TweetTargetError):
     """A backbone or a saved model cannot be found, loaded or used."""
 

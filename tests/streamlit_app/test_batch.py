@@ -142,7 +142,7 @@ def test_another_column_can_be_picked(stub):
 def test_the_sheet_that_is_shown_is_answered(stub, tmp_path):
     book = openpyxl.Workbook()
     book.active.append(["About this file"])
-    for name, texts in (("short", TEXTS[:1]), ("long", TEXTS)):
+    for name, texts in (("long", TEXTS), ("short", TEXTS[:1])):
         sheet = book.create_sheet(name)
         for row in (["id", "remarks"], *enumerate(texts)):
             sheet.append(row)

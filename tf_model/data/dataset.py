@@ -6,12 +6,13 @@ Messages number rows as a spreadsheet does; the ``row`` column counts from 0 bel
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tf_model import paths, tasks
-from tf_model.errors import DataError, EmptyError, UsageError, close_names, listed, plural, quoted
+from tf_model.errors import DataError, UsageError, close_names, listed, plural, quoted
 from tf_model.io import tables
 from tf_model.io.files import explain_read_errors, sha256_of
 from tf_model.model_dir import ASSIGNMENT, SAMPLE
@@ -119,14 +120,24 @@ def read(
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise DataError(f"expected an .xlsx, .csv or .tsv file, got {path}; save it as one of these")
-    table, frame = _load_sheet(path, LABELLED_SHEET) or _load(path)
+    try:
+        table, frame = _load(path, sheet=LABELLED_SHEET)
+    except UsageError:  # no workbook, or none with such a sheet
+        table, frame = _load(path)
     columns = _find_columns(table, frame, columns)
     names = dict(zip(COLUMNS, asdict(columns).values(), strict=True)) | {name: name for name in extra_columns}
-    cells = {
-        standard: _as_texts(frame.iloc[:, tables.named_column(table, name)]) if name else [""] * len(frame)
-        for standard, name in names.items()
-    }
-    labelled, dropped = _tidy(path, frame.index, cells)
+    labelled = pd.DataFrame({"row": frame.index})
+    for standard, name in names.items():
+        cells = _as_texts(frame, tables.named_column(table, name)) if name else [""] * len(frame)
+        if standard != TEXT_COLUMN:
+            cells = [cell.strip() or None for cell in cells]
+        labelled[standard] = pd.Series(cells, dtype="str")
+    is_blank = labelled[TEXT_COLUMN].map(str.strip) == ""
+    if is_blank.all():
+        raise DataError(f"expected rows with a text below the header of {path}, got none; add labelled texts")
+    blank = labelled["row"][is_blank].tolist()
+    dropped = (Dropped("the text is missing", len(blank), tuple(blank[:5])),) if blank else ()
+    labelled = labelled[~is_blank].reset_index(drop=True)
     table_tasks = []
     for task, name in ((PRODUCT, columns.product), (EMOTION, columns.emotion)):
         if name:
@@ -137,10 +148,10 @@ def read(
             known = next((replace(each, name=task.name) for each in known_tasks if each.column == task.column), None)
             table_tasks.append(known or _task_of(path, task, name, labels, no_emotion))
     check_schema(path, labelled, table_tasks, columns)
-    sheet = _load_sheet(path, UNLABELLED_SHEET, UNLABELLED_COLUMN)
-    unlabelled = (
-        pd.DataFrame({UNLABELLED_COLUMN: _as_texts(sheet[1].iloc[:, sheet[0].text_position])}) if sheet else None
-    )
+    unlabelled = None
+    with suppress(UsageError, DataError):  # no workbook, no such sheet or column, or nothing in it
+        sheet, rows = _load(path, UNLABELLED_COLUMN, UNLABELLED_SHEET)
+        unlabelled = pd.DataFrame({UNLABELLED_COLUMN: _as_texts(rows, sheet.text_position)})
     with explain_read_errors(path):
         sha256 = sha256_of(path)
     name = ASSIGNMENT if sha256 == ASSIGNMENT_SHA256 else SAMPLE if is_sample(path) else CUSTOM
@@ -158,25 +169,9 @@ def is_sample(path: Path) -> bool:
 
 def _load(path: Path, text_column: str | None = None, sheet: str | None = None) -> tuple[tables.Table, pd.DataFrame]:
     """Read a table and close it; its rows are indexed by their position in the file, counted from 0."""
-    import pandas as pd
-
     with tables.open_table(path, text_column, sheet, sheet_option=f"the name {LABELLED_SHEET!r}") as table:
-        frame = pd.concat(list(table.chunks()))
-        return table, frame.set_axis([number - table.first_row for number, _ in table.rows()])
-
-
-def _load_sheet(path: Path, sheet: str, text_column: str | None = None) -> tuple[tables.Table, pd.DataFrame] | None:
-    """A sheet of a workbook; None where there is no such sheet, or, for a ``text_column``, no such column in it."""
-    if path.suffix.lower() != ".xlsx":
-        return None
-    try:
-        return _load(path, text_column, sheet)
-    except UsageError:
-        return None
-    except EmptyError:
-        if text_column is None:
-            raise
-        return None
+        rows = dict(table.rows())
+        return table, table.frame(list(rows.values())).set_axis([number - table.first_row for number in rows])
 
 
 def _find_columns(table: tables.Table, frame: pd.DataFrame, requested: Columns) -> Columns:
@@ -211,24 +206,8 @@ def _find_columns(table: tables.Table, frame: pd.DataFrame, requested: Columns) 
     return Columns(**chosen)
 
 
-def _tidy(path: Path, rows: pd.Index, columns: dict[str, list[str]]) -> tuple[pd.DataFrame, tuple[Dropped, ...]]:
-    """Return the columns ``row``, text and labels (stripped), and the rows that are left out."""
-    import pandas as pd
-
-    tidy = pd.DataFrame({"row": rows, TEXT_COLUMN: columns[TEXT_COLUMN]})
-    for name, cells in columns.items():
-        if name != TEXT_COLUMN:
-            tidy[name] = pd.Series([cell.strip() or None for cell in cells], dtype="str")
-    is_blank = tidy[TEXT_COLUMN].map(str.strip) == ""
-    if is_blank.all():
-        raise DataError(f"expected rows with a text below the header of {path}, got none; add labelled texts")
-    blank = tidy["row"][is_blank].tolist()
-    dropped = (Dropped("the text is missing", len(blank), tuple(blank[:5])),) if blank else ()
-    return tidy[~is_blank].reset_index(drop=True), dropped
-
-
-def _as_texts(column: pd.Series) -> list[str]:
-    return ["" if is_missing else tables.as_text(cell) for cell, is_missing in zip(column, column.isna(), strict=True)]
+def _as_texts(frame: pd.DataFrame, position: int) -> list[str]:
+    return frame.iloc[:, position].map(tables.as_text, na_action="ignore").fillna("").tolist()
 
 
 # ---------------------------------------------------------------- labels

@@ -3,14 +3,14 @@
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, time
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
-from tf_model.errors import DataError, OutputError
+from tf_model.errors import DataError, OutputError, TweetTargetError, first_line
 from tf_model.io.characters import well_formed
 from tf_model.io.files import explain_read_errors
 
@@ -46,6 +46,7 @@ class Table(AbstractContextManager["Table"]):
 
     first_row = 1  # the number of the first row in the file: 2 below a header
     dtype: Any = object  # of every column of the chunks
+    expected = advice = ""  # for a damaged file: what is expected, and what to do
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
@@ -77,7 +78,7 @@ class Table(AbstractContextManager["Table"]):
             self.notes.append("there is a header, but no rows")
 
     def records(self) -> Iterator[tuple[int, Sequence[Any]]]:
-        """Yield the names of the columns, then each non-blank row, with its number in a spreadsheet (JSON: its line)."""
+        """Yield the names of the columns, then each non-blank row, with its number in a spreadsheet (JSON: line)."""
         raise NotImplementedError
 
     def rows(self) -> Iterator[tuple[int, Sequence[Any]]]:
@@ -132,6 +133,17 @@ class Table(AbstractContextManager["Table"]):
         ):
             if size > limit:
                 raise TooLargeError(f"{self.name} has more than {limit:,} {unit}, the most allowed")
+
+    @contextmanager
+    def explain_damage(self) -> Iterator[None]:
+        """Turn any error of a library that reads the file into a :class:`DataError`."""
+        try:
+            yield
+        except TweetTargetError:
+            raise
+        except Exception as error:  # the libraries' errors have no common base
+            reason = f"cannot be read ({type(error).__name__}: {first_line(error)})"
+            raise DataError(f"{self.name}: expected {self.expected}, but it {reason}; {self.advice}") from error
 
     def close(self) -> None:
         """Close the file if it is open."""

@@ -14,8 +14,8 @@ _UNPRINTABLE = re.compile("[\x80-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206
 def text_stream(stream: io.BufferedReader) -> TextIO:
     """Decode ``stream`` as UTF-8, or as its byte order mark says, and keep its line endings.
 
-    Bytes that are not UTF-8 become lone surrogates, which :func:`decode_other_bytes` reads. Bytes that contradict a byte
-    order mark of UTF-16 become U+FFFD.
+    Bytes that are not UTF-8 become lone surrogates, which :func:`decode_other_bytes` reads. Bytes that contradict a
+    byte order mark of UTF-16 become U+FFFD.
     """
     if stream.peek(2).startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return io.TextIOWrapper(stream, "utf-16", "replace", newline="")
@@ -23,7 +23,7 @@ def text_stream(stream: io.BufferedReader) -> TextIO:
 
 
 def decode_other_bytes(text: str) -> str:
-    """Read bytes that are not UTF-8 as Windows-1252, one by one, so that a text with both encodings is read correctly."""
+    """Read bytes that are not UTF-8 as Windows-1252, one by one, so that a text in both encodings is right."""
     return _OTHER_BYTE.sub(_as_windows_1252, text)
 
 

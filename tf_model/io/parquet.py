@@ -1,24 +1,24 @@
 """Read and write Parquet: each column keeps its Arrow type."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tf_model.errors import DataError, OutputError, TweetTargetError, first_line
+from tf_model.errors import DataError, OutputError
 from tf_model.io.base import CHUNK_ROWS, Table, TableWriter, as_text, explain_empty, unique_names, values_of
 
 
 class Parquet(Table):
     """A Parquet file."""
 
+    expected, advice = "a Parquet file", "create it again"
     file: Any = None
 
     def check(self) -> None:
         """Read every batch once."""
         import pyarrow.parquet
 
-        with self._explain_damage():
+        with self.explain_damage():
             self.file = pyarrow.parquet.ParquetFile(self.path)
             metadata = self.file.metadata
             self.columns, self.total_rows = self.file.schema_arrow.names, metadata.num_rows
@@ -56,7 +56,7 @@ class Parquet(Table):
         """Yield the rows in order with their types."""
         import pandas
 
-        with self._explain_damage():
+        with self.explain_damage():
             rows = self._chunk_rows(rows)
             for batch in self.file.iter_batches(rows) if self.total_rows else [self.file.schema_arrow.empty_table()]:
                 self.refuse_changed()
@@ -66,15 +66,6 @@ class Parquet(Table):
         """Close the file."""
         if self.file:
             self.file.close()
-
-    @contextmanager
-    def _explain_damage(self) -> Iterator[None]:
-        try:
-            yield
-        except TweetTargetError:
-            raise
-        except Exception as error:  # Arrow's errors, and Python's for names and metadata, have no common base
-            raise DataError(f"{self.name}: expected a Parquet file ({first_line(error)}); create it again") from error
 
 
 def _unpacked_bytes(array: Any) -> int:

@@ -7,14 +7,13 @@ import re
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from datetime import date, time, timedelta
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from tf_model.errors import DataError, EmptyError, OutputError, TweetTargetError, UsageError, listed
+from tf_model.errors import DataError, OutputError, UsageError, listed
 from tf_model.io.base import Table, TableWriter, as_text, explain_empty, rows_of, values_of
 from tf_model.io.characters import well_formed
 
@@ -32,6 +31,7 @@ class Workbook(Table):
     """One sheet of a workbook: its first non-blank row names the columns."""
 
     first_row = 2
+    expected, advice = "an .xlsx workbook", "save it again as .xlsx, without a password"
     book: Any = None
 
     def __init__(
@@ -44,7 +44,8 @@ class Workbook(Table):
         """Find the sheet, and read every row once."""
         import openpyxl
 
-        with _explain_damage(self.name):
+        warnings.filterwarnings("ignore", category=UserWarning, module="openpyxl")  # of styles that it does not read
+        with self.explain_damage():
             with zipfile.ZipFile(self.path) as archive:  # the archive's index has the unpacked size of each member
                 self.refuse_beyond_limits(unpacked=sum(member.file_size for member in archive.infolist()))
             self.book = openpyxl.load_workbook(self.path, read_only=True, data_only=True)
@@ -61,7 +62,7 @@ class Workbook(Table):
                 raise DataError(f"{name}, row {number}: {reason}")
             yield number, row + [None] * (len(header) - len(row))
         if not header:
-            raise EmptyError(explain_empty(name, "a header and one row for each text"))
+            raise DataError(explain_empty(name, "a header and one row for each text"))
 
     def close(self) -> None:
         """Close the workbook."""
@@ -79,11 +80,9 @@ class Workbook(Table):
                 raise UsageError(f"{self.name} has no sheet {self.sheet_name!r}; its sheets are {listed(sheets)}")
             return sheets[self.sheet_name]
         headers = {name: next(self._filled_rows(sheet), (0, []))[1] for name, sheet in sheets.items()}
-        for name, header in headers.items():
-            if any(self.is_text_column(as_text(heading)) for heading in header):
-                break
-        else:
-            name = next((name for name, header in headers.items() if len(header) > 1), next(iter(headers)))
+        with_texts = [name for name, header in headers.items() if any(map(self.is_text_column, map(as_text, header)))]
+        with_columns = [name for name, header in headers.items() if len(header) > 1]
+        name, *_ = (*with_texts, *with_columns, *headers)
         if len(sheets) > 1:
             self.notes.append(f"reading the sheet {name!r} of {listed(sheets)}; {self.sheet_option} chooses another")
         return sheets[name]
@@ -92,31 +91,15 @@ class Workbook(Table):
         """Yield (number, cells) of each non-blank row, without the empty cells at its end."""
         # Some programs write wrong dimensions, which openpyxl would trust.
         sheet.reset_dimensions()
-        with _explain_damage(self.name):
+        with self.explain_damage():
             for number, cells in enumerate(sheet.iter_rows(values_only=True), 1):
                 if number > MOST_ROWS:  # openpyxl counts up to any row number that a cell claims
-                    raise ValueError
+                    raise ValueError(f"more than {MOST_ROWS:,} rows")
                 row = [_unescape(value) for value in cells]
                 while row and row[-1] is None:
                     row.pop()
                 if row:
                     yield number, row
-
-
-@contextmanager
-def _explain_damage(name: str) -> Iterator[None]:
-    """Turn any error of openpyxl at a file that is not a workbook into a :class:`DataError`, and hide its warnings."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            yield
-    except (TweetTargetError, MemoryError):
-        raise
-    except Exception as error:  # zip, XML, key and value errors have no common base
-        raise DataError(
-            f"{name}: expected an .xlsx workbook, but it cannot be read ({type(error).__name__}): is it damaged, "
-            "or protected by a password? To use it, save it again as .xlsx"
-        ) from error
 
 
 class WorkbookWriter(TableWriter):
