@@ -17,6 +17,7 @@ from typing import Any
 
 from research.benchmarks import harness, peer_worker
 from tf_model import cli, data, paths
+from tf_model.errors import ModelError
 from tf_model.io.files import write_json
 from tf_model.tasks import TEXT_COLUMN
 
@@ -75,7 +76,10 @@ def write_rival(folder: Path, calibration: Sequence[str]) -> Any:
 
 
 def measure(folder: str, texts: dict[str, list[str]]) -> dict[str, dict[str, Any]]:
-    """By kind: p50 and p95 of one text in ms, texts a second, and the share of labels equal to ours."""
+    """By kind: p50 and p95 of one text in ms, texts a second, and the share of labels equal to ours.
+
+    Raises :class:`ModelError` if a kind fails, such as ours without a light model.
+    """
     replies: dict[str, list[dict[str, Any]]] = {kind: [] for kind in texts}
     environment = os.environ | {"PYTHONPATH": str(paths.ROOT)}
     for _ in range(ROUNDS):
@@ -83,7 +87,10 @@ def measure(folder: str, texts: dict[str, list[str]]) -> dict[str, dict[str, Any
             program, model_folder = (sys.executable, MODEL) if kind == OURS else (PYTHON, folder)
             command = [program, peer_worker.__file__, kind, model_folder]
             options = {"input": json.dumps(texts[kind]), "stdout": subprocess.PIPE, "text": True, "env": environment}
-            replies[kind].append(json.loads(subprocess.run(command, check=True, **options).stdout))
+            worker = subprocess.run(command, **options)
+            if worker.returncode:
+                raise ModelError(f"{kind} failed; see its message above")
+            replies[kind].append(json.loads(worker.stdout))
     labels = {kind: rounds[0]["labels"] for kind, rounds in replies.items()}
     return {
         kind: {

@@ -7,13 +7,14 @@ import json
 import sys
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from research import runs
-from research.benchmarks import harness, peer_worker, train
+from research.benchmarks import harness, peer_worker, peers, train
 from tf_model import config
-from tf_model.errors import TweetTargetError
+from tf_model.errors import ModelError, TweetTargetError
 
 METRICS = {
     "dataset": "assignment",
@@ -75,6 +76,24 @@ def test_a_way_to_answer_is_timed_text_by_text_and_all_together(monkeypatch):
     assert len(reply["seconds"]) == 2
     assert reply["seconds_together"] > 0
     assert asked == [["longer"], ["text"], ["text", "longer"]] * 2, "the first round warms up"
+
+
+def test_the_ways_to_answer_take_turns_and_are_compared_with_ours(monkeypatch):
+    asked = []
+
+    def run(command, **options):
+        asked.append(command[2])
+        label = "iPad" if command[2] == peers.OURS else "Google"
+        reply = {"labels": ["iPad", label], "seconds": [0.001, 0.003], "seconds_together": 0.5}
+        return SimpleNamespace(returncode=command[2] == "broken", stdout=json.dumps(reply))
+
+    monkeypatch.setattr(peers.subprocess, "run", run)
+    found = peers.measure("folder", {peers.OURS: ["a", "b"], "other": ["a", "b"]})
+    assert asked == [peers.OURS, "other"] * peers.ROUNDS
+    assert found[peers.OURS] == {"p50": 2.0, "p95": pytest.approx(3.0), "texts_per_second": 4, "labels_as_ours": 1}
+    assert found["other"]["labels_as_ours"] == 0.5
+    with pytest.raises(ModelError, match="broken failed; see its message above"):
+        peers.measure("folder", {"broken": ["a"]})
 
 
 def test_the_seeds_of_a_configuration_are_summed_up_and_not_trained_twice(trained, monkeypatch, tmp_path):
