@@ -75,15 +75,23 @@ def _report(folder: str, identity: str) -> ModelReport:
     return model_dir.read_report(folder)
 
 
-@st.cache_data(max_entries=4, ttl=60, show_spinner="Reading the dataset")
-def _texts_of(
-    _report: ModelReport, name: str, data_sha256: str | None, path: str | None
-) -> tuple[dict[int, str] | None, str]:
-    """The texts by row number and "", or None and the reason; the other arguments tell the cache reports apart."""
+# Read again if the environment names another dataset.
+_BY_DATASET = {
+    ModelReport: lambda report: (
+        report.data_sha256,
+        data.Columns.of_model(report.metrics),
+        os.environ.get(data.DATA_VARIABLE),
+    )
+}
+
+
+@st.cache_data(max_entries=4, ttl=60, show_spinner="Reading the dataset", hash_funcs=_BY_DATASET)
+def _texts_of(report: ModelReport) -> tuple[dict[int, str] | None, str]:
+    """The texts by row number and "", or None and the reason."""
     try:
-        columns = data.Columns.of_model(_report.metrics)
-        dataset = data.read(data.resolve().path, columns=columns, known_tasks=_report.tasks)
-        return error_analysis.texts_of(dataset, data_sha256), ""
+        columns = data.Columns.of_model(report.metrics)
+        dataset = data.read(data.resolve().path, columns=columns, known_tasks=report.tasks)
+        return error_analysis.texts_of(dataset, report.data_sha256), ""
     except TweetTargetError as error:
         return None, str(error)
 
@@ -257,7 +265,7 @@ def _show_mistakes(report: ModelReport, predictions: Predictions) -> None:
     if mistakes.empty:
         st.info("No mistake on the validation part.", icon=":material/check:")
         return
-    texts, problem = _texts_of(report, report.name, report.data_sha256, os.environ.get(data.DATA_VARIABLE))
+    texts, problem = _texts_of(report)
     if texts is None:
         st.info(f"The texts cannot be shown, only their row numbers: {plain_markdown(problem)}", icon=":material/info:")
     else:

@@ -118,7 +118,7 @@ def test_filters_stay_when_another_tab_is_opened(sample, tweets):
     checked(page.run())
     kept = eda.filter_tweets(tweets, products=("iPad",))
     expected = eda.repeats(kept["same_words"])
-    assert chart(page, "that occur once, twice")["data"][0]["x"] == expected["tweets"].tolist()
+    assert chart(page, "by how often they occur")["data"][0]["x"] == expected["tweets"].tolist()
 
 
 def test_the_open_tab_stays_when_another_page_is_looked_at(sample, stub):
@@ -128,7 +128,7 @@ def test_the_open_tab_stays_when_another_page_is_looked_at(sample, stub):
     for name in ("evaluate", "explore"):
         checked(app.switch_page(f"views/{name}.py").run())
     assert app.session_state["explore_tab"] == "Repeats"
-    assert chart(app, "that occur once, twice")
+    assert chart(app, "by how often they occur")
 
 
 def test_nothing_left_is_said(sample):

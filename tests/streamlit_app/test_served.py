@@ -36,7 +36,7 @@ def test_a_question_is_answered_by_the_server(server, models):
     app = ask("the new ipad is great")
     assert not app.exception
     assert "Positive emotion" in words_of(app)
-    assert "A model on a server gives no explanations; a model that the app loads itself does." in words_of(app)
+    assert "The stronger the colour, the more the word counted." in words_of(app), "the words are weighed, too"
     posted = [body for method, _, body in server.requests if method == "POST"]
     assert any(b"the new ipad is great" in body for body in posted)
     beside = " ".join(caption.value for caption in app.sidebar.caption)
