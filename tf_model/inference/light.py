@@ -23,7 +23,7 @@ from tf_model.preprocessing.light_tokenizer import LightTokenizer, read_vocabula
 
 FORMAT = 2  # of the folder; another number comes from another version of this project
 NETWORK, VOCABULARY, SETTINGS = "network.xml", "vocab.txt", "light.json"
-TOKENS = 2048  # per batch; more was no faster
+TOKENS = 1024  # per batch; more was no faster, and took more memory
 
 
 class LightModel:
