@@ -58,15 +58,14 @@ def rival_after_holm() -> float:
     return holm(np.array(p_values))[list(methods).index("keras_nlp_bert")]
 
 
-def missed_at_scale() -> bool:
-    """Time for a million rows, memory of the plain command and rate of the engine, but not the growth of its memory."""
+def only_the_time_is_missed_at_scale() -> bool:
     run = lookup.recorded("bench_scale")
     plain, ray = (run["runs"][name] for name in ("plain", "ray"))
     return (
         min(1e6 / each["rows_per_second"] for each in (plain, ray)) > 30 * 60
-        and plain["peak_bytes"] > 500e6
-        and run["ratio"] < 0.85
-        and ray["late_bytes"] <= ray["early_bytes"]
+        and plain["peak_bytes"] <= 500e6
+        and run["ratio"] >= 0.85
+        and ray["late_bytes"] <= 1.05 * ray["early_bytes"]
     )
 
 
@@ -421,7 +420,7 @@ SENTENCES: list[tuple[str, str, Callable[[], bool]]] = [
             and lookup.recorded("bench_peers")["throughput_ratio"] < 1.2
         ),
     ),
-    ("benchmarks", "(target: 30 min, missed), and the plain command", missed_at_scale),
+    ("benchmarks", "(target: 30 min, missed), and the plain command", only_the_time_is_missed_at_scale),
     ("benchmarks", "20 people keep both cores busy", lambda: cores_for_20_people() > 1.5),
     (
         "benchmarks",
