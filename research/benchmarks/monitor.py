@@ -209,6 +209,7 @@ def _fill(path: Path, end: float) -> None:
         )
 
     store = Store(path)
+    store.keep_open()
     for number, rows in enumerate(numpy.diff(numpy.arange(minutes + 1) * RECORDS // minutes).tolist()):
         minute = end - DAYS * DAY + number * MINUTE
         singles = min(rows, SINGLE_TEXTS)
@@ -219,6 +220,7 @@ def _fill(path: Path, end: float) -> None:
             events.append(Failed(minute + 5, APP, "ModelError", f"made-up error {number}"))
             events.append(corrected(False, minute + 6, f"made-up text {number}", APP, product="Google"))
         store.write(events, [(minute, MACHINE, {(CPU, ""): (6, 3.0), (MEMORY, ""): (6, 6e9)})])
+    store.release()
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ class Recorder(AbstractContextManager["Recorder"]):
     def __init__(self, path: Path | str | None = None, *, model: str, version: str) -> None:
         self.model, self.version = model, version
         self._store = Store(path)
-        self._store.open().close()
+        self._store.keep_open()
         self.path = self._store.path
         self.observers: list[Callable[[Event], None]] = []
         self.failure: str | None = None
@@ -174,6 +174,7 @@ class Recorder(AbstractContextManager["Recorder"]):
         with self._lock:
             self._is_closed = True
         self._thread.join(CLOSE_SECONDS)
+        self._store.release()
         if self.waiting:
             reason = self.failure or "another program is writing to it"
             logger.error("%d predictions could not be written to %s: %s", self.waiting, self.path, reason)

@@ -10,7 +10,7 @@ import math
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import astuple
 from itertools import zip_longest
 from pathlib import Path
@@ -108,6 +108,7 @@ class Store:
 
     def __init__(self, path: Path | str | None = None) -> None:
         self.path = Path(path) if path is not None else paths.MONITOR_LOG
+        self._kept_open: sqlite3.Connection | None = None
 
     @property
     def exists(self) -> bool:
@@ -123,6 +124,7 @@ class Store:
         """
         with _creation_lock(self.path):
             if not self.exists:
+                self.release()
                 # SQLite finds its other two files by name: a new log must not share those of a log that was moved away.
                 for suffix in ("-wal", "-shm"):
                     self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
@@ -130,6 +132,17 @@ class Store:
             self.path.touch(0o600)
             with _explain_sqlite_errors(self.path):
                 return _connect(self.path, read_only=False)
+
+    def keep_open(self) -> None:
+        """Create the database if needed, and keep it open: else SQLite would merge its files after each write."""
+        self._kept_open = self.open()
+
+    def release(self) -> None:
+        """Undo :meth:`keep_open`; a log that was moved away meanwhile gets the last commits."""
+        connection, self._kept_open = self._kept_open, None
+        if connection is not None:
+            with suppress(sqlite3.Error), closing(connection):
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # close() would not do this to a moved file
 
     def write(self, events: Sequence[Event], samples: Sequence[Sample] = ()) -> None:
         """Write events, and counts that belong to no event, in one transaction: all of them, or none."""
