@@ -60,6 +60,8 @@ def main(argv: list[str] | None = None) -> int:
         cluster=cluster,
         cluster_seconds=arguments.workers_timeout,
     )
+    from tf_model.preprocessing.batching import encode
+
     teachers = []
     if arguments.teacher:
         extra_texts = []
@@ -91,7 +93,8 @@ def main(argv: list[str] | None = None) -> int:
                 is_dataset_row = numbers != distillation.NO_ROW
                 out_of_fold = numbers[is_dataset_row], calibrated[is_dataset_row]
             # All workers run all of this; only the chief saves.
-            encoded = trainer.encode_rows(config, weights, rows)
+            encoder = trainer.text_encoder(config, weights)
+            encoded = encoder, encode(encoder, rows.texts)
             fitted = trainer.fit_rows(config, weights, rows, encoded, split, runtime=runtime, checkpoint=checkpoint)
             scores = fitted.probabilities(encoded[1])
         except BaseException as error:

@@ -45,7 +45,8 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
         return FoldResult(split.validation, probabilities(recipe.seed, split), HISTORY)
 
     monkeypatch.setattr(cross_validation, "_train_fold", train_fold)
-    monkeypatch.setattr(trainer, "encode_rows", lambda *_: ("encoder", "token ids"))
+    monkeypatch.setattr(trainer, "text_encoder", lambda *_: "encoder")
+    monkeypatch.setattr("tf_model.preprocessing.batching.encode", lambda *_: "token ids")
     return done
 
 

@@ -48,12 +48,16 @@ def cross_validate(
 
     ``store`` keeps finished folds, so that a stopped run can resume. ``title`` is printed before a fold is trained.
     """
+    from tf_model.preprocessing.batching import encode
+
     encoded, results = None, []
     for number, split in enumerate(folds, start=1):
         path = store / f"seed-{config.seed}-fold-{number}.npz"
         if not path.is_file():
             cli.say(f"{title}, fold {number} of {len(folds)}")
-            encoded = encoded or trainer.encode_rows(config, backbone, rows)
+            if encoded is None:
+                encoder = trainer.text_encoder(config, backbone)
+                encoded = encoder, encode(encoder, rows.texts)
             fold = _train_fold(config, backbone, rows, encoded, split, runtime=runtime, each_epoch=each_epoch)
             write_fold(path, fold)
         results.append(read_fold(path))

@@ -131,14 +131,6 @@ class Fitted:
         return Fitted(model, self.encoder, self.history)
 
 
-def encode_rows(config: TrainingConfig, backbone: Backbone, rows: TrainingRows) -> tuple[TextEncoder, tf.RaggedTensor]:
-    """The encoder, and the token ids of all texts, int32 [N, (tokens)]."""
-    from tf_model.preprocessing.batching import encode
-
-    encoder = text_encoder(config, backbone)
-    return encoder, encode(encoder, rows.texts)
-
-
 def fit_rows(
     config: TrainingConfig,
     backbone: Backbone,
@@ -152,7 +144,8 @@ def fit_rows(
 ) -> Fitted:
     """:func:`fit` on the training part of ``rows``, with progress on standard error; the classifier in float32.
 
-    ``encoded`` is from :func:`encode_rows`. ``each_epoch``: score the validation part after each epoch.
+    ``encoded``: the encoder, and the token ids of all texts, int32 [N, (tokens)]. ``each_epoch``: score the validation
+    part after each epoch.
     """
     encoder, token_ids = encoded
     training = Examples(token_ids, rows.label_ids, rows.texts, rows.targets).take(split.train)
