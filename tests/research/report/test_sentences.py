@@ -69,10 +69,10 @@ def only_the_time_is_missed_at_scale() -> bool:
     )
 
 
-def only_the_time_added_is_too_much() -> bool:
+def no_target_of_the_log_is_missed() -> bool:
     run = lookup.recorded("bench_monitor")
     return (
-        run["paired"]["p50_share"] > 0.01
+        run["paired"]["p50_share"] <= 0.01
         and run["caller"]["p99_milliseconds"] <= 0.2
         and run["sustained"]["records_per_second"] >= 0.98 * run["rate"]
         and run["sustained"]["dropped"] == run["kills"]["faulty_rounds"] == 0
@@ -424,8 +424,8 @@ SENTENCES: list[tuple[str, str, Callable[[], bool]]] = [
     ("benchmarks", "20 people keep less than half a core busy", lambda: cores_for_20_people() < 0.5),
     (
         "benchmarks",
-        "Only the first target is missed.",
-        only_the_time_added_is_too_much,
+        "No target is missed.",
+        no_target_of_the_log_is_missed,
     ),
 ]
 
