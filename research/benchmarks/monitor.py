@@ -23,7 +23,7 @@ from tf_model.modeling.joint_label import answer_text
 from tf_model.monitor import report
 from tf_model.monitor.aggregates import CPU, MEMORY
 from tf_model.monitor.events import PROCESS, Failed, Stream
-from tf_model.monitor.recorder import Recorder
+from tf_model.monitor.recorder import INTERVAL, Recorder
 from tf_model.monitor.reference import Reference
 from tf_model.monitor.store import DAY, HOUR, MINUTE, Store
 
@@ -88,8 +88,8 @@ def _paired(predictor: Predictor, path: Path) -> dict[str, Any]:
                 begin = time.perf_counter()
                 calls[name](text)
                 times[name].append((time.perf_counter() - begin) * 1000)
-                recorder.flush()
-                time.sleep(0.005)  # after both, so that the writer thread slows neither
+                # As long after both: the writer thread slows neither, and both begin after as long a rest.
+                time.sleep(2 * INTERVAL)
     without, extra = numpy.array(times["without"]), numpy.array(times["with"]) - numpy.array(times["without"])
     resamples = numpy.random.default_rng(0).integers(0, PAIRS, (2000, PAIRS))
     low, high = numpy.percentile(numpy.median(extra[resamples], axis=1) / numpy.median(without), [2.5, 97.5])
