@@ -142,7 +142,8 @@ class Store:
         connection, self._kept_open = self._kept_open, None
         if connection is not None:
             with suppress(sqlite3.Error), closing(connection):
-                connection.execute("PRAGMA wal_checkpoint")  # waits for nobody; close() would not do it for a moved file
+                # Waits for nobody; close() would not do it for a file that was moved.
+                connection.execute("PRAGMA wal_checkpoint")
 
     def write(self, events: Sequence[Event], samples: Sequence[Sample] = ()) -> None:
         """Write events, and counts that belong to no event, in one transaction: all of them, or none."""
