@@ -74,6 +74,7 @@ def _show_whole_text(state: ModelState, text: str) -> None:
     row = measured.predictions.iloc[0].to_dict()
     _show_answer(state, row, sum(measured.seconds.values()))
     _show_probabilities(state, row)
+    st.subheader("Which words counted", anchor=False)
     _show_words(state, text)
     _take_feedback(state, text, row)
 
@@ -182,6 +183,7 @@ def _show_targets(state: ModelState, finder: TargetPredictor, text: str) -> None
     else:
         with st.container(border=True):
             _show_mentions(state, model_text, mentions)
+        st.subheader("Which words counted", anchor=False)
         names = [row["product"] for row in mentions]
         key = f"explained_{hash((text, *names)):x}"
         product = pick("Show the words for", names, key, format_func=plain_markdown, persist_state=None)
@@ -219,7 +221,6 @@ def _show_mentions(state: ModelState, text: str, mentions: Sequence[Mapping[str,
 
 def _show_words(state: ModelState, text: str) -> None:
     """Highlight the words of a text, which may hold a marked mention."""
-    st.subheader("Which words counted", anchor=False)
     try:
         with st.spinner("Weighing the words…"):
             explanation = loading.explain(state, text)

@@ -109,9 +109,6 @@ class TestJointCorrectness:
                 assert confidences[row] == pytest.approx(joined, abs=1e-6)
         assert 0 < correct.sum() < ROWS
 
-    def test_a_model_of_one_task_has_none(self, tmp_path):
-        assert joint_correctness(read_report(write_single(tmp_path))) is None
-
 
 class TestMistakes:
     def test_the_least_doubted_first(self):

@@ -47,13 +47,8 @@ def threshold_effect(confidences: np.ndarray, correct: np.ndarray, threshold: fl
     }
 
 
-def joint_correctness(model: ModelReport) -> tuple[np.ndarray, np.ndarray] | None:
-    """Confidence, float [N], and correctness, bool [N], of the joint answer on validation rows with an emotion label.
-
-    None for a model of one task.
-    """
-    if model.task != tasks.ANSWER:
-        return None
+def joint_correctness(model: ModelReport) -> tuple[np.ndarray, np.ndarray]:
+    """Confidence, float [N], and correctness, bool [N], of ``answer`` on validation rows with an emotion label."""
     emotion = model.labelled("emotion")
     product = model.predictions["product"].take(model.predictions["emotion"].label_ids != tasks.NO_LABEL)
     neutral = model.tasks[1].neutral
