@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = cli.parser("tf_model.serving", "Lay out saved models for TensorFlow Serving, with warm-up requests.")
+    parser = cli.parser("tf_model.serving", "Lay out saved models for TensorFlow Serving.")
     add = parser.add_argument
     add("models", nargs="*", type=Path, metavar="MODEL", help="folders of models (default: answer and product)")
     add("--output", type=Path, default=Path(paths.shown(FOLDER)), metavar="DIR", help="the folder to write")
