@@ -78,7 +78,7 @@ def test_the_names_of_other_classes_come_from_a_local_folder(server, tmp_path, m
         return outputs | {"product_probabilities": [[row[0], row[2]] for row in outputs["probabilities"]]}
 
     monkeypatch.setitem(MODELS, "product", two_classes)
-    with pytest.raises(ModelError, match=r"expected 1 x 9 numbers from 0 to 1 as 'product_probabilities'.*--model DIR"):
+    with pytest.raises(ModelError, match=r"does not answer like a model of product with these classes: .*--model DIR"):
         connect(server, "product").predict(["ipad"])
     (tmp_path / "saved_model.pb").touch()
     (tmp_path / "labels.json").write_text('{"task": "product", "labels": {"product": ["iPhone", "iPad"]}}')
@@ -218,9 +218,9 @@ def test_a_server_without_our_models(server):
         (b"", "expected a JSON object"),
         (b'{"outputs": {"label": ["iPad"]', "expected a JSON object"),
         (b"[1, 2]", "expected a JSON object"),
-        (b'{"predictions": ["iPad"]}', "expected named outputs"),
-        (b'{"outputs": ["iPad"]}', "expected named outputs"),
-        (b'{"outputs": {"product": ["iPad"]}}', "expected 1 numbers from 0 to 1 as 'product_confidence', got None"),
+        (b'{"predictions": ["iPad"]}', "does not answer like a model of product"),
+        (b'{"outputs": ["iPad"]}', "does not answer like a model of product"),
+        (b'{"outputs": {"product": ["iPad"]}}', "does not answer like a model of product"),
     ],
 )
 def test_a_malformed_reply(server, reply, message):
@@ -232,27 +232,23 @@ def test_a_malformed_reply(server, reply, message):
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    "changes",
     [
-        ({"product": ["iPad", "iPad"]}, "expected 1 texts as 'product'"),
-        ({"product": [1.0]}, "expected 1 texts as 'product'"),
-        ({"product": [None]}, "expected 1 texts as 'product'"),
-        ({"product": [["iPad"]]}, "expected 1 texts as 'product'"),
-        ({"product_confidence": []}, "expected 1 numbers from 0 to 1 as 'product_confidence'"),
-        ({"product_confidence": [[0.75]]}, "expected 1 numbers from 0 to 1 as 'product_confidence'"),
-        ({"product_confidence": [float("nan")]}, "expected 1 numbers from 0 to 1 as 'product_confidence'"),
-        ({"product_confidence": [1.5]}, "expected 1 numbers from 0 to 1 as 'product_confidence'"),
-        ({"product_confidence": ["0.75"]}, "expected 1 numbers from 0 to 1 as 'product_confidence'"),
-        ({"product_confidence": [None]}, "expected 1 numbers from 0 to 1 as 'product_confidence'"),
-        ({"product_probabilities": [[0.5, 0.5]]}, "expected 1 x 9 numbers from 0 to 1 as 'product_probabilities'"),
-        ({"product_probabilities": [[-0.1] * 9]}, "expected 1 x 9 numbers from 0 to 1 as 'product_probabilities'"),
-        ({"product_probabilities": [[0.5], [0.5, 1]]}, "expected 1 x 9 numbers from 0 to 1"),
-        ({"product": ["Nokia"]}, "its classes are not"),
+        {"product": ["iPad", "iPad"]},
+        {"product": [1.0]},
+        {"product": [None]},
+        {"product": [["iPad"]]},
+        {"product": ["Nokia"]},
+        {"product_confidence": []},
+        {"product_confidence": [[0.75]]},
+        {"product_confidence": ["high"]},
+        {"product_probabilities": [[0.5, 0.5]]},
+        {"product_probabilities": [[0.5], [0.5, 1]]},
     ],
 )
-def test_outputs_that_cannot_be_right(server, changes, message):
+def test_outputs_of_another_model(server, changes):
     server.change = lambda outputs: outputs | changes
-    with pytest.raises(ModelError, match=message):
+    with pytest.raises(ModelError, match="does not answer like a model of product with these classes: 'iPhone', "):
         connect(server).predict(["ipad"])
 
 

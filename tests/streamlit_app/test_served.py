@@ -47,7 +47,7 @@ def test_a_question_is_answered_by_the_server(server, models):
 
 def test_a_copy_of_the_model_tells_labels_of_its_own(server, models, monkeypatch):
     server.change = lambda outputs: outputs | {"emotion": ["good"]}
-    assert "give its own folder with --model DIR" in words_of(ask("the new ipad is great"))
+    assert "give the folder of the same model with --model DIR" in words_of(ask("the new ipad is great"))
     copy = make_model(models, "mine")
     labels = {"product": tasks.PRODUCTS, "emotion": ["bad", "meh", "good"]}
     (copy / "labels.json").write_text(json.dumps({"task": "answer", "labels": labels, "no_emotion": "meh"}))

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import urllib3
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from tf_model import tasks
 from tf_model.errors import ModelError, UsageError, first_line, listed
@@ -94,34 +96,25 @@ def _labels(outputs: Sequence[str], folder: Path | None, url: str) -> dict[str, 
     return labels
 
 
-def _parse_outputs(reply: Mapping[str, Any], rows: int, labels: Mapping[str, Sequence[str]], url: str) -> Outputs:
-    """The outputs of a reply as arrays; :class:`ModelError` if their shapes or classes do not match ``labels``."""
+def _parse_outputs(reply: Any, rows: int, labels: Mapping[str, Sequence[str]], url: str) -> Outputs:
+    """The outputs of a reply as arrays; :class:`ModelError` if they are not those of a model with these classes."""
+    shapes = {f"{task}_probabilities": (rows, len(classes)) for task, classes in labels.items()}
     outputs = {}
-    for name, dtype in outputs_of(labels).items():
-        task = name.removesuffix("_probabilities")
-        shape = (rows,) if task == name else (rows, len(labels[task]))
-        outputs[name] = _parse_array(reply.get(name), dtype)
-        if outputs[name] is None or outputs[name].shape != shape:
-            expected = f"{' x '.join(map(str, shape))} {'texts' if dtype == 'str' else 'numbers from 0 to 1'}"
-            raise ModelError(
-                f"{url}: expected {expected} as {name!r}, got {str(reply.get(name))[:80]}; give the folder of the same "
-                "model with --model DIR, or serve it again"
-            )
-    for task, classes in labels.items():
-        if [classes[best] for best in outputs[f"{task}_probabilities"].argmax(axis=1)] != outputs[task].tolist():
-            raise ModelError(f"{url}: its classes are not {listed(classes)}; give its own folder with --model DIR")
-    return outputs
-
-
-def _parse_array(values: Any, dtype: str) -> np.ndarray | None:
-    """Texts as object, or numbers from 0 to 1 as float32; None if ``values`` holds anything else."""
     try:
-        array = np.asarray(values)
-    except ValueError:  # lists of different lengths
-        return None
-    if dtype == "str":
-        return array.astype(object) if array.dtype.kind == "U" else None
-    return array.astype(dtype) if array.dtype.kind in "fi" and ((array >= 0) & (array <= 1)).all() else None
+        for name, dtype in outputs_of(labels).items():
+            outputs[name] = np.asarray(reply[name], object if dtype == "str" else dtype)
+            if outputs[name].shape != shapes.get(name, (rows,)):
+                raise ValueError
+        for task, classes in labels.items():
+            if [classes[best] for best in outputs[f"{task}_probabilities"].argmax(axis=1)] != outputs[task].tolist():
+                raise ValueError
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"{url} does not answer like a model of {' and '.join(labels)} with these classes: "
+            f"{'; '.join(listed(classes) for classes in labels.values())}; give the folder of the same model with "
+            "--model DIR, or serve it again"
+        ) from error
+    return outputs
 
 
 class _NoSuchModel(ModelError):
@@ -132,8 +125,6 @@ class _Client:
     """A REST client of one model. Several threads may use it."""
 
     def __init__(self, url: str, retries: int) -> None:
-        import urllib3
-
         self.url, self._attempts = url, retries + 1
         timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT, read=TIMEOUT)
         self._pool = urllib3.PoolManager(maxsize=8, timeout=timeout, retries=False)
@@ -160,14 +151,10 @@ class _Client:
             half = len(texts) // 2
             parts = [self.score(each, labels) for each in (texts[:half], texts[half:])]
             return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        outputs = self._call("POST", ":predict", body).get("outputs")
-        if not isinstance(outputs, dict):
-            raise ModelError(f"{self.url}: expected named outputs, got none; serve the model again")
-        return _parse_outputs(outputs, len(texts), labels, self.url)
+        reply = self._call("POST", ":predict", body)
+        return _parse_outputs(reply.get("outputs"), len(texts), labels, self.url)
 
     def _call(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
-        from urllib3.exceptions import HTTPError, ReadTimeoutError
-
         headers = {"Content-Type": "application/json"} if body else {}
         for attempt in range(self._attempts):
             if attempt > 1:
