@@ -146,28 +146,28 @@ class Window:
     @property
     def requests(self) -> int:
         """All calls, including failed ones."""
-        return self.counts.get((REQUESTS, OK), (0, 0.0))[0] + self.failures
+        return self._sums(REQUESTS, OK)[0] + self.failures
 
     @property
     def failures(self) -> int:
         """Calls that failed."""
-        return self._total(ERRORS)[0]
+        return sum(self.labels(ERRORS).values())
 
     @property
     def predictions(self) -> int:
         """Texts that were answered."""
-        return round(self.counts.get((REQUESTS, OK), (0, 0.0))[1])
+        return round(self._sums(REQUESTS, OK)[1])
 
     @property
     def dropped(self) -> int:
         """Records that the log lost, because too many waited or they could never be written."""
-        return self._total(DROPPED)[0]
+        return self._sums(DROPPED)[0]
 
     @property
     def feedback(self) -> tuple[int, int]:
         """How many answers users called correct, and how many they judged; "Not sure" is not an answer."""
-        verdicts = self.labels(FEEDBACK)
-        return verdicts.get(CORRECT, 0), verdicts.get(CORRECT, 0) + verdicts.get(WRONG, 0)
+        correct, wrong = (self._sums(FEEDBACK, verdict)[0] for verdict in (CORRECT, WRONG))
+        return correct, correct + wrong
 
     def labels(self, name: str) -> dict[str, int]:
         """The count of each label, most frequent first, of one of :data:`LABELS`, ``"errors"`` or ``"feedback"``."""
@@ -180,12 +180,11 @@ class Window:
 
     def mean(self, name: str) -> float | None:
         """Mean of :data:`CPU` or :data:`MEMORY`; None without a sample."""
-        count, total = self._total(name)
+        count, total = self._sums(name)
         return total / count if count else None
 
-    def _total(self, name: str) -> tuple[int, float]:
-        sums = [value for (each, _), value in self.counts.items() if each == name]
-        return sum(count for count, _ in sums), math.fsum(total for _, total in sums)
+    def _sums(self, name: str, key: Key = "") -> tuple[int, float]:
+        return self.counts.get((name, key), (0, 0.0))
 
 
 def join(windows: Iterable[Window]) -> Window:

@@ -112,18 +112,18 @@ def make(
     """
     streams = model, version, source
     overall = judge(store.series(since, until, step, streams), reference)
-    by_source = {each: store.window(since, until, (model, version, each)) for each in store.sources(streams)}
-    active_windows = {each: own for each, own in by_source.items() if own.requests or own.feedback[1]}
-    signals_by_source = {each: judge([own], reference).signals for each, own in active_windows.items()}
-    if len(signals_by_source) < 2:
+    by_source = {}
+    for each in store.sources(streams):
+        window = store.window(since, until, (model, version, each))
+        if window.requests or window.feedback[1]:
+            by_source[each] = judge([window], reference).signals
+    if len(by_source) < 2:
         return overall
-    signals = {}
-    for signal in SIGNALS:
-        alarms_by_source = {
-            each: alarms for each, of_signal in signals_by_source.items() if (alarms := of_signal[signal]) is not None
-        }
-        alarms = [f"{each}: {words}" for each, of_signal in alarms_by_source.items() for words in of_signal]
-        signals[signal] = alarms if alarms_by_source else None
+    signals: dict[str, list[str] | None] = dict.fromkeys(SIGNALS)
+    for each, own_signals in by_source.items():
+        for signal, alarms in own_signals.items():
+            if alarms is not None:
+                signals[signal] = (signals[signal] or []) + [f"{each}: {words}" for words in alarms]
     return replace(overall, signals=signals | {"log": overall.signals["log"]})  # lost records belong to no source
 
 
