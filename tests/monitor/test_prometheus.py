@@ -274,8 +274,7 @@ def test_a_model_that_was_taken_back_is_the_one_that_answers(tmp_path):
     assert value(exporter, "records_dropped_total") == 8
 
 
-def test_it_says_of_the_log_of_a_recorder_what_the_report_says(tmp_path, monkeypatch):
-    monkeypatch.setattr(prometheus, "JUDGE_SECONDS", 0)
+def test_it_says_of_the_log_of_a_recorder_what_the_report_says(tmp_path):
     exporter, known = Exporter(), reference.build(["x"] * 200, predictions(200), "made up", accuracy={"answer": 0.88})
     with Recorder(tmp_path / "log.sqlite", model="answer", version="7") as recorder:
         exporter.attach(recorder, known)

@@ -32,7 +32,6 @@ PREFIX = "tweet_target"
 PORT = 9464  # as OpenTelemetry's exporter for Prometheus; Prometheus itself has 9090
 ADDRESS = "127.0.0.1"  # metrics are private unless the user chooses otherwise
 WINDOW_SECONDS = 3600.0  # seconds over which drift, accuracy and alarms are judged
-JUDGE_SECONDS = 10.0  # between judgements: a scrape in between gets the last one
 NONE = "none"  # the model does not predict this
 
 SOURCES = ("api", "app", "batch", "predict")  # whose counts begin at zero
@@ -85,8 +84,6 @@ class Exporter(Collector):
         self._current_model: tuple[str, str] | None = None
         # Returns the report to serve. None: serve no drift, accuracy or alarms, as zeros could raise or hide alerts.
         self.judge: Callable[[], report.Report | None] = self._recent_report
-        self._latest_report: report.Report | None = None
-        self._next_judgement = -math.inf
         self.registry.register(self)
 
     # ------------------------------------------------------------ what happened
@@ -102,7 +99,6 @@ class Exporter(Collector):
     def _set_current_model(self, model: str, version: str) -> None:
         self._current_model = model, version
         self._model.info({"name": model, "version": version})
-        self._next_judgement = -math.inf
 
     def observe(self, event: Event) -> None:
         """Count one event; an observer of a :class:`~tf_model.monitor.recorder.Recorder`."""
@@ -136,14 +132,14 @@ class Exporter(Collector):
 
     def _recent_report(self) -> report.Report | None:
         """The report on the last :data:`WINDOW_SECONDS` of the answering model's log; None while it cannot be read."""
-        if self._current_model in self._logs_and_references and time.monotonic() >= self._next_judgement:
-            self._next_judgement = time.monotonic() + JUDGE_SECONDS
-            (store, reference), now = self._logs_and_references[self._current_model], time.time()
-            try:
-                self._latest_report = report.make(store, now - WINDOW_SECONDS, now, reference, *self._current_model)
-            except TweetTargetError:  # such as a locked log: the other metrics are still served
-                self._latest_report = None
-        return self._latest_report
+        current, now = self._current_model, time.time()
+        if current not in self._logs_and_references:
+            return None
+        store, reference = self._logs_and_references[current]
+        try:
+            return report.make(store, now - WINDOW_SECONDS, now, reference, *current)
+        except TweetTargetError:  # such as a locked log: the other metrics are still served
+            return None
 
     # ------------------------------------------------------------ serve
 
