@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from tests.monitor.made_up import predictions
-from tf_model.errors import ModelError, OutputError
+from tf_model.errors import ModelError
 from tf_model.model_dir import served_version, training_of
 from tf_model.monitor import reference
 from tf_model.monitor.aggregates import Window
@@ -47,13 +47,6 @@ def test_how_often_what_is_answered_is_right_comes_from_the_figures_of_the_model
     made.save(tmp_path)
     (tmp_path / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
     assert reference.load(tmp_path) == replace(made, answered_accuracy=known)
-
-
-def test_it_is_not_replaced_unasked(made, tmp_path):
-    made.save(tmp_path)
-    with pytest.raises(OutputError, match="already exists"):
-        made.save(tmp_path)
-    made.save(tmp_path, overwrite=True)
 
 
 def test_a_folder_without_one_has_none(tmp_path):

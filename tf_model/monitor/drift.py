@@ -41,14 +41,13 @@ FEATURE_NAMES: Mapping[str, str] = {
     "unk_rate": "UNK rate of the tokens",
     "length": "length of the texts",
 }
-FEATURES = tuple(FEATURE_NAMES)
 
 
 @dataclass(frozen=True)
 class Drift:
     """How one feature differs from the reference; ``alarm`` if index and p-value both cross their bounds."""
 
-    feature: str  # one of FEATURES
+    feature: str  # one of FEATURE_NAMES
     rows: int  # predictions of the window that have it
     reference_rows: int
     index: float  # population stability index, 0 where the two are alike
@@ -70,10 +69,10 @@ class Drift:
 
 
 def compare(reference: Reference, window: Window) -> list[Drift]:
-    """Compare a window with the reference of the same version, for each of :data:`FEATURES` that both have, with at
-    least :data:`MINIMUM_ROWS` predictions in the window."""
+    """Compare a window with the reference of the same version, for each of :data:`FEATURE_NAMES` that both have,
+    with at least :data:`MINIMUM_ROWS` predictions in the window."""
     expected_window = Window(0, 1, reference.counts)
-    cells = {feature: (_cells(expected_window, feature), _cells(window, feature)) for feature in FEATURES}
+    cells = {feature: (_cells(expected_window, feature), _cells(window, feature)) for feature in FEATURE_NAMES}
     comparable = {feature: pair for feature, pair in cells.items() if pair[0] and sum(pair[1].values()) >= MINIMUM_ROWS}
     level = ALPHA / max(len(comparable), 1)
     return [_compare(feature, expected, current, level) for feature, (expected, current) in comparable.items()]
