@@ -158,7 +158,8 @@ def test_the_batching_settings_fit_the_published_message():
         ]
     )
     found = text_format.Parse(layout.settings(["answer"])["batching.config"], kind())
-    assert (found.max_batch_size.value, found.num_batch_threads.value) == (64, os.cpu_count())
+    assert found.max_batch_size.value == 64
+    assert not found.HasField("num_batch_threads"), "another machine may serve the folder"
     assert found.enable_large_batch_splitting.value is True
 
 

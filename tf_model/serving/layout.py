@@ -10,7 +10,6 @@
 """
 
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,12 +22,12 @@ BASE = "/models"  # where the server finds the folder; compose.yaml mounts it th
 METRICS = "/monitoring/prometheus/metrics"
 MODELS = "models.config"
 
-# Texts that arrive within 2 ms share a batch of at most 64; when the queue is full, clients are told to try again.
-BATCHING = """max_batch_size {{ value: 64 }}
-batch_timeout_micros {{ value: 2000 }}
-num_batch_threads {{ value: {cores} }}
-max_enqueued_batches {{ value: 100 }}
-enable_large_batch_splitting {{ value: true }}
+# Texts that arrive within 2 ms share a batch of at most 64; when the queue is full, clients are told to try again. As
+# many batches run at once as the server has cores, its default.
+BATCHING = """max_batch_size { value: 64 }
+batch_timeout_micros { value: 2000 }
+max_enqueued_batches { value: 100 }
+enable_large_batch_splitting { value: true }
 """
 MODEL = """  config {{
     name: {name}
@@ -75,6 +74,6 @@ def settings(names: Sequence[str]) -> dict[str, str]:
     models = "".join(MODEL.format(name=json.dumps(name), path=json.dumps(f"{BASE}/{name}")) for name in names)
     return {
         MODELS: f"model_config_list {{\n{models}}}\n",
-        "batching.config": BATCHING.format(cores=os.cpu_count() or 1),
+        "batching.config": BATCHING,
         "monitoring.config": f'prometheus_config {{\n  enable: true\n  path: "{METRICS}"\n}}\n',
     }
