@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from research import study
-from research.methods.baseline_models import SEEDS, Method
-from research.methods.bugs import NO_MASK, SECOND_LAYER, URLS_FIRST, BuggyBert
+from research.methods import bugs
+from research.methods.baseline_models import SEEDS, Method, raw
+from research.methods.neural import FineTuned
 from research.runs import UNCHANGED, load_to_extend, pack, record, unpack
 from research.study import GROUPED, PROTOCOLS, REPORT, Problem, make_problem
 from tf_model import cli, config, data, paths, tasks
@@ -32,7 +33,8 @@ class Switch:
     """One change to the training."""
 
     title: str
-    bugs: tuple[str, ...] = ()  # passed to BuggyBert
+    prepare: Callable[[Any], None] | None = None  # changes the compiled model
+    inputs: Callable[[Sequence[str]], np.ndarray] = raw  # makes what is trained on from the texts
     settings: Mapping[str, Any] = field(default_factory=dict)  # fields of the training configuration
     # By protocol: makes the folds of a problem and a seed, which replace its own; other protocols are skipped.
     folds: Mapping[str, Callable[[Problem, int], Sequence[splits.Split]]] | None = None
@@ -82,9 +84,9 @@ def as_many_left_out(problem: Problem, seed: int) -> Sequence[splits.Split]:
 
 SWITCHES: dict[str, Switch] = {
     UNCHANGED: Switch("as it is here"),
-    "no_mask": Switch("attention mask dropped (the report's bug)", (NO_MASK,)),
-    "second_layer": Switch("second softmax layer on the logits (the report's bug)", (SECOND_LAYER,)),
-    "urls_first": Switch("URL rule before the letters rule, so that it can match", (URLS_FIRST,)),
+    "no_mask": Switch("attention mask dropped (the report's bug)", bugs.drop_mask),
+    "second_layer": Switch("second softmax layer on the logits (the report's bug)", bugs.add_second_layer),
+    "urls_first": Switch("URL rule before the letters rule, so that it can match", inputs=bugs.without_urls),
     "normalized": Switch(
         "cleaning that keeps digits and emoticons, marks users and drops links",
         settings={"cleaning": "normalized"},
@@ -142,7 +144,8 @@ def score_switch(setting: str, name: str, problem: Problem, protocol: str, seed:
     method = Method(
         f"ablation_{setting}_{name}",
         switch.title,
-        lambda task, seed: BuggyBert(settings, len(task.labels), switch.bugs),
+        lambda task, seed: FineTuned(settings, [len(task.labels)], prepare=switch.prepare),
+        inputs=switch.inputs,
         has_probabilities=True,
         settings=str(settings),
         slow=True,

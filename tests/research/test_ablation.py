@@ -36,22 +36,29 @@ def recipe(shallow_bert) -> Iterator[config.TrainingConfig]:
         yield replace(config.make_config("report"), backbone=str(shallow_bert), **changes)
 
 
+def probabilities(recipe, prepare=None, texts=TEXTS) -> np.ndarray:
+    return FineTuned(recipe, [3], prepare=prepare).fit(TEXTS, LABEL_IDS).predict_proba(texts)
+
+
 @pytest.fixture(scope="module")
 def without_bugs(recipe) -> np.ndarray:
     """The probabilities of ``TEXTS``."""
-    return bugs.BuggyBert(recipe, 3).fit(TEXTS, LABEL_IDS).predict_proba(TEXTS)
+    return probabilities(recipe)
 
 
 # ---------------------------------------------------------------- bugs
 
 
 def test_without_a_bug_it_is_our_own_training(recipe, without_bugs):
-    ours = FineTuned(recipe, [3]).fit(TEXTS, LABEL_IDS).predict_proba(TEXTS)
-    assert np.allclose(without_bugs, ours, atol=1e-6)
+    def change_nothing(model):
+        model.__class__ = type("Network", (type(model),), {})
+        model.build()
+
+    assert np.allclose(probabilities(recipe, change_nothing), without_bugs, atol=1e-6)
 
 
 def test_without_the_mask_padding_is_attended_to_and_all_is_padded_alike(recipe, without_bugs):
-    model = bugs.BuggyBert(recipe, 3, (bugs.NO_MASK,)).fit(TEXTS, LABEL_IDS)
+    model = FineTuned(recipe, [3], prepare=bugs.drop_mask).fit(TEXTS, LABEL_IDS)
     found = model.predict_proba(TEXTS[:4])
     assert np.allclose(model.predict_proba([TEXTS[2]])[0], found[2], atol=1e-6), "whatever else is in the batch"
     assert not np.allclose(found, without_bugs[:4], atol=1e-3)
@@ -61,7 +68,7 @@ def test_without_the_mask_padding_is_attended_to_and_all_is_padded_alike(recipe,
 
 
 def test_the_second_layer_is_trained_with_the_rest(recipe, without_bugs):
-    model = bugs.BuggyBert(recipe, 3, (bugs.SECOND_LAYER,)).fit(TEXTS, LABEL_IDS)
+    model = FineTuned(recipe, [3], prepare=bugs.add_second_layer).fit(TEXTS, LABEL_IDS)
     found = model.predict_proba(TEXTS[:4])
     assert np.allclose(found.sum(axis=1), 1, atol=1e-5)
     layer = model._fitted.model.second_layer
@@ -84,7 +91,7 @@ def test_the_copy_in_float32_has_the_second_layer_too(shallow_bert):
     tf_keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:
         model = bert.build(backbone.find(str(shallow_bert)), [3])
-        bugs.add_to_network(model, [bugs.SECOND_LAYER])
+        bugs.add_second_layer(model)
         copy = Fitted(model, None).in_float32().model
     finally:
         tf_keras.mixed_precision.set_global_policy("float32")
@@ -93,9 +100,8 @@ def test_the_copy_in_float32_has_the_second_layer_too(shallow_bert):
 
 
 def test_the_report_meant_to_remove_urls():
-    texts = ["Look HTTP://t.co/aBc now", "no address"]
-    assert bugs.BuggyBert(config.REPORT, 3, (bugs.URLS_FIRST,))._texts(texts) == ["look  now", "no address"]
-    assert bugs.BuggyBert(config.REPORT, 3)._texts(texts) == texts
+    assert bugs.without_urls(["Look HTTP://t.co/aBc now", "no address"]).tolist() == ["look  now", "no address"]
+    assert ablation.SWITCHES["urls_first"].inputs is bugs.without_urls
 
 
 # ---------------------------------------------------------------- splits
@@ -157,8 +163,8 @@ class Counted:
 
     fitted: list[tuple] = []  # noqa: RUF012
 
-    def __init__(self, recipe, classes, names):
-        self.classes_, self._key = np.arange(classes), (recipe.seed, recipe.epochs, names)
+    def __init__(self, recipe, classes, prepare):
+        self.classes_, self._key = np.arange(*classes), (recipe.seed, recipe.epochs, prepare)
 
     def fit(self, texts, label_ids):
         Counted.fitted.append(self._key)
@@ -171,7 +177,7 @@ class Counted:
 def test_command_records_run_by_run_and_fits_nothing_twice(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path / "checkpoints")
     monkeypatch.setattr(runs, "RUNS", tmp_path)
-    monkeypatch.setattr(ablation, "BuggyBert", Counted)
+    monkeypatch.setattr(ablation, "FineTuned", Counted)
     monkeypatch.setattr(Counted, "fitted", [])
     command = ["--data", str(paths.SAMPLE_CORPUS), "--setting", "quick"]
     assert ablation.main([*command, "--seeds", "0", "--switches", "unchanged", "no_mask", "stratified"]) == 0
@@ -216,7 +222,7 @@ def test_what_was_left_out_is_compared_with_its_control(problem):
 def test_a_switch_alone_is_compared_with_the_unchanged_training_that_is_recorded(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path / "checkpoints")
     monkeypatch.setattr(runs, "RUNS", tmp_path)
-    monkeypatch.setattr(ablation, "BuggyBert", Counted)
+    monkeypatch.setattr(ablation, "FineTuned", Counted)
     monkeypatch.setattr(Counted, "fitted", [])
     command = ["--data", str(paths.SAMPLE_CORPUS), "--setting", "quick", "--protocols", REPORT]
     assert ablation.main([*command, "--seeds", "0", "--switches", "no_mask"]) == 0
@@ -232,7 +238,7 @@ def test_a_switch_alone_is_compared_with_the_unchanged_training_that_is_recorded
 def test_figures_of_other_settings_do_not_stay(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path / "checkpoints")
     monkeypatch.setattr(runs, "RUNS", tmp_path)
-    monkeypatch.setattr(ablation, "BuggyBert", Counted)
+    monkeypatch.setattr(ablation, "FineTuned", Counted)
     command = ["--data", str(paths.SAMPLE_CORPUS), "--protocols", REPORT, "--seeds", "0", "--switches", "unchanged"]
     for setting in ("quick", "report"):
         assert ablation.main([*command, "--setting", setting]) == 0
