@@ -5,6 +5,8 @@ recorded after each seed, so it may be stopped at any time; earlier results are 
 (``--fold-seed 100 --seeds 100``, research/runs/levers_folds_100.json).
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,14 +18,13 @@ from research import study
 from research.methods.neural import FineTuned
 from research.runs import UNCHANGED, load_to_extend, record, unpack
 from research.study import GROUPED, Problem, make_problem
-from tf_model import cli, config, data, device, paths, tasks
+from tf_model import cli, config, data, paths, tasks
 from tf_model.data import label_errors, splits
 from tf_model.evaluation import joint_metrics
 from tf_model.evaluation.calibration import scale
 from tf_model.evaluation.metrics import SMALLEST_PROBABILITY
-from tf_model.modeling import backbone
-from tf_model.training import cross_validation, distillation
-from tf_model.training.cross_validation import FOLD_SEED
+from tf_model.training import distillation
+from tf_model.training.cross_validation import FOLD_SEED, data_identity
 
 RECORD = "levers"  # name of the recorded run, and key of the variants in it
 EMOTION_ROWS = "answer_emotion_rows"
@@ -39,23 +40,37 @@ R_DROP_WEIGHT = 1.0  # the weight of the divergence
 BIASES = np.linspace(-1.5, 1.5, 31)
 CLASSES = [len(task.labels) for task in tasks.ANSWER_TASKS]
 
-Targets = Callable[[data.TrainingRows, "config.TrainingConfig"], np.ndarray]
+Targets = Callable[[data.TrainingRows, config.TrainingConfig], np.ndarray]
 FitBias = Callable[[np.ndarray, np.ndarray], np.ndarray]  # label ids and probabilities of a task -> weights
 
 
-@dataclass(frozen=True)
-class Variant:
-    """One change to the training."""
+def train_and_score(
+    rows: data.TrainingRows,
+    settings: config.TrainingConfig,
+    texts: Sequence[str],
+    targets: Targets | None = None,
+    prepare: Callable[[Any], None] | None = None,
+) -> np.ndarray:
+    """Train on ``rows`` and score ``texts``: float32 [texts, classes of all tasks].
 
-    title: str
-    # Soft targets in place of the labels, float32 [N, classes of all tasks]: the share of each class of a task, all 0
-    # where a row has no label.
-    targets: Targets | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)  # fields of the training configuration
-    prepare: Callable[[Any], None] | None = None  # changes the compiled model
-    per_task: bool = False  # one model per task: prediction costs twice as much
-    # Fits the weights of :func:`with_class_bias` for the unchanged training; nothing is trained.
-    fit_bias: FitBias | None = None
+    ``targets`` makes soft targets in place of the labels, float32 [N, classes of all tasks]: the share of each class of
+    a task, all 0 where a row has no label. ``prepare`` may change the compiled model.
+    """
+    soft_targets = targets(rows, settings) if targets else None
+    with cli.show_epochs(cli.stderr()) as progress:
+        model = FineTuned(settings, CLASSES, callbacks=[progress], prepare=prepare)
+        return model.fit(rows.texts, rows.label_ids, soft_targets).predict_proba(texts)
+
+
+def two_models(rows: data.TrainingRows, settings: config.TrainingConfig, texts: Sequence[str]) -> np.ndarray:
+    """One model per task, each trained on the rows with its label: prediction costs twice as much."""
+    parts = []
+    for number in range(len(CLASSES)):
+        labelled = rows.take(np.flatnonzero(rows.label_ids[:, number] != tasks.NO_LABEL))
+        others = np.arange(len(CLASSES)) != number
+        single_task = replace(labelled, label_ids=np.where(others, tasks.NO_LABEL, labelled.label_ids))
+        parts.append(_by_task(train_and_score(single_task, settings, texts))[number])
+    return np.concatenate(parts, axis=1)
 
 
 # ---------------------------------------------------------------- training targets
@@ -103,7 +118,7 @@ def distilled(*teachers: Mapping[str, Any]) -> Targets:
             scores = np.empty((len(rows), sum(CLASSES)), np.float32)
             for fold in folds:
                 texts = [rows.texts[position] for position in fold.validation]
-                scores[fold.validation] = _train_and_score(rows.take(fold.train), replace(settings, **teacher), texts)
+                scores[fold.validation] = train_and_score(rows.take(fold.train), replace(settings, **teacher), texts)
             temperatures = joint_metrics.fit_temperatures(rows.label_ids, scores, rows.tasks)
             predictions.append(joint_metrics.calibrate(scores, temperatures, rows.tasks))
         return distillation.blend(rows.label_ids, np.mean(predictions, axis=0), settings.teacher_weight, rows.tasks)
@@ -223,6 +238,19 @@ def _scaled(probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return biased / biased.sum(axis=1, keepdims=True)
 
 
+@dataclass(frozen=True)
+class Variant:
+    """One change to the training."""
+
+    title: str
+    targets: Targets | None = None  # see :func:`train_and_score`
+    settings: Mapping[str, Any] = field(default_factory=dict)  # fields of the training configuration
+    prepare: Callable[[Any], None] | None = None  # changes the compiled model
+    per_task: bool = False  # see :func:`two_models`
+    # Fits the weights of :func:`with_class_bias` for the unchanged training; nothing is trained.
+    fit_bias: FitBias | None = None
+
+
 VARIANTS: dict[str, Variant] = {
     UNCHANGED: Variant("as it is"),
     "two_models": Variant("a model for each task", per_task=True),
@@ -269,7 +297,7 @@ def main(argv: list[str] | None = None) -> int:
     with cli.stopped_cleanly():
         for seed in arguments.seeds:
             for name in study.with_unchanged(VARIANTS, arguments.variants, entries, seed):
-                metrics = measure(name, problem, replace(settings, seed=seed), dataset.identity)
+                metrics = measure(name, problem, replace(settings, seed=seed))
                 entry = entries.setdefault(name, {"title": VARIANTS[name].title})
                 entry["seeds"] = study.with_seed(entry, seed, metrics)
                 entries = run[RECORD] = summarized(entries, problem)
@@ -279,81 +307,34 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def measure(name: str, problem: Problem, settings: config.TrainingConfig, dataset_identity: str) -> dict[str, Any]:
+def measure(name: str, problem: Problem, settings: config.TrainingConfig) -> dict[str, Any]:
     """One seed of a variant: its headline metrics, and which rows of each question are predicted correctly."""
-    result = out_of_fold(name, problem, settings, dataset_identity)
+    result = out_of_fold(name, problem, settings)
     parts = [split.validation for split in problem.folds[GROUPED]]
     correct = study.correct_by_question(problem, study.predicted_by_task(problem, result.scores))
     headline = joint_metrics.evaluate_out_of_fold(problem.rows.label_ids, result.scores, parts)["headline"]
     return {"headline": headline, "right": study.packed(correct), "seconds": result.seconds}
 
 
-def out_of_fold(name: str, problem: Problem, settings: config.TrainingConfig, dataset_identity: str) -> study.OutOfFold:
-    """A variant's out-of-fold probabilities, [N, classes of all tasks]; finished folds are kept.
-
-    A variant that changes only settings keeps them where ``python -m tf_model.evaluate --protocol grouped`` does.
-    """
+def out_of_fold(name: str, problem: Problem, settings: config.TrainingConfig) -> study.OutOfFold:
+    """A variant's out-of-fold probabilities, [N, classes of all tasks]; finished folds are kept."""
     variant, folds, rows = VARIANTS[name], problem.folds[GROUPED], problem.rows
     if variant.fit_bias:
-        unchanged = out_of_fold(UNCHANGED, problem, settings, dataset_identity)
+        unchanged = out_of_fold(UNCHANGED, problem, settings)
         parts = [split.validation for split in folds]
         return study.OutOfFold(with_class_bias(rows.label_ids, unchanged.scores, parts, variant.fit_bias), 0.0)
-
-    title = f"{name}, seed {settings.seed}"
-    if not (variant.targets or variant.prepare or variant.per_task):
-        own_settings, runtime = replace(settings, **variant.settings), device.prepare(settings.seed)
-        weights = backbone.find(own_settings.backbone)
-        results = cross_validation.cross_validate(
-            own_settings,
-            weights,
-            rows,
-            folds,
-            runtime=runtime,
-            store=cross_validation.grouped_store(
-                own_settings, weights, runtime, folds, dataset_identity, rows, tasks.ANSWER
-            ),
-            title=title,
-        )
-        seconds = sum(row["seconds"] for result in results for row in result.history)
-        return study.OutOfFold(cross_validation.out_of_fold(results, len(rows)), seconds)
+    own_settings, title = replace(settings, **variant.settings), f"{name}, seed {settings.seed}"
 
     def fit_and_score(split: splits.Split) -> np.ndarray:
-        texts = [rows.texts[position] for position in split.validation]
-        return train_and_score(variant, rows.take(split.train), settings, texts)
+        train, texts = rows.take(split.train), [rows.texts[position] for position in split.validation]
+        if variant.per_task:
+            return two_models(train, own_settings, texts)
+        return train_and_score(train, own_settings, texts, variant.targets, variant.prepare)
 
-    depends_on = dataset_identity, settings.to_dict(), variant.title, label_errors.INVERSE_PENALTY
+    identity = data_identity([problem.data_sha256], rows, own_settings)
+    depends_on = identity, own_settings.to_dict(), variant.title, label_errors.INVERSE_PENALTY
     store_name = f"variant-{name}-seed-{settings.seed}"
     return study.score_folds(store_name, depends_on, len(rows), folds, fit_and_score, title)
-
-
-def train_and_score(
-    variant: Variant, rows: data.TrainingRows, settings: config.TrainingConfig, texts: Sequence[str]
-) -> np.ndarray:
-    """Train a variant on ``rows`` and score ``texts``: float32 [texts, classes of all tasks]."""
-    settings = replace(settings, **variant.settings)
-    if not variant.per_task:
-        return _train_and_score(rows, settings, texts, variant.targets, variant.prepare)
-    parts = []
-    for number in range(len(CLASSES)):
-        labelled = rows.take(np.flatnonzero(rows.label_ids[:, number] != tasks.NO_LABEL))
-        others = np.arange(len(CLASSES)) != number
-        single_task = replace(labelled, label_ids=np.where(others, tasks.NO_LABEL, labelled.label_ids))
-        parts.append(_by_task(_train_and_score(single_task, settings, texts))[number])
-    return np.concatenate(parts, axis=1)
-
-
-def _train_and_score(
-    rows: data.TrainingRows,
-    settings: config.TrainingConfig,
-    texts: Sequence[str],
-    targets: Targets | None = None,
-    prepare: Callable[[Any], None] | None = None,
-) -> np.ndarray:
-    """Train on the labels, or on ``targets`` instead, and score ``texts``."""
-    soft_targets = targets(rows, settings) if targets else None
-    with cli.show_epochs(cli.stderr()) as progress:
-        model = FineTuned(settings, CLASSES, callbacks=[progress], prepare=prepare)
-        return model.fit(rows.texts, rows.label_ids, soft_targets).predict_proba(texts)
 
 
 # ---------------------------------------------------------------- the record
@@ -365,22 +346,24 @@ def summarized(entries: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
     ``paired`` has each question, and the whole answer on tweets with an emotion only (:data:`EMOTION_ROWS`).
     """
     rows = study.question_rows(problem)
-    emotions = problem.label_ids(tasks.EMOTION)[rows[tasks.ANSWER]]
-    # By entry of ``paired``: the recorded question, and which of its rows count.
-    selections = {question: (question, np.arange(len(positions))) for question, positions in rows.items()}
-    selections[EMOTION_ROWS] = tasks.ANSWER, np.flatnonzero(emotions != tasks.EMOTIONS.index(tasks.NO_EMOTION))
+    answers = rows[tasks.ANSWER]
+    compared = rows | {EMOTION_ROWS: answers[problem.label_ids(tasks.EMOTION)[answers] != tasks.EMOTION.neutral]}
+
+    def correct(name: str, question: str) -> dict[str, np.ndarray]:
+        recorded = tasks.ANSWER if question == EMOTION_ROWS else question
+        is_compared = np.isin(rows[recorded], compared[question])
+        seeds = entries[name]["seeds"].items()
+        return {seed: unpack(each["right"][recorded], len(is_compared))[is_compared] for seed, each in seeds}
+
     results: dict[str, Any] = {}
     for name in [name for name in VARIANTS if name in entries]:
-        paired: dict[str, Any] = {}
-        for question, (source, indices) in selections.items():
-            old, new = (
-                {seed: unpack(each["right"][source], len(rows[source]))[indices] for seed, each in seeds.items()}
-                for seeds in (entries[UNCHANGED]["seeds"], entries[name]["seeds"])
+        paired = {
+            question: study.paired_difference(
+                correct(UNCHANGED, question), correct(name, question), problem.groups[positions]
             )
-            test = study.paired_difference(old, new, problem.groups[rows[source][indices]])
-            seeds = test.pop("seeds")
-            paired[question] = test
-        results[name] = entries[name] | {"paired": paired | {"seeds": seeds}}
+            for question, positions in compared.items()
+        }
+        results[name] = entries[name] | {"paired": paired}
     return results
 
 

@@ -11,8 +11,6 @@ from sklearn.metrics import f1_score
 
 from research import runs, study, variants
 from tf_model import config, data, device, paths, tasks
-from tf_model.evaluate import main as evaluate
-from tf_model.training import cross_validation
 
 CLASSES = variants.CLASSES
 NONE = tasks.NO_LABEL
@@ -89,7 +87,7 @@ def test_a_student_is_taught_by_models_that_had_not_seen_the_row(rows, monkeypat
         product, emotion = ([0.9] + [0.1 / (size - 1)] * (size - 1) for size in CLASSES)
         return np.tile(np.float32(product + emotion), (len(texts), 1))
 
-    monkeypatch.setattr(variants, "_train_and_score", train_and_score)
+    monkeypatch.setattr(variants, "train_and_score", train_and_score)
     targets = variants.distilled({"seed": 5}, {"seed": 6})(rows, replace(config.ANSWER, teacher_weight=0.5))
     assert [seed for seed, _ in asked] == [5] * 3 + [6] * 3
     assert sum(number for _, number in asked) == 2 * len(rows)
@@ -104,10 +102,10 @@ def test_a_student_is_taught_by_models_that_had_not_seen_the_row(rows, monkeypat
 
 def test_each_way_of_learning_makes_another_model(rows, settings):
     few, texts = rows.take(np.arange(48)), rows.texts[:9]
-    unchanged = variants.train_and_score(variants.VARIANTS[variants.UNCHANGED], few, settings, texts)
+    unchanged = variants.train_and_score(few, settings, texts)
     for name in ("ema", "layer_rates", "r_drop", "lora"):
-        variant = replace(variants.VARIANTS[name], settings={"lora_rank": 2} if name == "lora" else {})
-        changed = variants.train_and_score(variant, few, settings, texts)
+        own_settings = replace(settings, lora_rank=2) if name == "lora" else settings
+        changed = variants.train_and_score(few, own_settings, texts, prepare=variants.VARIANTS[name].prepare)
         assert np.isfinite(changed).all(), name
         assert np.abs(changed - unchanged).max() > 1e-4, name
 
@@ -130,65 +128,61 @@ def test_lower_layers_learn_more_slowly(shallow_bert):
 
 def test_labels_as_targets_are_the_training_as_it_is(rows, settings):
     texts = rows.texts[:20]
-    unchanged = variants.train_and_score(variants.VARIANTS[variants.UNCHANGED], rows, settings, texts)
-    as_targets = variants.Variant("the labels", variants.hard_targets)
-    np.testing.assert_allclose(variants.train_and_score(as_targets, rows, settings, texts), unchanged, atol=1e-4)
-    smoothed = variants.train_and_score(variants.VARIANTS["label_smoothing"], rows, settings, texts)
+    unchanged = variants.train_and_score(rows, settings, texts)
+    as_targets = variants.train_and_score(rows, settings, texts, variants.hard_targets)
+    np.testing.assert_allclose(as_targets, unchanged, atol=1e-4)
+    smoothed = variants.train_and_score(rows, replace(settings, label_smoothing=variants.SMOOTHING), texts)
     assert np.abs(smoothed - unchanged).max() > 1e-3
 
 
 def test_a_model_for_each_task_learns_from_its_own_labels_alone(rows, settings):
-    texts, two_models = rows.texts[:20], variants.VARIANTS["two_models"]
-    apart = variants.train_and_score(two_models, rows, settings, texts)
+    texts = rows.texts[:20]
+    apart = variants.two_models(rows, settings, texts)
     others = rows.label_ids.copy()
     others[:, 1] = np.where(others[:, 1] == NONE, NONE, 0)  # other emotions
-    changed = variants.train_and_score(two_models, replace(rows, label_ids=others), settings, texts)
+    changed = variants.two_models(replace(rows, label_ids=others), settings, texts)
     np.testing.assert_allclose(changed[:, : CLASSES[0]], apart[:, : CLASSES[0]], atol=1e-4)
     assert np.abs(changed[:, CLASSES[0] :] - apart[:, CLASSES[0] :]).max() > 0.05
 
 
-def test_a_fold_is_trained_on_its_training_part_and_kept(problem, settings, monkeypatch, tmp_path):
-    monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path)
+def test_a_fold_is_trained_on_its_training_part_as_the_variant_says_and_kept(problem, settings, stores, monkeypatch):
     trained, folds = [], problem.folds[study.GROUPED]
 
-    def train_and_score(variant, rows, settings, texts):
-        trained.append((variant.title, rows.rows.tolist()))
+    def train_and_score(rows, settings, texts, targets=None, prepare=None):
+        trained.append((rows.rows.tolist(), settings.label_smoothing, targets, prepare))
         return np.full((len(texts), sum(CLASSES)), 0.25, np.float32)
 
     monkeypatch.setattr(variants, "train_and_score", train_and_score)
-    for _ in "ab":
-        variants.out_of_fold("class_balanced", problem, settings, "0")
-        title = variants.VARIANTS["class_balanced"].title
-        assert trained == [(title, problem.rows.rows[split.train].tolist()) for split in folds]
+    parts = [problem.rows.rows[split.train].tolist() for split in folds]
+    for name, *options in (
+        ("unchanged", 0, None, None),
+        ("class_balanced", 0, variants.class_balanced, None),
+        ("label_smoothing", variants.SMOOTHING, None, None),
+        ("half_layers", 0, None, variants.half_the_layers),
+    ):
+        for _ in "ab":
+            variants.out_of_fold(name, problem, settings)
+            assert trained == [(part, *options) for part in parts]
+        trained.clear()
+    other = replace(variants.VARIANTS["label_smoothing"], settings={"label_smoothing": 0.2})
+    monkeypatch.setitem(variants.VARIANTS, "label_smoothing", other)
+    variants.out_of_fold("label_smoothing", problem, settings)
+    assert {smoothing for _, smoothing, *_ in trained} == {0.2}, "folds of other settings are not taken"
 
 
-def test_folds_of_other_settings_alone_are_those_of_evaluate(problem, settings, monkeypatch, tmp_path):
-    monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path)
-    trained, folds = [], problem.folds[study.GROUPED]
+def test_what_recalibrates_trains_nothing_of_its_own(problem, settings, stores, monkeypatch):
+    random = np.random.default_rng(0)
 
-    def train_fold(own, weights, rows, encoded, split, **options):
-        trained.append((own.label_smoothing, split.train.tolist()))
-        scores = np.full((len(split.validation), sum(CLASSES)), 0.25, np.float32)
-        return cross_validation.FoldResult(split.validation, scores, [{"seconds": 2.0}])
+    def train_and_score(rows, settings, texts, *_):
+        return random.dirichlet(np.ones(sum(CLASSES)), len(texts)).astype(np.float32)
 
-    monkeypatch.setattr(cross_validation, "_train_fold", train_fold)
-    unchanged = variants.out_of_fold(variants.UNCHANGED, problem, settings, "0")
-    assert trained == [(0, split.train.tolist()) for split in folds]
-    assert unchanged.seconds == 2 * len(folds)
-    recalibrated = variants.out_of_fold("class_bias", problem, settings, "0")
-    assert len(trained) == len(folds), "what recalibrates trains nothing of its own"
-    parts = [split.validation for split in folds]
+    monkeypatch.setattr(variants, "train_and_score", train_and_score)
+    unchanged = variants.out_of_fold(variants.UNCHANGED, problem, settings)
+    recalibrated = variants.out_of_fold("class_bias", problem, settings)
+    parts = [split.validation for split in problem.folds[study.GROUPED]]
     expected = variants.with_class_bias(problem.rows.label_ids, unchanged.scores, parts, variants.likeliest_bias)
     np.testing.assert_array_equal(recalibrated.scores, expected)
     assert recalibrated.seconds == 0
-    variants.out_of_fold("label_smoothing", problem, settings, "0")
-    assert [smoothing for smoothing, _ in trained[len(folds) :]] == [variants.SMOOTHING] * len(folds)
-    arguments = ["--data", str(paths.SAMPLE_CORPUS), "--protocol", "grouped", "--task", "answer", "--seeds", "3"]
-    arguments += ["--recipe", "answer", "--backbone", settings.backbone]
-    arguments += ["--epochs", "1", "--batch-size", "16", "--learning-rate", "0.01"]
-    monkeypatch.setattr(data.Dataset, "identity", "0")
-    assert evaluate(arguments) == 0
-    assert len(trained) == 2 * len(folds), "evaluate finds the folds of the same settings"
 
 
 # ---------------------------------------------------------------- how the probabilities are adjusted
@@ -238,7 +232,7 @@ def made_up(monkeypatch, tmp_path):
     monkeypatch.setattr(runs, "RUNS", tmp_path)
     asked = []
 
-    def out_of_fold(name, problem, recipe, data_sha256):
+    def out_of_fold(name, problem, recipe):
         asked.append((name, recipe.seed))
         random, parts = np.random.default_rng(recipe.seed), []
         for ids, size in zip(problem.rows.label_ids.T, CLASSES, strict=True):
@@ -270,7 +264,7 @@ def test_a_variant_that_is_measured_later_is_compared_tweet_by_tweet(made_up):
     ]
     found = run["levers"]["label_smoothing"]
     assert list(found["seeds"]) == ["0", "1"]
-    assert found["paired"]["seeds"] == ["0", "1"]
+    assert found["paired"]["emotion"]["seeds"] == ["0", "1"]
     low, high = found["paired"]["emotion"]["interval"]
     assert 0 < low < found["paired"]["emotion"]["difference"] < high
     unchanged, smoothed = (
