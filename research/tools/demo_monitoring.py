@@ -7,6 +7,7 @@ Everything is recorded in a separate log.
 import contextlib
 import itertools
 import random
+import re
 import shutil
 import tempfile
 import time
@@ -14,13 +15,11 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import pandas
+from typing import Any, NamedTuple
 
 from tf_model import cli, data, paths, tasks
 from tf_model.errors import ModelError
-from tf_model.inference.predictor import Outputs, Predictor
+from tf_model.inference.predictor import Predictor
 from tf_model.io.files import refuse_to_overwrite
 from tf_model.model_dir import read_validation_rows
 from tf_model.modeling.joint_label import answer_text
@@ -35,10 +34,7 @@ BATCH = 8  # texts of one request
 FEEDBACK_INTERVAL = 3  # one in this many tweets gets feedback from its label, as from a user
 REST = 4.0  # least seconds between two phases, in which the last predictions are written and judged
 PAUSE = 1.3  # seconds that the slow phase adds to a request
-# Subjects of the texts about something else. None is one of the products.
-SUBJECTS = ("The soup", "My tomato plant", "The night train", "Our goalkeeper", "The old bridge", "This novel")
-VERBS = ("needs", "was missing", "deserves", "could use", "got", "has plenty of")
-THINGS = ("salt and lemon", "a good rain", "three hours of delay", "a new coat of paint", "a better ending", "patience")
+OTHER_TEXTS = 400  # about anything but the products
 
 
 @dataclass(frozen=True)
@@ -50,6 +46,21 @@ class Phase:
     other_topic_share: float = 0.0  # share of the texts that are about something else
     pause: float = 0.0  # seconds added to each request
     failure_share: float = 0.0  # share of the requests that fail
+
+
+class Tweet(NamedTuple):
+    """A labelled tweet."""
+
+    row: int  # of the dataset
+    text: str
+    product: str | None
+    emotion: str | None
+
+    @property
+    def answer(self) -> str | None:
+        """The correct answer; None if it has no label."""
+        is_known = self.emotion == tasks.NO_EMOTION or (self.emotion and self.product)
+        return answer_text(self.emotion, self.product) if is_known else None
 
 
 PHASES = (
@@ -87,13 +98,13 @@ def main(argv: list[str] | None = None) -> int:
         return run(predictor, models, _tweets(predictor), arguments.port, 60 * arguments.minutes - REST)
 
 
-def run(predictor: Predictor, models: Path, tweets: pandas.DataFrame, port: int, seconds: float) -> int:
+def run(predictor: Predictor, models: Path, tweets: Sequence[Tweet], port: int, seconds: float) -> int:
     """Run all phases, ``seconds`` each; 0 if the report and ``/metrics`` saw what was done and nothing else.
 
     ``models`` is a folder that holds a copy of the model; the log is written there.
     """
     log, name = models / paths.MONITOR_LOG.relative_to(paths.SAVED_MODELS), predictor.folder.name
-    expected, exporter, tweet_cycle = reference.load(models / name), Exporter(), itertools.cycle(tweets.itertuples())
+    expected, exporter, tweet_cycle = reference.load(models / name), Exporter(), itertools.cycle(tweets)
     passed = []
     with Recorder(log, model=name, version=predictor.version) as recorder:
         url = exporter.serve(port)
@@ -117,81 +128,47 @@ def _until_next_minute() -> float:
     return 60 - time.time() % 60
 
 
-def _replay(phase: Phase, predictor: Predictor, recorder: Recorder, tweets: Iterator[Any], seconds: float) -> None:
-    generator, label_count = random.Random(phase.name), itertools.count(1)
+def _replay(phase: Phase, predictor: Predictor, recorder: Recorder, tweets: Iterator[Tweet], seconds: float) -> None:
+    from tests.monitor.other_topics import other_topics
+
+    generator, label_count, other_texts = random.Random(phase.name), itertools.count(1), other_topics(OTHER_TEXTS)
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         batch = [None if generator.random() < phase.other_topic_share else next(tweets) for _ in range(BATCH)]
-        texts = [_other_topic(generator) if tweet is None else tweet.text for tweet in batch]
-        disturbed_predictor = _disturbed(predictor, phase.pause, fails=generator.random() < phase.failure_share)
-        with contextlib.suppress(ModelError):
-            with recorder.recording_errors(SOURCE):
-                measured = disturbed_predictor.predict_measured(texts)
-            recorder.record_measured(texts, measured, SOURCE)
+        texts = [generator.choice(other_texts) if tweet is None else tweet.text for tweet in batch]
+        time.sleep(phase.pause)
+        with contextlib.suppress(ModelError), recorder.recording_errors(SOURCE):
+            if generator.random() < phase.failure_share:
+                raise ModelError("made to fail by the demonstration")
+            measured = predictor.predict_measured(texts)
+            slowed = {**measured.seconds, "model": measured.seconds["model"] + phase.pause}
+            recorder.record_measured(texts, replace(measured, seconds=slowed), SOURCE)
             for tweet, row in zip(batch, measured.predictions.to_dict("records"), strict=True):
                 if tweet is not None and tweet.answer is not None and next(label_count) % FEEDBACK_INTERVAL == 0:
                     _give_feedback(tweet, row, recorder)
 
 
-def _give_feedback(tweet: Any, row: dict[str, Any], recorder: Recorder) -> None:
+def _give_feedback(tweet: Tweet, row: dict[str, Any], recorder: Recorder) -> None:
     """Record feedback as from a user. The tweet itself is not kept: the log may be shown in public."""
     is_correct = row["best_guess"] == tweet.answer
-    recorder.correct(
-        f"the tweet in row {tweet.row} of the dataset",
-        row,
-        is_correct=is_correct,
-        product=None if is_correct else tweet.product,
-        emotion=None if is_correct else tweet.emotion,
-    )
+    labels = {} if is_correct else {"product": tweet.product, "emotion": tweet.emotion}
+    recorder.correct(f"the tweet in row {tweet.row} of the dataset", row, is_correct=is_correct, **labels)
 
 
 def _served_signals(url: str) -> frozenset[str]:
     """The signals that have an alarm on ``/metrics``."""
-    from prometheus_client.parser import text_string_to_metric_families
-
     with urllib.request.urlopen(url, timeout=30) as answer:
-        families = text_string_to_metric_families(answer.read().decode())
-    samples = (sample for family in families for sample in family.samples)
-    return frozenset(each.labels["signal"] for each in samples if each.name == "tweet_target_alarm" and each.value)
+        return frozenset(re.findall(r'tweet_target_alarm{signal="(\w+)"} 1', answer.read().decode()))
 
 
-def _disturbed(predictor: Predictor, pause: float, fails: bool) -> Predictor:
-    """The same model, ``pause`` seconds slower with each batch, or one that always fails."""
-
-    def score(batch: Sequence[bytes]) -> Outputs:
-        if fails:
-            raise ModelError("made to fail by the demonstration")
-        time.sleep(pause)
-        outputs = predictor.score(batch)
-        if "model_seconds" in outputs:
-            outputs["model_seconds"] = outputs["model_seconds"] + pause
-        return outputs
-
-    return replace(predictor, score=score)
-
-
-def _tweets(predictor: Predictor) -> pandas.DataFrame:
-    """Real tweets that the model was not trained on, in random order.
-
-    Columns ``row``, ``text``, ``product``, ``emotion`` and ``answer``, None where there is no label.
-    """
-    labelled = data.load().labelled
-    tweets = labelled[labelled["row"].isin(read_validation_rows(predictor.folder))].sample(frac=1, random_state=0)
-    columns = {tasks.TEXT_COLUMN: "text", tasks.PRODUCT_COLUMN: "product", tasks.EMOTION_COLUMN: "emotion"}
-    tweets = tweets.rename(columns=columns)[["row", *columns.values()]].astype(object)
-    tweets = tweets.where(tweets.notna(), None)
-    return tweets.assign(answer=[_gold(row.product, row.emotion) for row in tweets.itertuples()])
-
-
-def _gold(product: str | None, emotion: str | None) -> str | None:
-    if emotion == tasks.NO_EMOTION:
-        return tasks.NO_EMOTION
-    is_known = emotion in tasks.EMOTIONS and product in tasks.PRODUCTS
-    return answer_text(emotion, product) if is_known else None
-
-
-def _other_topic(generator: random.Random) -> str:
-    return f"{generator.choice(SUBJECTS)} {generator.choice(VERBS)} {generator.choice(THINGS)}"
+def _tweets(predictor: Predictor) -> list[Tweet]:
+    """Real tweets that the model was not trained on, in random order."""
+    rows = data.training_rows(data.load(), tasks.ANSWER).numbered(read_validation_rows(predictor.folder))
+    products, emotions = (*tasks.PRODUCTS, None), (*tasks.EMOTIONS, None)  # the last is for -1, no label
+    labels = ((products[product], emotions[emotion]) for product, emotion in rows.label_ids)
+    tweets = [Tweet(*row_and_text, *each) for *row_and_text, each in zip(rows.rows, rows.texts, labels, strict=True)]
+    random.Random(0).shuffle(tweets)
+    return tweets
 
 
 def _say(phase: Phase, phase_report: Report, served_signals: frozenset[str]) -> None:

@@ -2,15 +2,12 @@
 
 from dataclasses import replace
 
-import numpy
-import pandas
 import pytest
 from stub_model import stub
 
 from research.tools import demo_monitoring
-from research.tools.demo_monitoring import Phase
+from research.tools.demo_monitoring import Phase, Tweet
 from tf_model import paths, tasks
-from tf_model.errors import ModelError
 from tf_model.monitor import reference
 from tf_model.monitor.store import Store
 
@@ -29,18 +26,17 @@ def predictor(tmp_path):
     folder.mkdir(parents=True)
     (folder / "saved_model.pb").write_bytes(b"")
     made = replace(plain, score=score, folder=folder)
-    texts = tweets()["text"].tolist()
+    texts = [tweet.text for tweet in tweets()]
     predictions = made.predict_measured(texts * 20).predictions
     reference.build(texts * 20, predictions, "made up", accuracy={"answer": 0.5}).save(folder)
     return made
 
 
-def tweets() -> pandas.DataFrame:
-    texts = [f"made up {'x' * number} about my ipad" for number in range(20)]
-    answers = [f"{tasks.POSITIVE} → iPad", tasks.NO_EMOTION] * 10
-    return pandas.DataFrame(
-        {"row": range(20), "text": texts, "product": "iPad", "emotion": tasks.POSITIVE, "answer": answers}
-    )
+def tweets() -> list[Tweet]:
+    return [
+        Tweet(number, f"made up {'x' * number} about my ipad", "iPad", (tasks.POSITIVE, tasks.NO_EMOTION)[number % 2])
+        for number in range(20)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -66,15 +62,14 @@ def test_report_and_metrics_see_what_is_done(predictor, monkeypatch, capsys, pha
     assert set(corrections["is_correct"]) == {True, False}
 
 
-def test_a_slowed_model_answers_the_same_and_says_that_the_model_took_longer():
-    plain = stub()
-    telling = replace(plain, score=lambda batch: plain.score(batch) | {"model_seconds": numpy.float64(0.002)})
-    outputs = demo_monitoring._disturbed(telling, 0.01, fails=False).score([b"my ipad"])
-    assert outputs["product"].tolist() == ["iPad"]
-    assert outputs["model_seconds"] == pytest.approx(0.012)
-    assert "model_seconds" not in demo_monitoring._disturbed(plain, 0.01, fails=False).score([b"my ipad"])
-    with pytest.raises(ModelError, match="made to fail"):
-        demo_monitoring._disturbed(plain, 0, fails=True).score([b"a"])
+def test_a_slow_phase_is_recorded_as_slow(predictor, monkeypatch, capsys):
+    monkeypatch.setattr(demo_monitoring, "_until_next_minute", lambda: 0)
+    monkeypatch.setattr(demo_monitoring, "PHASES", (Phase("slow", frozenset({"latency"}), pause=0.3),))
+    home = predictor.folder.parent
+    demo_monitoring.run(predictor, home, tweets(), port=0, seconds=1)
+    kept = Store(home / paths.MONITOR_LOG.relative_to(paths.SAVED_MODELS)).predictions()
+    assert (kept["model_seconds"] > 0.3).all()
+    assert 1 < len(kept) <= 4 * demo_monitoring.BATCH, "the pause is real"
 
 
 @pytest.mark.parametrize(
@@ -83,9 +78,9 @@ def test_a_slowed_model_answers_the_same_and_says_that_the_model_took_longer():
         (None, tasks.NO_EMOTION, tasks.NO_EMOTION),
         ("iPad", tasks.POSITIVE, "Positive emotion → iPad"),
         (None, tasks.POSITIVE, None),
-        ("iPad", "I can't tell", None),
+        ("iPad", None, None),
         (None, None, None),
     ],
 )
 def test_what_a_user_would_call_right(product, emotion, answer):
-    assert demo_monitoring._gold(product, emotion) == answer
+    assert Tweet(0, "text", product, emotion).answer == answer
