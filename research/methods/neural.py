@@ -102,7 +102,7 @@ class KerasNlpBert:
             epochs=config.epochs,
         )
         self._model.compile(
-            optimizer=keras.optimizers.Adam(_learning_rate(config, steps * config.epochs)),
+            optimizer=_optimizer(config, steps * config.epochs),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             metrics=[],
             jit_compile=False,  # XLA would recompile for each batch length
@@ -165,20 +165,12 @@ def keras_nlp_inputs(inputs: Inputs) -> Inputs:
     }
 
 
-def _learning_rate(config: TrainingConfig, steps: int) -> Any:
-    """Warm-up and linear decay for Keras 3, as in :mod:`tf_model.modeling.classifier` for tf_keras."""
+def _optimizer(config: TrainingConfig, steps: int) -> Any:
+    """Adam of Keras 3 with the schedule of our own training, which is one of tf_keras."""
     import keras
 
-    warmup_steps = int(config.warmup * steps)
+    from tf_model.modeling.classifier import learning_rate
 
-    class WarmUpAndDecay(keras.optimizers.schedules.LearningRateSchedule):
-        def __call__(self, step: Any) -> Any:
-            step = keras.ops.cast(step, "float32")
-            rising = step / max(warmup_steps, 1)
-            falling = 1 - (step - warmup_steps) / max(steps - warmup_steps, 1)
-            return config.learning_rate * keras.ops.maximum(keras.ops.minimum(rising, falling), 0.0)
-
-        def get_config(self) -> dict[str, Any]:
-            return {}
-
-    return WarmUpAndDecay()
+    schedule = learning_rate(config, steps)
+    optimizer = keras.optimizers.Adam(lambda: schedule(optimizer.iterations.value))
+    return optimizer

@@ -78,7 +78,7 @@ def compile_model(
     import tf_keras
 
     # By default tf_keras uses XLA for the optimizer on a GPU.
-    optimizer = tf_keras.optimizers.Adam(_learning_rate(config, steps), jit_compile=False)
+    optimizer = tf_keras.optimizers.Adam(learning_rate(config, steps), jit_compile=False)
     classes, smoothing = model.config.task_classes, config.label_smoothing
     is_plain = len(classes) == 1 and tf.distribute.get_strategy().num_replicas_in_sync == 1 and not smoothing
     if soft:
@@ -178,7 +178,8 @@ def _accuracy_of_tasks(classes: Sequence[int], soft: bool = False) -> Any:
     return Accuracy("accuracy")
 
 
-def _learning_rate(config: TrainingConfig, steps: int) -> Any:
+def learning_rate(config: TrainingConfig, steps: int) -> Any:
+    """The learning rate, or a schedule of tf_keras for so many steps."""
     if config.schedule == "constant":
         return config.learning_rate
     import tf_keras
