@@ -7,7 +7,6 @@ the server does the same work. Everything runs on one machine, clients included.
 import asyncio
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from research.benchmarks import harness
@@ -24,12 +23,9 @@ MEMORY_PEOPLE, MEMORY_QUESTIONS = 4, 2_000
 
 def main(argv: list[str] | None = None) -> int:
     """Measure, print and record the results."""
-    parser = cli.parser("research.benchmarks.app", __doc__.splitlines()[0])
-    parser.add_argument("--models", type=Path, help="folder of models; saved_models/ by default")
-    arguments = parser.parse_args(argv)
+    cli.parser("research.benchmarks.app", __doc__.splitlines()[0]).parse_args(argv)
     # Without the target model, which would also answer each question: one answer for the whole text is measured.
-    staged = staged_models(arguments.models, without=tasks.TARGET.name)
-    with staged as models, running_app(models) as address:
+    with staged_models(without=tasks.TARGET.name) as models, running_app(models) as address:
         asyncio.run(crowd(address, 1, 3, 0, seed=1))  # loads the model
         results = {
             "people": PEOPLE,

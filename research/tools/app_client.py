@@ -21,17 +21,6 @@ class TimedAnswer:
     sentence: str
 
 
-@dataclass
-class _Page:
-    """One visitor's page Ask."""
-
-    socket: Any
-    hash: str = ""
-    text_id: str = ""  # of the text box
-    answered_at: float = 0.0  # when the sentence with the answer arrived
-    sentence: str = ""
-
-
 async def crowd(
     address: str, people: int, questions: int, think: float, seed: int = 0, texts: Sequence[str] = ()
 ) -> list[TimedAnswer]:
@@ -51,20 +40,18 @@ async def crowd(
     async def visit(number: int) -> list[TimedAnswer]:
         answers = []
         async with connect(stream, **options, open_timeout=60, ping_interval=None) as socket:
-            page = _Page(socket)
-            await _run(page)
-            if not page.text_id:
+            visitor = _Visitor(socket)
+            await visitor.run_page()
+            if not visitor.text_id:
                 raise RuntimeError(f"the page has no box {TEXT_LABEL!r}; is there a model?")
             await barrier.wait()
             for question in range(questions):
                 await asyncio.sleep(waits[number, question])
                 made_up = f"visitor {number} of {seed} loves the new iPad, question {question}"
                 text = texts[number * questions + question] if texts else made_up
-                began = time.perf_counter()
-                await _run(page, text)
-                if not page.sentence:
+                answers.append(await visitor.run_page(text))
+                if not answers[-1].sentence:
                     raise RuntimeError(f"the page has no answer to {text[:80]!r}")
-                answers.append(TimedAnswer(page.answered_at - began, time.perf_counter() - began, page.sentence))
             await barrier.wait()  # all stay until the last answer
         return answers
 
@@ -72,31 +59,38 @@ async def crowd(
     return [each for visit in visits for each in visit]
 
 
-async def _run(page: _Page, text: str | None = None) -> None:
-    """Make the app run the page, with ``text`` in its box if given, and wait until the whole page has arrived."""
-    from streamlit.proto.BackMsg_pb2 import BackMsg
-    from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+class _Visitor:
+    """One visitor's page Ask."""
 
-    request = BackMsg()
-    request.rerun_script.query_string = ""
-    request.rerun_script.page_script_hash = page.hash
-    if text is not None:
-        request.rerun_script.widget_states.widgets.add(id=page.text_id, string_value=text)
-    page.sentence = ""
-    await page.socket.send(request.SerializeToString())
-    while True:
-        message = ForwardMsg()
-        message.ParseFromString(await page.socket.recv())
-        kind = message.WhichOneof("type")
-        if kind == "new_session":
-            page.hash = message.new_session.page_script_hash
-        elif kind == "delta":
-            element = message.delta.new_element
-            if element.WhichOneof("type") == "text_area" and element.text_area.label == TEXT_LABEL:
-                page.text_id = element.text_area.id
-            elif element.WhichOneof("type") == "heading" and element.heading.tag == "h2" and not page.sentence:
-                page.answered_at, page.sentence = time.perf_counter(), element.heading.body
-            elif element.WhichOneof("type") == "exception":
-                raise RuntimeError(f"the page shows an exception: {element.exception.message}")
-        elif kind == "script_finished" and message.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY:
-            return
+    def __init__(self, socket: Any):
+        self._socket = socket
+        self._page_hash = self.text_id = ""  # text_id: of the text box
+
+    async def run_page(self, text: str | None = None) -> TimedAnswer:
+        """Make the app run the page, with ``text`` in its box if given, and wait until the whole page has arrived."""
+        from streamlit.proto.BackMsg_pb2 import BackMsg
+        from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+
+        request = BackMsg()
+        request.rerun_script.query_string = ""
+        request.rerun_script.page_script_hash = self._page_hash
+        if text is not None:
+            request.rerun_script.widget_states.widgets.add(id=self.text_id, string_value=text)
+        began, seconds, sentence = time.perf_counter(), 0.0, ""
+        await self._socket.send(request.SerializeToString())
+        while True:
+            message = ForwardMsg()
+            message.ParseFromString(await self._socket.recv())
+            kind = message.WhichOneof("type")
+            if kind == "new_session":
+                self._page_hash = message.new_session.page_script_hash
+            elif kind == "delta":
+                element = message.delta.new_element
+                if element.WhichOneof("type") == "text_area" and element.text_area.label == TEXT_LABEL:
+                    self.text_id = element.text_area.id
+                elif element.WhichOneof("type") == "heading" and element.heading.tag == "h2" and not sentence:
+                    seconds, sentence = time.perf_counter() - began, element.heading.body
+                elif element.WhichOneof("type") == "exception":
+                    raise RuntimeError(f"the page shows an exception: {element.exception.message}")
+            elif kind == "script_finished" and message.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY:
+                return TimedAnswer(seconds, time.perf_counter() - began, sentence)

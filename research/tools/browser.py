@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import os
@@ -89,14 +88,14 @@ def _wait_until_up(app: subprocess.Popen, address: str, errors: IO[str]) -> None
 
 
 @contextmanager
-def staged_models(models: Path | None = None, without: str = "") -> Iterator[Path]:
+def staged_models(without: str = "") -> Iterator[Path]:
     """Link the models into a temporary folder, so that nothing asked or shown enters the user's log.
 
     ``without`` names a model to leave out. TweetTargetError if there is no model.
     """
-    folders = [each for each in model_folders(models or paths.SAVED_MODELS) if each.name != without]
+    folders = [each for each in model_folders(paths.SAVED_MODELS) if each.name != without]
     if not folders:
-        raise TweetTargetError(f"expected a trained model in {models or paths.SAVED_MODELS}; run `make answer` first")
+        raise TweetTargetError(f"expected a trained model in {paths.SAVED_MODELS}; run `make answer` first")
     with tempfile.TemporaryDirectory() as name:
         stage = Path(name)
         for folder in folders:
@@ -107,22 +106,14 @@ def staged_models(models: Path | None = None, without: str = "") -> Iterator[Pat
 # ---------------------------------------------------------------- the browser
 
 
-def parser(name: str, description: str, folder: Path) -> argparse.ArgumentParser:
-    """The parser of a command that shows the app and writes its output, by default into ``folder``."""
-    command_parser = cli.parser(f"research.tools.{name}", description)
-    command_parser.add_argument("--models", type=Path, help="folder of models; saved_models/ by default")
-    command_parser.add_argument("--output-dir", type=Path, default=Path(paths.shown(folder)), help="output folder")
-    return command_parser
-
-
 @contextmanager
-def watched_app(arguments: argparse.Namespace, questions_each: int, rest: float) -> Iterator[tuple[Browser, str]]:
-    """Start the app and a browser by the options of :func:`parser`, and yield the browser and the app's address.
+def watched_app(questions_each: int, rest: float) -> Iterator[tuple[Browser, str]]:
+    """Start the app and a browser, and yield the browser and the app's address.
 
     Some visitors first ask ``questions_each`` sentences of the sample corpus, waiting about ``rest`` seconds after each
     answer, so that the page Monitor has something to show.
     """
-    with staged_models(arguments.models) as models, running_app(models, paths.SAMPLE_CORPUS) as address:
+    with staged_models() as models, running_app(models, paths.SAMPLE_CORPUS) as address:
         corpus = data.read(paths.SAMPLE_CORPUS).labelled[tasks.TEXT_COLUMN]
         texts = corpus.sample(PEOPLE * questions_each, random_state=0).tolist()
         asyncio.run(crowd(address, PEOPLE, questions_each, rest, texts=texts))

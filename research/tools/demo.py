@@ -46,18 +46,18 @@ FORMATS = {
 
 def main(argv: list[str] | None = None) -> int:
     """Record the real app, with a target model, in headless Chromium, and write the film in both formats."""
-    arguments = browser.parser("demo", __doc__.splitlines()[0], DEMO).parse_args(argv)
+    cli.parser("research.tools.demo", __doc__.splitlines()[0]).parse_args(argv)
     ffmpeg = shutil.which("ffmpeg")
     if ffmpeg is None:
         raise TweetTargetError("expected ffmpeg on this machine, found none; on Debian: apt-get install ffmpeg")
-    if not ((arguments.models or paths.SAVED_MODELS) / tasks.TARGET.name).is_dir():
+    if not (paths.SAVED_MODELS / tasks.TARGET.name).is_dir():
         raise TweetTargetError("expected a target model to film; run `make targets` first")
     with tempfile.TemporaryDirectory() as name:
-        with browser.watched_app(arguments, questions_each=20, rest=0.2) as (chromium, address):
+        with browser.watched_app(questions_each=20, rest=0.2) as (chromium, address):
             _warm_up(chromium, address)
             film, blank_seconds = _record(chromium, address, Path(name))
         for suffix, options in FORMATS.items():
-            target = arguments.output_dir / f"demo.{suffix}"
+            target = DEMO / f"demo.{suffix}"
             with whole_file(target, overwrite=True) as part:
                 source = ["-ss", f"{blank_seconds:.2f}", "-i", str(film)]
                 if subprocess.run([ffmpeg, "-y", "-loglevel", "error", *source, *options, str(part)]).returncode:

@@ -22,20 +22,20 @@ TALLEST = """() => Math.max(...["stMain", "stSidebarContent"].map(
 
 def main(argv: list[str] | None = None) -> int:
     """Start the real app, open each page, and write its picture."""
-    arguments = browser.parser("screenshots", __doc__.splitlines()[0], SCREENSHOTS).parse_args(argv)
+    cli.parser("research.tools.screenshots", __doc__.splitlines()[0]).parse_args(argv)
     prepare = {"ask": browser.ask, "batch": browser.upload, "monitor": browser.show_log}
-    with browser.watched_app(arguments, questions_each=40, rest=4.0) as (chromium, address):
+    with browser.watched_app(questions_each=40, rest=4.0) as (chromium, address):
         page = browser.open_window(chromium, address, viewport=WINDOW, color_scheme="light")
         for name, link in browser.page_links(page).items():
             page.set_viewport_size(WINDOW)
             page.goto(link)
             browser.wait_until_done(page)
             prepare.get(name.lower(), browser.wait_until_done)(page)
-            _photograph(page, arguments.output_dir / f"{name.lower()}.png")
+            _photograph(page, SCREENSHOTS / f"{name.lower()}.png")
             if name == "Batch":
                 page.get_by_role("tab", name="Over time").click()
                 browser.wait_until_done(page)
-                _photograph(page, arguments.output_dir / "over-time.png")
+                _photograph(page, SCREENSHOTS / "over-time.png")
     return 0
 
 

@@ -16,17 +16,18 @@ from tf_model import paths
 from tf_model.errors import TweetTargetError
 
 
-def staged(*arguments):
-    with browser.staged_models(*arguments) as folder:
+def staged(without=""):
+    with browser.staged_models(without) as folder:
         return sorted(each.name for each in folder.iterdir())
 
 
-def test_models_are_staged_without_being_copied_or_changed(tmp_path):
+def test_models_are_staged_without_being_copied_or_changed(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "SAVED_MODELS", tmp_path)
     model = write_single(tmp_path)
     shutil.copytree(model, tmp_path / "target")
-    assert staged(tmp_path) == ["product", "target"]
-    assert staged(tmp_path, "target") == ["product"]
-    with browser.staged_models(tmp_path) as folder:
+    assert staged() == ["product", "target"]
+    assert staged(without="target") == ["product"]
+    with browser.staged_models() as folder:
         assert (folder / "product").resolve() == model.resolve()
         (folder / ".monitor").mkdir()  # as recorded while screenshots are taken
     assert not (tmp_path / ".monitor").exists()
@@ -34,8 +35,9 @@ def test_models_are_staged_without_being_copied_or_changed(tmp_path):
     assert not folder.exists()
 
 
-def test_without_a_model_it_says_what_to_run(tmp_path):
-    assert "make answer" in line_of(staged, tmp_path, error=TweetTargetError)
+def test_without_a_model_it_says_what_to_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "SAVED_MODELS", tmp_path)
+    assert "make answer" in line_of(staged, error=TweetTargetError)
 
 
 def test_an_app_that_does_not_start_says_why(tmp_path, monkeypatch):
