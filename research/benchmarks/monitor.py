@@ -8,7 +8,7 @@ import random
 import tempfile
 import time
 import timeit
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -33,16 +33,6 @@ THREADS = 8
 STAGES = {"tokenize": 0.001, "model": 0.012, "rest": 0.001}  # seconds
 APP, BATCH, MACHINE = (Stream("answer", "benchmark", source) for source in ("app", "batch", PROCESS))
 DAYS = 30  # over which a large log is spread
-# The periods that the page Monitor offers, in seconds, and how many points and rows it shows.
-SPANS: Mapping[str, float] = {
-    "15 min": 15 * MINUTE,
-    "1 hour": HOUR,
-    "6 hours": 6 * HOUR,
-    "24 hours": DAY,
-    "7 days": 7 * DAY,
-    "30 days": DAYS * DAY,
-}
-POINTS, MOST_ERRORS, MOST_CORRECTIONS = 60, 50, 200
 SINGLE_TEXTS = 3  # single-text calls in each minute of a large log; its other texts come as one file
 
 
@@ -157,6 +147,8 @@ def _kills(path: Path) -> dict[str, Any]:
 
 def _large(path: Path) -> dict[str, Any]:
     """Fill a log through the usual code, and time the queries of the page for each period that it offers."""
+    from streamlit_app.views import monitor as page
+
     now = time.time() // MINUTE * MINUTE
     _fill(path, now)
     store = Store(path)
@@ -165,12 +157,13 @@ def _large(path: Path) -> dict[str, Any]:
 
     def query_page(seconds: float) -> report.Report:
         span, [(*version, _)] = (now - seconds, now), store.versions()
-        store.errors(*span, MOST_ERRORS, tuple(version))
-        store.corrections(*span, MOST_CORRECTIONS, tuple(version))
-        return report.make(store, *span, expected, *version, step=seconds / POINTS)
+        store.errors(*span, page.MOST_ERRORS, tuple(version))
+        store.corrections(*span, page.MOST_CORRECTIONS, tuple(version))
+        return report.make(store, *span, expected, *version, step=seconds / page.POINTS)
 
-    times = {name: _seconds(lambda seconds=seconds: query_page(seconds)) for name, seconds in SPANS.items()}
-    times["newest predictions"] = _seconds(lambda: store.predictions(now - 3600, now, limit=100))
+    periods = {name: seconds for name, seconds in page.WINDOWS.items() if seconds}  # the whole log is 30 days
+    times = {name: _seconds(lambda seconds=seconds: query_page(seconds)) for name, seconds in periods.items()}
+    times["newest predictions"] = _seconds(lambda: store.predictions(now - HOUR, now, limit=100))
     assert sum(window.predictions for window in query_page(DAYS * DAY).windows) == RECORDS
     return {
         "records": RECORDS,
