@@ -17,7 +17,7 @@ from research.methods.baseline_models import SEEDS, Method, raw
 from research.methods.neural import FineTuned
 from research.runs import UNCHANGED, load_to_extend, pack, record, unpack
 from research.study import GROUPED, PROTOCOLS, REPORT, Problem, make_problem
-from tf_model import cli, config, data, paths, tasks
+from tf_model import cli, config, data, tasks
 from tf_model.data import splits
 from tf_model.evaluation.metrics import summarize
 from tf_model.training.cross_validation import FOLD_SEED, FOLDS
@@ -130,9 +130,8 @@ def main(argv: list[str] | None = None) -> int:
                     entry = switches.setdefault(name, {"title": switch.title})
                     entry["seeds"] = study.with_seed(entry, seed, seed_metrics(problem, result))
                     switches = settings[setting]["protocols"][protocol] = summarized(switches, problem.groups)
-                    path = record("ablation", command, run)
+                    record("ablation", command, run)
                     _print(f"{setting}, {protocol}, seed {seed}, {name}", switches[name], seed)
-    cli.say(f"written to {paths.shown(path)}")
     return 0
 
 

@@ -6,7 +6,7 @@ correctly (for research.compare).
 """
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from research import study
 from research.methods.baseline_models import CANDIDATES, Method, methods, with_setting
 from research.runs import load_to_extend, record, still_valid, unpack
 from research.study import GROUPED, PROBLEMS, PROTOCOLS, REPORT, Problem, make_problem
-from tf_model import cli, data, paths, tasks
+from tf_model import cli, data, tasks
 from tf_model.data import splits
 from tf_model.errors import UsageError
 from tf_model.evaluation.comparison import paired_test
@@ -62,12 +62,10 @@ def _evaluate(arguments: argparse.Namespace, command: str, dataset: data.Dataset
     for name in arguments.methods:
         method = methods_by_name[name]
         recorded = still_valid(entries, methods_by_name).get(name, {})
-        for entry in evaluate_method(method, chosen_problems, arguments.protocols, arguments.seeds, recorded):
-            entries[name] = entry
-            run["methods"] = still_valid(entries, methods_by_name)
-            path = record("baselines", command, run)
+        entries[name] = evaluate_method(method, chosen_problems, arguments.protocols, arguments.seeds, recorded)
+        run["methods"] = still_valid(entries, methods_by_name)
+        record("baselines", command, run)
         _print(entries[name])
-    cli.say(f"written to {paths.shown(path)}")
     return 0
 
 
@@ -77,8 +75,8 @@ def evaluate_method(
     protocols: Sequence[str],
     seeds: Sequence[int] | None,
     recorded: Mapping[str, Any],
-) -> Iterator[dict[str, Any]]:
-    """Yield the entry of one method after each problem, protocol and seed: metrics, and their spread over seeds.
+) -> dict[str, Any]:
+    """The entry of one method: metrics by problem, protocol and seed, and their spread over seeds.
 
     ``seeds`` replace the method's own, if it has randomness; ``recorded``, its entry from earlier runs, is kept.
     :data:`DUPLICATE_GAIN` holds :func:`duplicate_gain` for each task that was predicted under both protocols.
@@ -105,12 +103,11 @@ def evaluate_method(
                     "summary": _summary(by_seed),
                     "intervals": _intervals(problem, correct, by_seed),
                 }
-                yield entry
             both = [by_protocol.get(protocol, {}).get("seeds", {}).get(str(seed)) for protocol in (GROUPED, REPORT)]
             if name != tasks.ANSWER and all(both):
                 gain = duplicate_gain(problem, *(each["right"][name] for each in both))
                 entry.setdefault(DUPLICATE_GAIN, {}).setdefault(name, {})[str(seed)] = gain
-                yield entry
+    return entry
 
 
 def duplicate_gain(problem: Problem, grouped: str, report: str) -> dict[str, Any]:
@@ -200,8 +197,7 @@ def _choose(arguments: argparse.Namespace, command: str, dataset: data.Dataset) 
         best = {task: float(max(by_value, key=lambda value, task=task: by_value[value][task])) for task in tasks.TASKS}
         entries[name] = {"title": method.title, "tried": by_value, "best": best}
         run["methods"] = {name: entries[name] for name in CANDIDATES if name in entries}
-        path = record("choose_baselines", command, run)
-    cli.say(f"written to {paths.shown(path)}")
+        record("choose_baselines", command, run)
     return 0
 
 

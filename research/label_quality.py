@@ -15,7 +15,7 @@ from research.compare import load_out_of_fold, recorded_ours
 from research.methods.baseline_models import Method, methods
 from research.runs import load_to_extend, record, still_valid
 from research.study import GROUPED, OutOfFold, Problem, make_problem
-from tf_model import cli, data, paths, tasks
+from tf_model import cli, data, tasks
 from tf_model.data import label_errors, splits
 from tf_model.evaluation.joint_metrics import by_task
 from tf_model.evaluation.metrics import mean_interval, summarize
@@ -51,16 +51,14 @@ def main(argv: list[str] | None = None) -> int:
             tfidf_counts = {"words": count_errors(problem, tfidf.scores), "settings": methods_by_name[TFIDF].settings}
             our_counts = {"ours": count_errors(problem, ours[name])} if ours else {}  # else what is recorded stays
             entry["doubts"] = entry.get("doubts", {}) | tfidf_counts | our_counts
-            method_entries = entry["without_doubtful"] = still_valid(entry.get("without_doubtful", {}), methods_by_name)
-            path = record("label_quality", command, run)
             orders = [most_doubtful_first(problem, split) for split in problem.folds[GROUPED]]
+            method_entries = entry.get("without_doubtful", {})
             for method in (methods_by_name[each] for each in arguments.methods):
                 results = without_doubtful(method, problem, orders)
                 method_entries[method.name] = {"title": method.title, "settings": method.settings, **results}
-                entry["without_doubtful"] = method_entries = still_valid(method_entries, methods_by_name)
-                path = record("label_quality", command, run)
+                entry["without_doubtful"] = still_valid(method_entries, methods_by_name)
+                record("label_quality", command, run)
             _print(name, entry)
-    cli.say(f"written to {paths.shown(path)}")
     return 0
 
 

@@ -1,10 +1,10 @@
 """``python -m research.learning_curve``: accuracy against the number of labelled tweets, 50 to all.
 
 In each grouped fold, a method trains on larger and larger random samples of the training part and predicts the whole
-validation part. The run is recorded after each size; earlier results are kept.
+validation part. The run is recorded after each method; finished folds and earlier results are kept.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from research import study
 from research.methods.baseline_models import Method, methods
 from research.runs import load_to_extend, record, still_valid
 from research.study import GROUPED, Problem, make_problem
-from tf_model import cli, data, paths, tasks
+from tf_model import cli, data, tasks
 from tf_model.data import splits
 from tf_model.errors import UsageError
 from tf_model.evaluation.metrics import summarize
@@ -52,13 +52,11 @@ def main(argv: list[str] | None = None) -> int:
     with cli.stopped_cleanly():
         for method in (methods_by_name[each] for each in arguments.methods):
             recorded = still_valid(entries, methods_by_name).get(method.name, {})
-            for entry in curve(method, problem, sizes, recorded):
-                entries[method.name] = entry
-                run["methods"] = still_valid(entries, methods_by_name)
-                path = record(name, command, run)
-            points = (f"{point['size']:,}: {point['accuracy']['mean']:.3f}" for point in entry["points"])
+            entries[method.name] = curve(method, problem, sizes, recorded)
+            run["methods"] = still_valid(entries, methods_by_name)
+            record(name, command, run)
+            points = (f"{point['size']:,}: {point['accuracy']['mean']:.3f}" for point in entries[method.name]["points"])
             print(f"{method.title}: {', '.join(points)}")
-    cli.say(f"written to {paths.shown(path)}")
     return 0
 
 
@@ -71,10 +69,8 @@ def sample_folds(problem: Problem, size: int, number: int) -> tuple[splits.Split
     )
 
 
-def curve(
-    method: Method, problem: Problem, sizes: Sequence[int], recorded: Mapping[str, Any]
-) -> Iterator[dict[str, Any]]:
-    """Yield the entry of a method after each size, with the points of ``recorded``: accuracy and spread over draws."""
+def curve(method: Method, problem: Problem, sizes: Sequence[int], recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """The entry of a method, with the points of ``recorded``: accuracy and spread over draws at each size."""
     (task,) = problem.rows.tasks
     points = {point["size"]: point for point in recorded.get("points", ())}
     for size in sizes:
@@ -84,11 +80,7 @@ def curve(
             result = study.score_method(method, sampled, task, f"{size}-rows", number)
             accuracies.append(study.evaluate(task, problem.label_ids(task), result)["accuracy"])
         points[size] = {"size": size, "accuracy": summarize(accuracies)}
-        yield {
-            "title": method.title,
-            "settings": method.settings,
-            "points": [points[size] for size in sorted(points)],
-        }
+    return {"title": method.title, "settings": method.settings, "points": [points[size] for size in sorted(points)]}
 
 
 if __name__ == "__main__":

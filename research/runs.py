@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tf_model import paths
+from tf_model import cli, paths
 from tf_model.device import cores, versions
 from tf_model.io.files import write_json
 
@@ -40,8 +40,8 @@ def still_valid(entries: Mapping[str, Any], methods: Mapping[str, Any]) -> dict[
     }
 
 
-def record(name: str, command: str, results: Mapping[str, Any]) -> Path:
-    """Write a run with its commands (also those of the run that it extends), the machine and the versions."""
+def record(name: str, command: str, results: Mapping[str, Any]) -> None:
+    """Write a run with its commands (also those of the run that it extends), machine and versions, and say where."""
     commands = [*filter(None, results.get("command", "").split(" and ")), command]
     provenance = {
         "command": " and ".join(dict.fromkeys(commands)),
@@ -51,7 +51,7 @@ def record(name: str, command: str, results: Mapping[str, Any]) -> Path:
     }
     path = RUNS / f"{name}.json"
     write_json(path, provenance | {key: value for key, value in results.items() if key not in provenance})
-    return path
+    cli.say(f"written to {paths.shown(path)}")
 
 
 def pack(correct: np.ndarray) -> str:

@@ -18,7 +18,7 @@ from research import study
 from research.methods.neural import FineTuned
 from research.runs import UNCHANGED, load_to_extend, record, unpack
 from research.study import GROUPED, Problem, make_problem
-from tf_model import cli, config, data, paths, tasks
+from tf_model import cli, config, data, tasks
 from tf_model.data import label_errors, splits
 from tf_model.evaluation import joint_metrics
 from tf_model.evaluation.calibration import scale
@@ -301,9 +301,8 @@ def main(argv: list[str] | None = None) -> int:
                 entry = entries.setdefault(name, {"title": VARIANTS[name].title})
                 entry["seeds"] = study.with_seed(entry, seed, metrics)
                 entries = run[RECORD] = summarized(entries, problem)
-                path = record(run_name, command, run)
+                record(run_name, command, run)
                 _print(name, seed, entries[name])
-    cli.say(f"written to {paths.shown(path)}")
     return 0
 
 

@@ -7,15 +7,14 @@ from typing import Any
 
 from research import runs
 from research.study import command_line
-from tf_model import cli, paths
+from tf_model import paths
 from tf_model.data import Dataset
 from tf_model.errors import DataError, TweetTargetError
 
 
 def record(module: str, argv: Sequence[str] | None, results: Mapping[str, Any], name: str | None = None) -> None:
     """Record a run as ``bench_<name>``, by default the name of its module."""
-    path = runs.record(f"bench_{name or module}", command_line(f"benchmarks.{module}", argv), results)
-    cli.say(f"written to {paths.shown(path)}")
+    runs.record(f"bench_{name or module}", command_line(f"benchmarks.{module}", argv), results)
 
 
 def show(title: str, metrics: Mapping[str, Any]) -> None:

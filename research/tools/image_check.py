@@ -73,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
             for service, name in (("api", api), ("app", app)):
                 results[service] |= _check_container(name)
     print(json.dumps(results, indent=2))
-    cli.say(f"written to {paths.shown(record('image_check', 'make image-check', results))}")
+    record("image_check", "make image-check", results)
     seconds = results["api"]["seconds_to_first_answer"]
     if results["bytes"] > MOST_BYTES or seconds > MOST_SECONDS:
         raise TweetTargetError(f"expected {MOST_BYTES / 1e6:.0f} MB and {MOST_SECONDS:g} s at most; see above")

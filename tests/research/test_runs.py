@@ -19,10 +19,11 @@ def test_packed_answers_are_read_back(rows):
         runs.unpack(packed, rows + 8)
 
 
-def test_a_run_is_recorded_with_what_made_it(tmp_path, monkeypatch):
+def test_a_run_is_recorded_with_what_made_it(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(runs, "RUNS", tmp_path)
     assert runs.load("study") is None
-    assert runs.record("study", "make study", {"figure": 1}) == tmp_path / "study.json"
+    runs.record("study", "make study", {"figure": 1})
+    assert capsys.readouterr().err == f"written to {tmp_path / 'study.json'}\n"
     run = runs.load("study")
     assert (run["command"], run["figure"]) == ("make study", 1)
     assert run["date"] == f"{datetime.now(UTC):%Y-%m-%d}"
