@@ -22,7 +22,7 @@ from tf_model import cli, config, data, paths, tasks
 from tf_model.errors import DataError, UsageError
 from tf_model.evaluation.comparison import paired_test
 from tf_model.model_dir import RECIPE, read_json, read_report
-from tf_model.training.cross_validation import read_fold
+from tf_model.training.cross_validation import out_of_fold, read_fold
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -55,8 +55,7 @@ def main(argv: list[str] | None = None) -> int:
         tests = compare_all(problem, by_seed, recorded_baseline(method, problem, protocol), method.title)
         entries[method.name] = {"title": method.title, "settings": method.settings, **tests}
     run["methods"] = {name: entries[name] for name in methods_by_name if name in entries}
-    path = record(name, command, run)
-    cli.say(f"written to {paths.shown(path)}")
+    record(name, command, run)
     return 0
 
 
@@ -146,13 +145,11 @@ def _read_store(store: Path, problem: Problem) -> dict[str, np.ndarray]:
         files = [store / f"seed-{seed}-fold-{number}.npz" for number in range(1, len(folds) + 1)]
         if not all(file.is_file() for file in files):
             continue
-        scores = np.zeros((len(problem.rows), classes), np.float32)
-        for file, split in zip(files, folds, strict=True):
-            fold = read_fold(file)
-            if not np.array_equal(fold.positions, split.validation) or fold.probabilities.shape[1] != classes:
+        results = [read_fold(file) for file in files]
+        for result, split in zip(results, folds, strict=True):
+            if not np.array_equal(result.positions, split.validation) or result.probabilities.shape[1] != classes:
                 return {}
-            scores[fold.positions] = fold.probabilities
-        by_seed[seed] = scores
+        by_seed[seed] = out_of_fold(results, len(problem.rows))
     return by_seed
 
 
@@ -161,27 +158,25 @@ def load_validated(models: Sequence[Path], problem: Problem) -> dict[str, np.nda
 
     DataError if a model is of another task, dataset or split, or two have the same seed.
     """
-    (split,), (task, *others) = problem.folds[REPORT], problem.rows.tasks
-    if others:
-        raise DataError(f"expected a model of one task on the report's split, got {problem.name}; leave out --models")
+    [split] = problem.folds[REPORT]
+    validated_rows = problem.rows.rows[np.sort(split.validation)]
     by_seed: dict[str, np.ndarray] = {}
     for folder in models:
         report = read_report(folder)
-        predictions, seed = report.predictions.get(task.name), str(report.recipe.get("seed"))
-        if report.task != task.name or predictions is None:
+        seed, is_comparable = str(report.recipe.get("seed")), report.task == problem.name
+        if is_comparable:
+            predictions = [report.predictions[task.name] for task in problem.rows.tasks]
+            is_comparable = np.array_equal(np.sort(predictions[0].rows), validated_rows)
+        if not is_comparable or report.data_sha256 != problem.data_sha256:
             raise DataError(
-                f"expected a model of {task.name} with its validation predictions in {paths.shown(folder)}; train one "
-                f"with `python -m tf_model.train --task {task.name}`"
-            )
-        has_same_rows = np.array_equal(np.sort(predictions.rows), np.sort(problem.rows.rows[split.validation]))
-        if report.data_sha256 != problem.data_sha256 or not has_same_rows:
-            raise DataError(
-                f"{paths.shown(folder)} was validated on other rows than the report's; train it on its split"
+                f"expected a model of {problem.name} with the report's split of this dataset in {paths.shown(folder)}; "
+                f"train one with `python -m tf_model.train --task {problem.name}`"
             )
         if seed in by_seed:
             raise DataError(f"two models have the seed {seed}; leave one out")
-        by_seed[seed] = np.full((len(problem.rows), len(task.labels)), np.nan, np.float32)
-        by_seed[seed][np.searchsorted(problem.rows.rows, predictions.rows)] = predictions.probabilities
+        scores = np.concatenate([each.probabilities for each in predictions], axis=1)
+        by_seed[seed] = np.full((len(problem.rows), scores.shape[1]), np.nan, np.float32)
+        by_seed[seed][np.searchsorted(problem.rows.rows, predictions[0].rows)] = scores
     return by_seed
 
 

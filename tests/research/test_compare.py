@@ -14,6 +14,7 @@ from research.methods import baseline_models
 from research.study import GROUPED, REPORT
 from tf_model import config, paths, tasks
 from tf_model.errors import DataError, UsageError
+from tf_model.evaluation.joint_metrics import by_task
 from tf_model.io.files import write_json
 from tf_model.training import cross_validation
 
@@ -96,18 +97,18 @@ def test_the_newest_folds_of_the_task_are_taken(problems, capsys):
 
 @pytest.fixture
 def save_model(monkeypatch, tmp_path):
-    """A function that saves a model of one task as ``compare --models`` reads it."""
+    """A function that saves a model as ``compare --models`` reads it."""
     reports = {}
     monkeypatch.setattr(compare, "read_report", reports.get)
 
     def save(name, problem, dataset, seed=42, wrong=(), rows=None):
-        (task,), (split,) = problem.rows.tasks, problem.folds[REPORT]
-        validated = split.validation if rows is None else rows
-        predictions = SimpleNamespace(
-            rows=problem.rows.rows[validated], probabilities=one_hot_scores(problem, wrong)[validated]
-        )
+        validated = problem.folds[REPORT][0].validation if rows is None else rows
+        predictions = {
+            task: SimpleNamespace(rows=problem.rows.rows[validated], probabilities=scores[validated])
+            for task, scores in by_task(one_hot_scores(problem, wrong), problem.rows.tasks).items()
+        }
         reports[tmp_path / name] = SimpleNamespace(
-            task=task.name, predictions={task.name: predictions}, recipe={"seed": seed}, data_sha256=dataset.sha256
+            task=problem.name, predictions=predictions, recipe={"seed": seed}, data_sha256=dataset.sha256
         )
         return tmp_path / name
 
@@ -133,6 +134,15 @@ def test_saved_models_are_compared_on_the_split_of_the_report(save_model, proble
     assert "seed 42, less keyword rules: +" in capsys.readouterr().out
 
 
+def test_saved_answer_models_are_compared_too(save_model, problems, dataset):
+    problem = problems["answer"]
+    record_baselines("keywords", problems=["answer"], protocol=REPORT)
+    model = save_model("answer", problem, dataset)
+    assert compare.main([*SAMPLE, "--methods", "keywords", "--models", str(model)]) == 0
+    tests = runs.load("compare_report_answer")["methods"]["keywords"]
+    assert all(tests[question]["42"]["only_old_right"] == 0 for question in ("product", "emotion", "answer"))
+
+
 def test_models_of_other_rows_tasks_or_the_same_seed_are_refused(save_model, problems, dataset):
     problem = problems["product"]
     (split,) = problem.folds[REPORT]
@@ -140,17 +150,12 @@ def test_models_of_other_rows_tasks_or_the_same_seed_are_refused(save_model, pro
     twin = save_model("twin", problem, dataset)
     elsewhere = save_model("elsewhere", problem, dataset, rows=split.train)
     emotion = save_model("emotion", problems["emotion"], dataset)
-    for models, said in (
-        ([one, twin], "two models have the seed 42"),
-        ([elsewhere], "was validated on other rows"),
-        ([emotion], "expected a model of product"),
-    ):
-        with pytest.raises(DataError, match=said):
-            compare.load_validated(models, problem)
-    with pytest.raises(DataError, match="was validated on other rows"):
-        compare.load_validated([one], replace(problem, data_sha256="another dataset"))
-    with pytest.raises(DataError, match="expected a model of one task"):
-        compare.load_validated([one], problems["answer"])
+    with pytest.raises(DataError, match="two models have the seed 42"):
+        compare.load_validated([one, twin], problem)
+    another_dataset = replace(problem, data_sha256="another dataset")
+    for model, asked in ((elsewhere, problem), (emotion, problem), (one, another_dataset), (one, problems["answer"])):
+        with pytest.raises(DataError, match=f"expected a model of {asked.name} with the report's split of this"):
+            compare.load_validated([model], asked)
     with pytest.raises(SystemExit) as exit_code:
         compare.main(["--models", str(one), "--recorded"])
     assert exit_code.value.code == 2
