@@ -3,10 +3,10 @@
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
+import pandas as pd
+import plotly.express as px
 from plotly.graph_objects import Figure
-from plotly.subplots import make_subplots
 
 from research.report import lookup
 from tf_model import paths
@@ -28,53 +28,36 @@ def draw_all() -> Iterator[Path]:
 def learning_curve() -> Figure:
     """Accuracy by number of labelled tweets, one line per method; bars are standard deviations over draws."""
     curve = lookup.learning_curve()
-    figure = _panels(horizontal_spacing=0.1)
-    for column, task in enumerate(lookup.TASKS, start=1):
-        for model, colour in zip(curve["model"].unique(), COLOURS, strict=True):
-            points = curve[(curve["task"] == task) & (curve["model"] == model)]
-            figure.add_scatter(
-                x=points["size"],
-                y=points["accuracy"],
-                error_y={"type": "data", "array": points["sd"]},
-                line={"color": colour},
-                name=lookup.MODELS[model].replace("`", ""),
-                legendgroup=model,
-                showlegend=column == 1,
-                row=1,
-                col=column,
-            )
+    curve["method"] = curve["model"].map(lookup.MODELS).str.replace("`", "")
+    options = {"color": "method", "color_discrete_sequence": COLOURS, "facet_col": "task", "facet_col_spacing": 0.1}
+    figure = px.line(curve, x="size", y="accuracy", error_y="sd", markers=True, log_x=True, **options)
     sizes = sorted(curve["size"].unique())
-    figure.update_xaxes(title="labelled tweets", type="log", tickvals=sizes, ticktext=[f"{size:,}" for size in sizes])
-    figure.update_yaxes(tickformat=".0%")
+    figure.update_xaxes(title="labelled tweets", tickvals=sizes, ticktext=[f"{size:,}" for size in sizes])
+    figure.update_yaxes(tickformat=".0%", matches=None, showticklabels=True)
     figure.update_yaxes(title="accuracy, grouped cross-validation", col=1)
-    figure.update_layout(height=HEIGHT + 60, margin={"t": 130}, legend={"y": 1.12})
-    return figure
+    return _laid_out(figure)
 
 
 def reliability() -> Figure:
     """Accuracy of the answer model's first seed by confidence, before and after calibration."""
-    figure = _panels(shared_yaxes=True, horizontal_spacing=0.05)
     seed = next(iter(lookup.recorded("grouped_answer")["seeds"].values()))
-    for column, task in enumerate(lookup.TASKS, start=1):
-        for when, colour, dash in (("before", COLOURS[1], "dot"), ("after", COLOURS[0], "solid")):
-            bins = [each for each in seed["calibration"][task][when]["reliability"] if each["rows"] >= FEWEST_TWEETS]
-            largest = max(each["rows"] for each in bins)
-            figure.add_scatter(
-                x=[each["confidence"] for each in bins],
-                y=[each["accuracy"] for each in bins],
-                mode="lines+markers",
-                line={"color": colour, "dash": dash},
-                marker={"size": [4 + 16 * (each["rows"] / largest) ** 0.5 for each in bins]},
-                name=f"{when} calibration",
-                showlegend=column == 1,
-                row=1,
-                col=column,
-            )
-        figure.add_shape(type="line", x0=0, y0=0, x1=1, y1=1, line={"color": "#999999", "width": 1}, row=1, col=column)
-    figure.update_xaxes(title="confidence", tickformat=".0%", range=[0, 1])
+    bins = pd.DataFrame(
+        {"task": task, "when": f"{when} calibration", **each}
+        for task in lookup.TASKS
+        for when in ("before", "after")
+        for each in seed["calibration"][task][when]["reliability"]
+        if each["rows"] >= FEWEST_TWEETS
+    )
+    colours = {"before calibration": COLOURS[1], "after calibration": COLOURS[0]}
+    options = {"color": "when", "color_discrete_map": colours, "facet_col": "task", "facet_col_spacing": 0.05}
+    figure = px.scatter(bins, x="confidence", y="accuracy", size="rows", **options)
+    figure.update_traces(mode="lines+markers")
+    figure.update_traces(line_dash="dot", selector={"name": "before calibration"})
+    figure.add_shape(type="line", x0=0, y0=0, x1=1, y1=1, line={"color": "#999999", "width": 1}, row=1, col="all")
+    figure.update_xaxes(tickformat=".0%", range=[0, 1])
     figure.update_yaxes(tickformat=".0%", range=[0, 1])
     figure.update_yaxes(title="correct", col=1)
-    return figure
+    return _laid_out(figure)
 
 
 FIGURES: dict[str, Callable[[], Figure]] = {
@@ -83,13 +66,13 @@ FIGURES: dict[str, Callable[[], Figure]] = {
 }
 
 
-def _panels(**options: Any) -> Figure:
-    figure = make_subplots(cols=len(lookup.TASKS), subplot_titles=lookup.TASKS, **options)
+def _laid_out(figure: Figure) -> Figure:
+    figure.for_each_annotation(lambda panel: panel.update(text=panel.text.removeprefix("task=")))
     return figure.update_layout(
         width=WIDTH,
         height=HEIGHT,
         template="plotly_white",
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.08, "x": 0},
+        legend={"title": "", "orientation": "h", "yanchor": "bottom", "y": 1.08, "x": 0},
         margin={"l": 70, "r": 20, "t": 80, "b": 70},
     )
 
