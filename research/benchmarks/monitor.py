@@ -205,10 +205,8 @@ def _fill(path: Path, end: float) -> None:
     store.keep_open()
     for number, rows in enumerate(numpy.diff(numpy.arange(minutes + 1) * RECORDS // minutes).tolist()):
         minute = end - DAYS * DAY + number * MINUTE
-        singles = min(rows, SINGLE_TEXTS)
-        events = [answer(minute + second, 1, APP) for second in range(singles)]
-        if rows > singles:
-            events.append(answer(minute + singles, rows - singles, BATCH))
+        events = [answer(minute + second, 1, APP) for second in range(SINGLE_TEXTS)]
+        events.append(answer(minute + SINGLE_TEXTS, rows - SINGLE_TEXTS, BATCH))
         if number % 10 == 0:
             events.append(Failed(minute + 5, APP, "ModelError", f"made-up error {number}"))
             events.append(corrected(False, minute + 6, f"made-up text {number}", APP, product="Google"))
