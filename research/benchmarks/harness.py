@@ -5,6 +5,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from research import runs
 from research.study import command_line
 from tf_model import paths
@@ -25,8 +27,6 @@ def show(title: str, metrics: Mapping[str, Any]) -> None:
 
 def percentiles(values: Sequence[float], ranks: Sequence[int] = (50, 95, 99)) -> dict[str, float]:
     """Percentiles of ``values``, as ``p50`` and so on."""
-    import numpy as np
-
     return {f"p{rank}": float(value) for rank, value in zip(ranks, np.percentile(values, ranks), strict=True)}
 
 

@@ -4,12 +4,13 @@ Accuracies, their differences and intervals are shares, 0 to 1. Intervals are 95
 of near-duplicates; ``seeds_low`` and ``seeds_high`` are Student's t for the mean over training seeds.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm, sem, t
 
 from research import runs
 from tf_model.analysis.compare import holm
@@ -228,15 +229,13 @@ def reached_on_mentions() -> list[bool]:
 
 def classes(task: str) -> pd.DataFrame:
     """Precision, recall, F1 and number of tweets of each class of the answer model, mean over the seeds."""
-    by_seed = [pd.DataFrame(seed[task]["per_class"]).T for seed in recorded("grouped_answer")["seeds"].values()]
-    return sum(by_seed) / len(by_seed)
+    return _mean_of_seeds(lambda seed: pd.DataFrame(seed[task]["per_class"]).T)
 
 
 def confusion(task: str) -> pd.DataFrame:
     """Tweets by label (row) and by the answer model's prediction (column), mean over the seeds."""
-    seeds = recorded("grouped_answer")["seeds"].values()
     labels = classes(task).index
-    return pd.DataFrame(np.mean([seed[task]["confusion_matrix"] for seed in seeds], axis=0), labels, labels)
+    return _mean_of_seeds(lambda seed: pd.DataFrame(seed[task]["confusion_matrix"], labels, labels))
 
 
 def calibration(task: str) -> dict[str, Any]:
@@ -252,9 +251,7 @@ def calibration(task: str) -> dict[str, Any]:
 
 def emotion_shares() -> pd.DataFrame:
     """Share of each emotion in the labels, the best guesses and the answered tweets, mean over the seeds."""
-    seeds = recorded("grouped_answer")["seeds"].values()
-    by_seed = [pd.DataFrame(seed["answer"]["emotion_shares"]).T for seed in seeds]
-    return sum(by_seed) / len(by_seed)
+    return _mean_of_seeds(lambda seed: pd.DataFrame(seed["answer"]["emotion_shares"]).T)
 
 
 def epochs() -> dict[int, float]:
@@ -264,8 +261,6 @@ def epochs() -> dict[int, float]:
 
 def over_seeds(values: Sequence[float]) -> tuple[float, float]:
     """The 95% interval of a mean over training seeds, by Student's t; infinite for a single seed."""
-    from scipy.stats import sem, t
-
     if len(values) < 2:
         return -np.inf, np.inf
     return t.interval(0.95, len(values) - 1, np.mean(values), sem(values))
@@ -273,9 +268,12 @@ def over_seeds(values: Sequence[float]) -> tuple[float, float]:
 
 def normal_p(difference: float, low: float, high: float) -> float:
     """Two-sided p-value of a difference, from the normal distribution with a 95% interval of this width."""
-    from scipy.stats import norm
-
     return float(2 * norm.sf(abs(difference) * 2 * norm.ppf(0.975) / (high - low)))
+
+
+def _mean_of_seeds(table: Callable[[Mapping[str, Any]], pd.DataFrame]) -> pd.DataFrame:
+    by_seed = [table(seed) for seed in recorded("grouped_answer")["seeds"].values()]
+    return sum(by_seed) / len(by_seed)
 
 
 def _difference(test: Mapping[str, Any]) -> dict[str, float]:
