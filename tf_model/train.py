@@ -86,7 +86,7 @@ def main(argv: list[str] | None = None) -> int:
             if has_answer:
                 store = checkpoint.folder / checkpoints.CALIBRATION
                 calibration, calibrated = cross_validation.calibrate_out_of_fold(
-                    rows.take(split.train), config, weights, runtime, store=store, data_identity=data_identity
+                    rows.take(split.train), config, weights, runtime, store
                 )
                 threshold = calibration["threshold"]
                 numbers = rows.rows[split.train]

@@ -58,9 +58,7 @@ def calibrated(monkeypatch, tmp_path, before):
     monkeypatch.setattr(cross_validation, "cross_validate", cross_validate)
     used = device.Runtime("CPU", 0, "float32", deterministic=False)
     weights = backbone.find(RECIPE.backbone)
-    found, after = cross_validation.calibrate_out_of_fold(
-        rows, RECIPE, weights, used, store=tmp_path, data_identity="0"
-    )
+    found, after = cross_validation.calibrate_out_of_fold(rows, RECIPE, weights, used, tmp_path)
     assert after.shape == (len(rows), truth.shape[1])
     return found, rows, trained
 

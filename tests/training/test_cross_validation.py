@@ -21,7 +21,7 @@ from tf_model.preprocessing import batching
 from tf_model.preprocessing.cleaning import CLEANINGS
 from tf_model.tasks import Task
 from tf_model.training import cross_validation, trainer
-from tf_model.training.cross_validation import FoldResult, cross_validate, fold_store, grouped_store, out_of_fold
+from tf_model.training.cross_validation import FoldResult, cross_validate, grouped_store, out_of_fold
 
 ROWS, CLASSES = 11, 3
 TEXTS = [f"text {row}" for row in range(ROWS)]
@@ -162,31 +162,33 @@ def test_a_fold_learns_from_its_training_part_alone_and_texts_are_encoded_once(m
 
 
 WHAT_FOLDS_DEPEND_ON = {
-    "data": "a" * 64,
-    "folds": FOLDS,
+    "config": TrainingConfig(),
     "backbone": BACKBONE,
     "runtime": RUNTIME,
-    "config": TrainingConfig(),
+    "folds": FOLDS,
+    "dataset_identity": "a" * 64,
+    "rows": EXAMPLES,
     "task": "product",
 }
 
 
-def test_the_same_run_has_the_same_fold_store(tmp_path):
+def test_the_same_run_has_the_same_store_whatever_the_seed():
     again = {
-        "data": "a" * 64,
-        "folds": [Split(split.train.copy(), split.validation.copy()) for split in FOLDS],
+        "config": TrainingConfig(seed=7),
         "backbone": replace(BACKBONE),
         "runtime": replace(RUNTIME),
-        "config": TrainingConfig(),
+        "folds": [Split(split.train.copy(), split.validation.copy()) for split in FOLDS],
+        "dataset_identity": "a" * 64,
+        "rows": replace(EXAMPLES),
         "task": "product",
     }
-    assert fold_store(tmp_path, **again) == fold_store(tmp_path, **WHAT_FOLDS_DEPEND_ON)
+    assert grouped_store(**again) == grouped_store(**WHAT_FOLDS_DEPEND_ON)
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        {"data": "b" * 64},
+        {"dataset_identity": "b" * 64},
         {"folds": FOLDS[:2]},
         {"folds": [Split(FOLDS[0].train[1:], FOLDS[0].validation), *FOLDS[1:]]},
         {"folds": [Split(FOLDS[0].train, FOLDS[0].validation[1:]), *FOLDS[1:]]},
@@ -195,24 +197,26 @@ def test_the_same_run_has_the_same_fold_store(tmp_path):
         {"runtime": replace(RUNTIME, deterministic=True)},
         {"config": TrainingConfig(epochs=TrainingConfig().epochs + 1)},
         {"task": "emotion"},
+        {"part": "train"},
         {"each_epoch": True},
     ],
     ids=[
         *("data", "number of folds", "rows that train", "rows that validate", "weights"),
-        *("precision", "deterministic", "recipe", "task", "one thing more"),
+        *("precision", "deterministic", "recipe", "task", "part", "each epoch"),
     ],
 )
-def test_folds_of_another_run_are_kept_elsewhere(tmp_path, other):
-    store = fold_store(tmp_path, **WHAT_FOLDS_DEPEND_ON)
+def test_folds_of_another_run_are_kept_elsewhere(tmp_path, monkeypatch, other):
+    monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path)
+    store = grouped_store(**WHAT_FOLDS_DEPEND_ON)
     assert store.parent == tmp_path
-    assert fold_store(tmp_path, **WHAT_FOLDS_DEPEND_ON | other) != store
+    assert grouped_store(**WHAT_FOLDS_DEPEND_ON | other) != store
     assert not list(tmp_path.iterdir())  # naming the folder does not create it
 
 
-def test_folds_of_other_versions_are_kept_elsewhere(tmp_path, monkeypatch):
-    store = fold_store(tmp_path, **WHAT_FOLDS_DEPEND_ON)
+def test_folds_of_other_versions_are_kept_elsewhere(monkeypatch):
+    store = grouped_store(**WHAT_FOLDS_DEPEND_ON)
     monkeypatch.setattr(cross_validation, "versions", lambda: {"tensorflow": "0"})
-    assert fold_store(tmp_path, **WHAT_FOLDS_DEPEND_ON) != store
+    assert grouped_store(**WHAT_FOLDS_DEPEND_ON) != store
 
 
 def test_folds_of_mentions_depend_on_texts_opinions_and_cleaning(tmp_path, monkeypatch):

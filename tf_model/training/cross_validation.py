@@ -74,29 +74,6 @@ def _train_fold(config, backbone, rows, encoded, split, **options) -> FoldResult
     return FoldResult(split.validation, fitted.probabilities(token_ids), fitted.history)
 
 
-def fold_store(
-    base: Path,
-    *,
-    data: Any,
-    folds: Sequence[Split],
-    backbone: Backbone,
-    runtime: Runtime,
-    config: TrainingConfig,
-    **other_settings: Any,
-) -> Path:
-    """The folder under ``base`` named by a hash of all that decides the predictions; ``data`` identifies the data."""
-    settings = {
-        "data": data,
-        "folds": [[split.train.tolist(), split.validation.tolist()] for split in folds],
-        "backbone": backbone.sha256,
-        "computed": [runtime.precision, False, runtime.deterministic],  # False: no XLA, as in the folds that are kept
-        "versions": versions(),
-        "recipe": config.to_dict(),
-        **other_settings,
-    }
-    return base / f"grouped-{hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]}"
-
-
 def data_identity(files_sha256: Sequence[str], rows: TrainingRows, config: TrainingConfig) -> str:
     """Names what is learned: kept work is of no use with other files, rows, cleaning or opinions."""
     opinions = paths.OPINIONS.read_text(encoding="utf-8") if config.opinion_pairs else ""
@@ -116,18 +93,23 @@ def grouped_store(
     part: str = "all",
     each_epoch: bool = False,
 ) -> Path:
-    """Where ``python -m tf_model.evaluate --protocol grouped`` keeps a configuration's folds, for all seeds."""
-    return fold_store(
-        paths.CHECKPOINTS,
-        data=data_identity([dataset_identity], rows, config),
-        folds=folds,
-        backbone=backbone,
-        runtime=runtime,
-        config=replace(config, seed=0),
-        task=task,
-        part=part,
-        each_epoch=each_epoch,
-    )
+    """Where ``python -m tf_model.evaluate --protocol grouped`` keeps a configuration's folds, for all seeds.
+
+    The name of the folder is a hash of all that decides the predictions but the seed.
+    """
+    settings = {
+        "data": data_identity([dataset_identity], rows, config),
+        "folds": [[split.train.tolist(), split.validation.tolist()] for split in folds],
+        "backbone": backbone.sha256,
+        "computed": [runtime.precision, False, runtime.deterministic],  # False: no XLA, as in the folds that are kept
+        "versions": versions(),
+        "recipe": replace(config, seed=0).to_dict(),
+        "task": task,
+        "part": part,
+        "each_epoch": each_epoch,
+    }
+    key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+    return paths.CHECKPOINTS / f"grouped-{key[:12]}"
 
 
 def out_of_fold(results: Sequence[FoldResult], rows: int) -> np.ndarray:
@@ -152,32 +134,18 @@ def read_fold(path: Path) -> FoldResult:
 
 
 def calibrate_out_of_fold(
-    rows: TrainingRows,
-    config: TrainingConfig,
-    backbone: Backbone,
-    runtime: Runtime,
-    *,
-    store: Path,
-    data_identity: str,
+    rows: TrainingRows, config: TrainingConfig, backbone: Backbone, runtime: Runtime, store: Path
 ) -> tuple[dict[str, Any], np.ndarray]:
     """Return the content of ``calibration.json`` and calibrated predictions, float64 [N, classes of all tasks].
 
     Each row is predicted by a model that saw no near-duplicate of it. The content is ``temperature`` by task,
     ``threshold`` (of "Not sure"), ``target_accuracy``, ``risk_coverage``, and by task ``before`` and ``after`` with
     ``ece``, ``brier`` and ``reliability``, measured on the ``rows`` that the temperatures were fitted on: the training
-    part, so that the validation part can evaluate them. ``store`` keeps finished folds.
+    part, so that the validation part can evaluate them. ``store``, a folder of this run alone, keeps finished folds.
     """
     cli.say(f"calibration: {CALIBRATION_FOLDS} folds of the training part, then the model itself")
     folds = splits.folds_of(rows, splits.near_duplicate_groups(rows.texts), CALIBRATION_FOLDS, config.split_seed)
-    results = cross_validate(
-        config,
-        backbone,
-        rows,
-        folds,
-        runtime=runtime,
-        store=fold_store(store, data=data_identity, folds=folds, backbone=backbone, runtime=runtime, config=config),
-        title="calibration",
-    )
+    results = cross_validate(config, backbone, rows, folds, runtime=runtime, store=store, title="calibration")
     before = out_of_fold(results, len(rows))
     temperatures = joint_metrics.fit_temperatures(rows.judged_ids, before, rows.tasks)
     after = joint_metrics.calibrate(before, temperatures, rows.tasks)
