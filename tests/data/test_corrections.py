@@ -53,7 +53,7 @@ def join(folder, dataset, extra, name="answer", validates=VALIDATES) -> Joined:
 
 
 def reasons(joined: Joined) -> dict[str, int]:
-    return {dropped.reason: dropped.count for dropped in joined.extra.dropped}
+    return {dropped.reason: len(dropped.rows) for dropped in joined.extra.dropped}
 
 
 def labels(joined: Joined) -> list[tuple]:

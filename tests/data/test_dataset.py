@@ -44,7 +44,7 @@ def test_csv(tmp_path):
     assert dataset.labelled[tasks.PRODUCT_COLUMN].iloc[-1] == "iPad"
     assert dataset.labelled[tasks.EMOTION_COLUMN].iloc[-1] == GOOD
     assert dataset.labelled[tasks.PRODUCT_COLUMN].isna().tolist() == [False, False, True, False, True, False]
-    assert dataset.dropped == (dataset_file.Dropped("the text is missing", 2, (5, 6)),)
+    assert dataset.dropped == (dataset_file.Dropped("the text is missing", (5, 6)),)
     assert dataset.dropped[0].describe() == "2 rows left out: the text is missing (rows 7, 8 of the file)"
     assert dataset.warnings == ()
     assert dataset.tasks == (tasks.PRODUCT, tasks.EMOTION)
@@ -78,7 +78,7 @@ def test_cells_that_are_no_texts(tmp_path):
     dataset = dataset_file.read(write_workbook(tmp_path / "mine.xlsx", Train=labelled(rows)))
     assert dataset.labelled["tweet_text"].tolist() == ["12.5", "True", "2011-03-11 00:00:00"]
     assert dataset.labelled[tasks.PRODUCT_COLUMN].isna().tolist() == [False, True, True]
-    assert dataset.dropped == (dataset_file.Dropped("the text is missing", 1, (1,)),)
+    assert dataset.dropped == (dataset_file.Dropped("the text is missing", (1,)),)
 
 
 def test_test_sheet_without_its_column_is_ignored(tmp_path):

@@ -205,7 +205,7 @@ def test_real_dataset_is_recognized(real):
     assert real.sha256 == ASSIGNMENT_SHA256
     assert list(real.labelled.columns) == ["row", *COLUMNS]
     assert len(real.labelled) == 8588
-    assert real.dropped == (Dropped("the text is missing", 1, (6,)),)
+    assert real.dropped == (Dropped("the text is missing", (6,)),)
     assert list(real.unlabelled.columns) == ["Tweet"]
     assert len(real.unlabelled) == 504
     assert (real.unlabelled["Tweet"] != "").all()

@@ -183,7 +183,7 @@ def assert_same_ids(request, hugging_face, vocabulary_file):
 def tweets(real_data):
     """All real tweets; one cell of the workbook is empty."""
     dataset = data.read(real_data)
-    without_text = sum(dropped.count for dropped in dataset.dropped)
+    without_text = sum(len(dropped.rows) for dropped in dataset.dropped)
     return [*dataset.labelled[TEXT_COLUMN], *dataset.unlabelled["Tweet"], *[""] * without_text]
 
 

@@ -40,7 +40,7 @@ class Extra:
             "file": self.path.name,
             "sha256": self.sha256,
             "rows": self.rows,
-            "left_out": {dropped.reason: dropped.count for dropped in self.dropped},
+            "left_out": {dropped.reason: len(dropped.rows) for dropped in self.dropped},
         }
 
 
@@ -67,9 +67,8 @@ def join(
 
     def leave_out(reason: str, mask: Any) -> None:
         nonlocal frame
-        numbers = frame["row"][mask].tolist()
-        if numbers:
-            dropped.append(Dropped(reason, len(numbers), tuple(numbers[:5])))
+        if mask.any():
+            dropped.append(Dropped(reason, tuple(frame["row"][mask])))
         frame = frame[~mask]
 
     if not is_target:

@@ -40,18 +40,16 @@ ASSIGNMENT_SHA256 = "4c5b5c09f5197f005ccc33b57547bb4491e59611fde6545ad5f503995d6
 
 @dataclass(frozen=True)
 class Dropped:
-    """Rows that were left out for one reason: how many, and the first five (numbered as in the ``row`` column)."""
+    """Rows that were left out for one reason, numbered as in the ``row`` column."""
 
     reason: str
-    count: int
     rows: tuple[int, ...]
 
     def describe(self) -> str:
-        """The count, the reason, and the row numbers as in the file."""
-        rows = plural(self.count, "row", "rows")
-        numbers = ", ".join(str(row + FIRST_ROW) for row in self.rows)
-        ellipsis = ", ..." if self.count > len(self.rows) else ""
-        return f"{self.count:,} {rows} left out: {self.reason} ({rows} {numbers}{ellipsis} of the file)"
+        """The count, the reason, and the first row numbers as in the file."""
+        rows = plural(len(self.rows), "row", "rows")
+        numbers = ", ".join(str(row + FIRST_ROW) for row in self.rows[:5]) + (", ..." if len(self.rows) > 5 else "")
+        return f"{len(self.rows):,} {rows} left out: {self.reason} ({rows} {numbers} of the file)"
 
 
 @dataclass(frozen=True)
@@ -135,8 +133,7 @@ def read(
     is_blank = labelled[TEXT_COLUMN].map(str.strip) == ""
     if is_blank.all():
         raise DataError(f"expected rows with a text below the header of {path}, got none; add labelled texts")
-    blank = labelled["row"][is_blank].tolist()
-    dropped = (Dropped("the text is missing", len(blank), tuple(blank[:5])),) if blank else ()
+    dropped = (Dropped("the text is missing", tuple(labelled["row"][is_blank])),) if is_blank.any() else ()
     labelled = labelled[~is_blank].reset_index(drop=True)
     table_tasks = []
     for task, name in ((PRODUCT, columns.product), (EMOTION, columns.emotion)):
