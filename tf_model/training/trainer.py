@@ -43,14 +43,6 @@ class Examples:
     def __len__(self) -> int:
         return len(self.label_ids)
 
-    def take(self, positions: np.ndarray) -> Examples:
-        """The examples at ``positions``, int64 [M], in that order."""
-        import tensorflow as tf
-
-        texts = [self.texts[position] for position in positions] if self.texts else ()
-        targets = None if self.targets is None else self.targets[positions]
-        return Examples(tf.gather(self.token_ids, positions), self.label_ids[positions], texts, targets)
-
     def with_pairs(self, encoder: TextEncoder, joined_count: int, opinion_count: int, seed: int) -> Examples:
         """These examples, and those made by :func:`join_texts` and :func:`opinion_pairs`."""
         import tensorflow as tf
@@ -147,9 +139,13 @@ def fit_rows(
     ``encoded``: the encoder, and the token ids of all texts, int32 [N, (tokens)]. ``each_epoch``: score the validation
     part after each epoch.
     """
+    import tensorflow as tf
+
     encoder, token_ids = encoded
-    training = Examples(token_ids, rows.label_ids, rows.texts, rows.targets).take(split.train)
-    validation = Examples(token_ids, rows.judged_ids).take(split.validation) if each_epoch else None
+    learned, validation = rows.take(split.train), None
+    training = Examples(tf.gather(token_ids, split.train), learned.label_ids, learned.texts, learned.targets)
+    if each_epoch:
+        validation = Examples(tf.gather(token_ids, split.validation), rows.judged_ids[split.validation])
     classes = [len(task.labels) for task in rows.tasks]
     with cli.show_epochs(cli.stderr()) as bar:
         options = {"runtime": runtime, "checkpoint": checkpoint, "callbacks": [bar]}
