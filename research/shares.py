@@ -35,7 +35,7 @@ CHECKED = 50  # rows of a window whose true label is looked up
 def main(argv: list[str] | None = None) -> int:
     """Measure on every kind of window; print and record the results."""
     parser = study.parser("shares", __doc__.splitlines()[0])
-    parser.add_argument("--windows", type=cli.positive_integer, default=200)
+    parser.add_argument("--windows", type=cli.positive_integer, default=200, help="windows of each kind")
     arguments = parser.parse_args(argv)
     dataset = data.load(arguments.data)
     run = load_to_extend("shares", {"data_sha256": dataset.sha256, "windows": arguments.windows})

@@ -65,8 +65,9 @@ Tests = Iterator[tuple[str, Mentions, np.ndarray]]  # name, judged mentions, and
 def main(argv: list[str] | None = None) -> int:
     """Measure the chosen protocols; print and record the results."""
     parser = study.parser("targets", __doc__.splitlines()[0])
-    parser.add_argument("--protocols", nargs="+", choices=list(PROTOCOLS), default=list(PROTOCOLS))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    names = list(PROTOCOLS)
+    parser.add_argument("--protocols", nargs="+", choices=names, default=names, help="where it is measured")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="training seeds")
     parser.add_argument("--dong", type=Path, default=DONG, help="train.raw of Dong et al. 2014")
     arguments = parser.parse_args(argv)
     dataset = data.load(arguments.data)
