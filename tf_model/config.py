@@ -107,7 +107,7 @@ TUNED = TrainingConfig(
 # cleaning removes "RT @user:" and a "!" at the end. Otherwise a model learns that retweets are more often neutral and
 # that "!" means praise, and answers the same words differently.
 ANSWER = replace(TUNED, name="answer", cleaning="normalized_trimmed", epochs=3)
-# The emotion directed at one mention, which the cleaning masks.
+# The emotion directed at one mention, which the cleaning masks. The shares of pairs were chosen without a record.
 TARGET = replace(TUNED, name="target", cleaning="target", epochs=3, joined_pairs=0.15, opinion_pairs=0.3)
 CONFIGS = {config.name: config for config in (REPORT, TUNED, ANSWER, TARGET)}
 

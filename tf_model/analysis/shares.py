@@ -54,7 +54,7 @@ class Correction:
 
     @classmethod
     def of(cls, labelled: Predictions, products: pd.Series | None = None) -> Correction:
-        """Calibrate by vector scaling on labelled validation rows: on all rows, and on :data:`RESAMPLES` resamples.
+        """Calibrate by matrix scaling on labelled validation rows: on all rows, and on :data:`RESAMPLES` resamples.
 
         ``products``: the one that the model names for each row, str [N]; None if it names none. Rows with the same
         probabilities are copies of one text and count once. Raises :class:`ModelError` if an emotion has too few rows.
