@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = study.parser("label_quality", __doc__.splitlines()[0], methods_by_name, QUICK)
     parser.add_argument("--tasks", nargs="+", choices=list(tasks.TASKS), default=list(tasks.TASKS), help="which labels")
     parser.add_argument(
-        "--ours", action="store_true", help="also the label errors that our answer model suggests; needs make grouped-answer"
+        "--ours", action="store_true", help="also label errors by our answer model; needs make grouped-answer"
     )
     arguments = parser.parse_args(argv)
     command = study.command_line("label_quality", argv)
