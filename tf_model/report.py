@@ -72,8 +72,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _load(arguments: argparse.Namespace) -> tuple[Predictor | TargetPredictor, Products | None]:
     """The model, and the products of which a text must name one; None if they are unknown."""
-    from tf_model.data.examples import products_of_labels
     from tf_model.data.products import read_products
+    from tf_model.inference.fit import known_products
     from tf_model.inference.predictor import Predictor, find_model
     from tf_model.inference.targets import TargetPredictor
     from tf_model.model_dir import is_there, read_labels
@@ -89,9 +89,7 @@ def _load(arguments: argparse.Namespace) -> tuple[Predictor | TargetPredictor, P
             f"{folder} predicts {listed(labels)}, but a report needs product and emotion; run `make answer`"
         )
     classes = labels[tasks.PRODUCT.name]
-    # Users' own labels need not be names that people write.
-    known = products_of_labels(classes) if classes == tasks.PRODUCTS else None
-    products = read_products(arguments.products) if arguments.products else known
+    products = read_products(arguments.products) if arguments.products else known_products(labels)
     if arguments.products and (unknown := [name for name in products.aliases if name not in classes]):
         advice = "a model of targets works for any product: run `make targets`"
         raise UsageError(f"{paths.shown(folder)} knows only {listed(classes)}, not {listed(unknown)}; {advice}")
@@ -109,6 +107,7 @@ def predict_rows(
     import pandas as pd
 
     from tf_model.inference.fit import STATUS, FitCheck, refuse_without_texts
+    from tf_model.inference.predictor import model_input
     from tf_model.inference.render import count_progress
     from tf_model.inference.targets import TargetPredictor
 
@@ -128,42 +127,32 @@ def predict_rows(
     names = tables.input_renames(table, [STATUS])
     if table.total_rows is not None:  # else standard input: it holds texts alone, and can be read only once
         refuse_without_texts(table, next(table.chunks(1_000)))
-    check, parts, texts = FitCheck.of(model, products, reject_several=not is_target), [], []
+    check = FitCheck.of(model, products, reject_several=not is_target)
     with count_progress(table.total_rows, show=not has_all, summary=not has_all) as advance:
         if has_all:  # at once: the rows of one text may lie on both sides of a chunk's end
-            chunks = [pd.concat(table.chunks(), ignore_index=True)]
+            answered = pd.concat(table.chunks(), ignore_index=True)
+            if is_target:  # one index for the rows of one text, one for each product that it names, in order
+                inputs = pd.Series(map(model_input, table.texts(answered)))
+                starts = pd.to_numeric(answered["start"], errors="coerce").astype("Float64")
+                if unknown := sorted(set(answered.loc[starts.notna(), "product"]) - set(products.aliases)):
+                    words = f"{table.name} was answered with other products, {listed(unknown)}"
+                    raise UsageError(f"{words}; give the same --products")
+                is_further = (inputs == inputs.shift()) & (starts > starts.shift())
+                answered.index = (~is_further.fillna(False)).cumsum()
+            chunks = [answered]
         else:
             chunks = predictor.predict_table(table, probabilities=True, on_progress=advance)
-        for chunk in chunks:
-            column = (
-                pd.Series(table.texts(chunk), chunk.index, object).map(tables.as_text, na_action="ignore").fillna("")
-            )
-            text_ids = chunk.index.to_series()
-            if has_all and is_target:
-                # Rows of one text, one for each product that it names, count as one text; its mentions are in order.
-                starts = pd.to_numeric(chunk["start"], errors="coerce")
-                start = pd.Series(
-                    starts.to_numpy("float64", na_value=float("nan")), chunk.index
-                )  # Parquet has own types
-                text_ids = ((column != column.shift()) | ~(start > start.shift())).cumsum()
-            is_first = ~text_ids.duplicated().to_numpy()
-            status_of = dict(zip(text_ids[is_first], map(check, column[is_first]), strict=True))
-            parts.append(chunk.rename(columns=names).assign(**{STATUS: text_ids.map(status_of)}))
-            texts.append(column)
+        parts = [chunk.rename(columns=names).assign(**{STATUS: check.of_rows(table, chunk)}) for chunk in chunks]
     result = pd.concat(parts, ignore_index=True)
     if result.empty:
         raise DataError(f"{table.name} has no rows; give a file with texts")
-    if has_all and is_target:
-        named = result.loc[pd.to_numeric(result["start"], errors="coerce").notna(), "product"]
-        if unknown := sorted(set(named) - set(products.aliases)):
-            words = f"{table.name} was answered with other products, {listed(unknown)}"
-            raise UsageError(f"{words}; give the same --products")
     numbers = [name for name, dtype in columns.items() if dtype == "float32"]
     try:
         result[numbers] = result[numbers].apply(pd.to_numeric)
     except ValueError as error:
         raise DataError(f"{table.name}: the probabilities are not numbers; give the original texts") from error
-    return result, pd.concat(texts, ignore_index=True)
+    texts = pd.Series(table.texts(result), dtype=object).map(tables.as_text, na_action="ignore")
+    return result, texts.fillna("")
 
 
 def render(contents: Mapping[str, Any]) -> str:

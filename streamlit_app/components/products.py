@@ -9,8 +9,7 @@ import streamlit as st
 from streamlit_app.components import loading, notices
 from streamlit_app.components.loading import ModelState
 from streamlit_app.components.notices import plain_markdown
-from tf_model import model_dir, tasks
-from tf_model.data.examples import products_of_labels
+from tf_model import model_dir
 from tf_model.data.products import PATTERN, SUFFIXES, Products, parse_products, read_products
 from tf_model.errors import DataError, TweetTargetError, quoted
 from tf_model.inference.targets import TargetPredictor
@@ -73,13 +72,6 @@ def _take_typed() -> None:
         table = io.StringIO()
         csv.writer(table).writerows([("name", "aliases"), *(line.partition(":")[::2] for line in lines)])
         _take(table.getvalue().encode(), ".csv", "your list")
-
-
-def products_of_answers(state: ModelState) -> Products | None:
-    """The products of which a text must name one to be fit for a model of whole texts; None if unknown."""
-    # Users' own labels need not be names that people write.
-    is_known = state.predictor.has_answer and state.predictor.labels[tasks.PRODUCT.name] == tasks.PRODUCTS
-    return products_of_labels(tasks.PRODUCTS) if is_known else None
 
 
 def _take_file() -> None:

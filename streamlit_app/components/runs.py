@@ -358,11 +358,9 @@ class Job(threading.Thread):
         with tables.open_table(self.scored_run.path) as table:  # without a column: the sheet that the page showed
             table.text_position = tables.named_column(table, self.scored_run.column)
             for chunk in predictor.predict_table(table, probabilities=True, on_progress=self._advance, **options):
-                texts = dict(zip(chunk.index, table.texts(chunk), strict=True))  # each text once, not once per product
-                status = {index: check(text) for index, text in texts.items()}
-                extra_columns = {STATUS: chunk.index.map(status), _ROW: rows + chunk.index}
+                extra_columns = {STATUS: check.of_rows(table, chunk), _ROW: rows + chunk.index}
                 parts.append(chunk[columns].assign(**extra_columns))
-                rows += len(texts)
+                rows += chunk.index.nunique()
         return pd.concat(parts, ignore_index=True)
 
     def _advance(self, rows: int) -> None:

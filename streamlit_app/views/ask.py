@@ -16,7 +16,7 @@ from streamlit_app.components.notices import plain_markdown
 from streamlit_app.components.widgets import pick
 from tf_model import tasks
 from tf_model.errors import TweetTargetError
-from tf_model.inference.fit import FIT, FitCheck
+from tf_model.inference.fit import FIT, FitCheck, known_products
 from tf_model.inference.predictor import Measured, model_input, probability_column
 from tf_model.inference.targets import TargetPredictor
 from tf_model.modeling.joint_label import NOT_SURE, answer_text, confidence_of
@@ -51,7 +51,7 @@ def main() -> None:
         if text:
             st.info("This text has only spaces. Write a few words to get an answer.", icon=":material/edit_note:")
         return
-    products_named = products.products_of_answers(state) if targets is None else finder and finder.products
+    products_named = known_products(state.predictor.labels) if targets is None else finder and finder.products
     # A finder gives each of several products its own answer.
     status = FitCheck.of(finder.model if finder else state.predictor, products_named, reject_several=not finder)(text)
     if status != FIT:

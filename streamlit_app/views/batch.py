@@ -21,7 +21,7 @@ from tf_model.analysis.shares import Correction, read_correction
 from tf_model.cli import duration
 from tf_model.data.products import Products
 from tf_model.errors import TweetTargetError, plural
-from tf_model.inference.fit import STATUS
+from tf_model.inference.fit import STATUS, known_products
 from tf_model.inference.targets import TargetPredictor
 from tf_model.report import render
 
@@ -104,7 +104,7 @@ def _choose_rows(
     """
     targets, texts = loading.target_model(state), loading.text_model(state)
     if targets is None:
-        return state, None, products.products_of_answers(state)
+        return state, None, known_products(state.predictor.labels)
     rows = [PER_TEXT, PER_PRODUCT] if texts else [PER_PRODUCT]
     choice = pick("Answer with", rows, ROWS)
     finder = products.choose(targets, texts)
@@ -112,7 +112,7 @@ def _choose_rows(
         return (targets if finder else None), finder, finder and finder.products
     classes = texts.predictor.labels.get(tasks.PRODUCT.name, ())
     is_known = finder and set(finder.products.aliases) <= set(classes)  # else the model answers with another product
-    return texts, None, finder.products if is_known else products.products_of_answers(texts)
+    return texts, None, finder.products if is_known else known_products(texts.predictor.labels)
 
 
 # ---------------------------------------------------------------- the runs

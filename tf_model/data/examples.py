@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -118,12 +117,8 @@ def products_of(dataset: Dataset) -> Products:
     Without a product column, the report's products; :func:`training_rows` reports the missing column.
     """
     product = next((task for task in dataset.tasks if task.name == tasks.PRODUCT.name), tasks.PRODUCT)
-    return products_of_labels(product.labels)
-
-
-def products_of_labels(labels: Sequence[str]) -> Products:
-    """The products among ``labels``, such as a model's; see :func:`products_of`."""
-    return read_products(paths.PRODUCTS) if set(labels) <= set(tasks.PRODUCTS) else Products(dict.fromkeys(labels, ()))
+    is_known = set(product.labels) <= set(tasks.PRODUCTS)
+    return read_products(paths.PRODUCTS) if is_known else Products(dict.fromkeys(product.labels, ()))
 
 
 def _target_rows(dataset: Dataset, product: tasks.Task, emotion: tasks.Task, products: Products) -> TrainingRows:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from tf_model.data.products import Products
+from tf_model import paths, tasks
+from tf_model.data.products import Products, read_products
 from tf_model.data.splits import bare_words
 from tf_model.errors import DataError, listed
 from tf_model.inference.predictor import Predictor, model_input
@@ -60,6 +61,11 @@ class FitCheck:
         """Return :data:`FIT`, or the reasons why not, joined by ``; ``. Texts are read by :func:`model_input`."""
         return "; ".join(self._reasons(model_input(text).decode())) or FIT
 
+    def of_rows(self, table: tables.Table, rows: Any) -> Any:
+        """The status of each of some rows of ``table``; rows with the same index are about one text."""
+        texts = dict(zip(rows.index, table.texts(rows), strict=True))
+        return rows.index.map({index: self(text) for index, text in texts.items()})
+
     def _reasons(self, text: str) -> Iterator[str]:
         if not text.strip():
             yield BLANK
@@ -86,6 +92,13 @@ class FitCheck:
                 yield NO_PRODUCT
             elif product_count > 1 and self.reject_several:
                 yield SEVERAL
+
+
+def known_products(labels: Mapping[str, Sequence[str]]) -> Products | None:
+    """The products of which a text must name one to be fit for a model of whole texts; None if they are unknown."""
+    # Users' own labels need not be names that people write.
+    is_known = tasks.has_answer(labels) and labels[tasks.PRODUCT.name] == tasks.PRODUCTS
+    return read_products(paths.PRODUCTS) if is_known else None
 
 
 @cache
