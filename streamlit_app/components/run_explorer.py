@@ -206,7 +206,7 @@ class RunExplorer(Explorer):
             stored[key] = {"themes": {str(row): theme for row, theme in theme_ids[theme_ids >= 0].items()}, "names": {}}
             self.run.store(THEMES, stored)
         themes = pd.Series(stored[key]["themes"], dtype="int64").rename(int)
-        table = _describe_themes(rows[["text", "date"]], themes[themes.index.isin(rows.index)], products)
+        table = _describe_themes(rows[["text", "date"]], themes, products)
         if table.empty:
             st.info(f"Themes need {LEAST_TEXTS} different texts, fit for the model, with this emotion and product.")
             return

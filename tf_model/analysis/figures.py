@@ -106,14 +106,11 @@ def _themes(
     entries, products = [], rows["product"].value_counts().index
     for product in products:
         for emotion in emotions:
-            emotion_rows, names = rows[(rows["product"] == product) & (rows["emotion"] == emotion)], {}
             if choice := chosen_themes.get(answer_text(emotion, product)):
-                names = choice["names"]
-                themes = pd.Series(
-                    [choice["themes"].get(str(row), -1) for row in emotion_rows.index], emotion_rows.index, "int64"
-                )
+                themes, names = pd.Series(choice["themes"], dtype="int64").rename(int), choice["names"]
             else:
-                themes = find_themes(emotion_rows, products)
+                is_own = (rows["product"] == product) & (rows["emotion"] == emotion)
+                themes, names = find_themes(rows[is_own], products), {}
             lines = [
                 {
                     "name": names.get(str(line.theme)) or ", ".join(line.words),

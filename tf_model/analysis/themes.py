@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -58,14 +57,17 @@ def find_themes(rows: pd.DataFrame, names: Iterable[str] = ()) -> pd.Series:
 
 
 def describe_themes(rows: pd.DataFrame, themes: pd.Series, names: Iterable[str] = ()) -> pd.DataFrame:
-    """The ``words``, ``texts`` and ``trend`` of each theme in ``themes`` (see :func:`find_themes`), largest first.
+    """The ``words``, ``texts`` and ``trend`` of each theme of the rows, largest first; ``themes`` may have more rows.
 
     The words have the greatest c-TF-IDF (M. Grootendorst, "BERTopic", 2022). The texts are a list of indices, nearest
     to the centre first, with one of each group of near-duplicates. The trend counts them by period, if the rows have
     dates. To merge themes, give them the same number.
     """
+    from scipy.sparse import csr_array
+    from sklearn.feature_extraction.text import CountVectorizer
+
     columns = ["theme", "words", "texts", "trend"]
-    themed_rows = rows.loc[themes.index[themes >= 0]]
+    themed_rows = rows[rows.index.isin(themes.index[themes >= 0])]
     unique_rows = themed_rows.iloc[np.unique(groups_of(themed_rows), return_index=True)[1]]
     theme = themes[unique_rows.index]
     if unique_rows.empty:
@@ -73,7 +75,9 @@ def describe_themes(rows: pd.DataFrame, themes: pd.Series, names: Iterable[str] 
     if dated := rows["date"].notna().any():
         periods = rows["date"].dt.to_period(PERIODS[period_of(rows["date"])])
         all_periods = pd.period_range(periods.min(), periods.max())
-    counts, words = _counts(unique_rows["text"], names)
+    vectorizer = CountVectorizer(analyzer=_analyzer(names))
+    counts = csr_array(vectorizer.fit_transform(unique_rows["text"]))  # texts, words
+    words = vectorizer.get_feature_names_out()
     numbers = np.unique(theme)
     by_theme = np.vstack([counts[(theme == number).to_numpy()].sum(axis=0) for number in numbers])
     weights = by_theme * np.log1p(by_theme.sum() / len(numbers) / by_theme.sum(axis=0))
@@ -107,15 +111,6 @@ def _analyzer(names: Iterable[str]) -> Callable[[str], list[str]]:
         return [word for word in words if word not in ignored and len(word) > 1 and not word.isdigit()]
 
     return analyze
-
-
-def _counts(texts: pd.Series, names: Iterable[str]) -> tuple[Any, np.ndarray]:
-    """How often each word occurs in each text, sparse [N, words], and the words."""
-    from scipy.sparse import csr_array
-    from sklearn.feature_extraction.text import CountVectorizer
-
-    vectorizer = CountVectorizer(analyzer=_analyzer(names))
-    return csr_array(vectorizer.fit_transform(texts)), vectorizer.get_feature_names_out()
 
 
 def vectors_of(texts: pd.Series, names: Iterable[str]) -> np.ndarray:
