@@ -176,7 +176,8 @@ def _show_metrics(report: ModelReport, task: str) -> None:
         placeholder="-",
         alt=f"Accuracy, macro-F1 and loss of both parts for the {task}, with the report's where it has them",
     )
-    interval = f"95% CI of the validation accuracy: {_interval(report.metrics['validation'][task])}."
+    low, high = report.metrics["validation"][task]["accuracy_interval"]
+    interval = f"95% CI of the validation accuracy: {low:.3f} to {high:.3f}."
     st.caption(plain_markdown(f"{words} {interval} Protocol: {report.protocol}."))
 
 
@@ -307,11 +308,6 @@ def _show_learning_curves(report: ModelReport) -> None:
                 key=f"evaluate_curve_{name}",
             )
     st.caption("Training values are means over the epoch, with dropout, so they may be worse than the validation ones.")
-
-
-def _interval(metrics: Mapping[str, Any]) -> str:
-    """The 95% interval of an accuracy: ``0.848 to 0.899``."""
-    return "{:.3f} to {:.3f}".format(*metrics["accuracy_interval"])
 
 
 main()
