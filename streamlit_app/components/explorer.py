@@ -15,6 +15,7 @@ from streamlit_app.charts import explorer_charts, theme
 from streamlit_app.components import files
 from streamlit_app.components.widgets import offer_file, pick
 from tf_model import eda
+from tf_model.analysis.changes import Dates
 from tf_model.errors import plural
 from tf_model.inference.fit import FIT
 from tf_model.modeling.joint_label import NOT_SURE
@@ -32,11 +33,11 @@ class Explorer:
     key: str  # prefix of its widgets' keys; each explorer has its own filters
     all_tweets: pd.DataFrame
     table: pd.DataFrame  # the columns to download; all tables have the same index
-    workbook: pd.DataFrame  # the same with real dates
     display_table: pd.DataFrame  # the same as a page can show it
     columns: Mapping[str, Any]  # of ``display_table``: those to show first, and how
     file: str  # name of a download, without suffix
     no_emotion: str | None  # the label for no emotion
+    dates: Dates | None = None  # of ``table``
     filters: Mapping[str, Any] = field(default_factory=dict)  # of the last visit
     save_filters: Callable[[dict[str, Any]], None] = lambda _: None  # is called with the current filters
 
@@ -295,14 +296,9 @@ class Explorer:
 
     def _offer_downloads(self, index: pd.Index, key: str) -> None:
         """Download buttons for these texts; a file is made when its button is clicked."""
-        kinds = {"csv": (files.as_csv, self.table), "xlsx": (files.as_xlsx, self.workbook)}
-        for kind, (write, table) in kinds.items():
-            offer_file(
-                f"Download {kind.upper()}",
-                lambda write=write, table=table: write(table.loc[index]),
-                f"{self.file}.{kind}",
-                f"{key}_{kind.upper()}",
-            )
+        table, dates = self.table, self.dates
+        offer_file("Download CSV", lambda: files.as_csv(table.loc[index]), f"{self.file}.csv", f"{key}_CSV")
+        offer_file("Download XLSX", lambda: files.as_xlsx(table.loc[index], dates), f"{self.file}.xlsx", f"{key}_XLSX")
 
 
 def spoken_values(bars: pd.DataFrame, name: str, value: str, form: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from tf_model.analysis.changes import Dates
 from tf_model.errors import DataError, TweetTargetError, first_line
 from tf_model.inference.fit import refuse_without_texts
 from tf_model.io import tables
@@ -99,8 +100,18 @@ def as_csv(frame: pd.DataFrame) -> bytes:
     return BYTE_ORDER_MARK + _file_content(frame, ".csv")
 
 
-def as_xlsx(frame: pd.DataFrame) -> bytes:
-    """``frame`` as a workbook; text that looks like a formula is stored unchanged in a text cell."""
+def as_xlsx(frame: pd.DataFrame, dates: Dates | None = None) -> bytes:
+    """``frame`` as a workbook; text that looks like a formula is stored unchanged in a text cell.
+
+    With the ``dates`` of ``frame``, or of a table with more rows, the column of dates has real ones.
+    """
+    if dates:
+        frame, position, values = frame.copy(deep=False), dates.position, dates.values
+        is_day = (values.dropna() == values.dropna().dt.normalize()).all()
+        real_dates = (values.dt.date if is_day else values).astype(object)[frame.index]
+        frame.isetitem(position, real_dates.where(real_dates.notna(), frame.iloc[:, position]))
+        if dates.is_utc:  # workbooks cannot store offsets
+            frame.columns = [f"{name} (UTC)" if column == position else name for column, name in enumerate(frame)]
     return _file_content(frame, ".xlsx")
 
 

@@ -14,7 +14,7 @@ from streamlit_app.components.labelling import check_rows, show_queue
 from streamlit_app.components.notices import plain_markdown
 from streamlit_app.components.runs import Run
 from streamlit_app.components.widgets import offer_file
-from tf_model.analysis.changes import PERIODS, SIGNIFICANCE, Dates, by_period, find_changes, period_of
+from tf_model.analysis.changes import PERIODS, SIGNIFICANCE, by_period, find_changes, period_of
 from tf_model.analysis.compare import compare, distinctive_words
 from tf_model.analysis.rows import ALL, LEAST_TEXTS
 from tf_model.analysis.shares import Correction, checked_sample, emotion_shares
@@ -36,7 +36,6 @@ class RunExplorer(Explorer):
     run: Run
     correction: Correction | None
     correction_problem: str  # why there is no correction; empty for answers of another model, or without emotions
-    dates: Dates | None
     report: Callable[[pd.Index, Mapping[str, Any]], str] | None  # on rows that pass filters, as HTML; None: no model
 
     def _tabs(self) -> dict[str, Callable[[pd.DataFrame], None]]:

@@ -243,7 +243,6 @@ class Answers:
 
     result: pd.DataFrame  # the file's own columns, the predictions with probabilities, and the status
     table: pd.DataFrame  # the same without probabilities
-    workbook: pd.DataFrame  # the same with real dates
     display_table: pd.DataFrame  # the same as a page can show it
     text_column: str  # in these tables
     tweets: pd.DataFrame  # for tf_model.eda, with status, is_abstained, and date and source if the file has them
@@ -280,16 +279,9 @@ def _read_answers(folder: Path) -> Answers:
         tweets["is_abstained"] = predictions["emotion" if run.per_product else tasks.ANSWER] == NOT_SURE
     if (sources := find_source(own_columns)) is not None:
         tweets["source"] = sources
-    workbook = table
     if dates:
         tweets["date"] = dates.values
-        workbook, position = table.copy(deep=False), dates.position
-        is_day = (dates.values.dropna() == dates.values.dropna().dt.normalize()).all()
-        dates_only = (dates.values.dt.date if is_day else dates.values).astype(object)
-        workbook.isetitem(position, dates_only.where(dates.values.notna(), own_columns.iloc[:, position]))
-        if dates.is_utc:  # workbooks cannot store offsets
-            workbook.columns = [f"{name} (UTC)" if column == position else name for column, name in enumerate(workbook)]
-    return Answers(result, table, workbook, display_table, text_column, tweets, rows, dates)
+    return Answers(result, table, display_table, text_column, tweets, rows, dates)
 
 
 # ---------------------------------------------------------------- the work

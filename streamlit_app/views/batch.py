@@ -239,7 +239,6 @@ def _show_answers(run: Run, state: ModelState | None) -> None:
         key=run.id,
         all_tweets=answers.tweets,
         table=answers.table,
-        workbook=answers.workbook,
         display_table=answers.display_table,
         columns=columns,
         file=f"{Path(run.name).stem[:80]}_answers",

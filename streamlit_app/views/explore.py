@@ -39,7 +39,7 @@ def main() -> None:
         "product": st.column_config.TextColumn("labelled product", width=130),
         "emotion": st.column_config.TextColumn("labelled emotion", width=130),
     }
-    Explorer("explore", tweets, table, table, table, columns, "tweets", no_emotion).show()
+    Explorer("explore", tweets, table, table, columns, "tweets", no_emotion).show()
 
 
 @st.cache_data(ttl=60, show_spinner="Finding the dataset")

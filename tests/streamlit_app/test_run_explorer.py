@@ -113,7 +113,7 @@ def test_two_selections_are_compared(run):
 def test_the_workbook_has_real_dates(run):
     answers = run.answers()
     assert answers.table["when"].tolist()[0] == "2026-05-04"
-    sheet = openpyxl.load_workbook(io.BytesIO(files.as_xlsx(answers.workbook))).active
+    sheet = openpyxl.load_workbook(io.BytesIO(files.as_xlsx(answers.table, answers.dates))).active
     assert sheet["B2"].is_date
     assert (sheet["B2"].value.date(), sheet["B2"].number_format) == (FIRST, "yyyy-mm-dd")
 
@@ -133,14 +133,14 @@ def test_times_with_an_offset_are_said_to_be_in_utc_in_the_workbook(stub, times,
     answers = answered(
         ["text,time", *(f"I love my iPad {number},{each}" for number, each in enumerate(times))]
     ).answers()
-    sheet = openpyxl.load_workbook(io.BytesIO(files.as_xlsx(answers.workbook))).active
+    sheet = openpyxl.load_workbook(io.BytesIO(files.as_xlsx(answers.table, answers.dates))).active
     assert (sheet["B1"].value, sheet["B2"].value.hour) == (name, hour)
     assert answers.table["time"].tolist() == times
 
 
 def test_of_two_columns_of_one_name_the_one_with_the_dates_has_real_dates_in_the_workbook(stub):
     answers = answered(["text,date,date", *(f"I love my iPad {number},no,01.05.2024" for number in range(2))]).answers()
-    sheet = openpyxl.load_workbook(io.BytesIO(files.as_xlsx(answers.workbook))).active
+    sheet = openpyxl.load_workbook(io.BytesIO(files.as_xlsx(answers.table, answers.dates))).active
     assert sheet["B2"].value == "no"
     assert sheet["C2"].is_date
 
