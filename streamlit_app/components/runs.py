@@ -36,7 +36,6 @@ from tf_model.inference.fit import STATUS, FitCheck
 from tf_model.inference.targets import TargetPredictor
 from tf_model.io import tables
 from tf_model.io.files import explain_write_errors, whole_file, write_json
-from tf_model.model_dir import probability_column
 from tf_model.modeling.joint_label import NOT_SURE
 
 NEW, RUNNING, DONE = "new", "running", "done"
@@ -267,8 +266,7 @@ def _read_answers(folder: Path) -> Answers:
     rows, emotion = None, predictions.get("emotion")
     if run.emotions:
         rows = rows_of(predictions, texts, run.emotions, dates and dates.values)
-        has_emotion = predictions[probability_column("emotion", run.emotions[0])].notna()
-        emotion = rows["emotion"].astype("str").reindex(predictions.index).where(has_emotion, predictions["emotion"])
+        emotion = rows["emotion"].astype("str").combine_first(predictions["emotion"])
     labelled = {
         tasks.TEXT_COLUMN: texts,
         tasks.PRODUCT_COLUMN: predictions.get("product"),
