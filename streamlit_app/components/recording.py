@@ -10,8 +10,7 @@ from streamlit_app import METRICS_VARIABLE
 from streamlit_app.components import loading
 from streamlit_app.components.loading import ModelState
 from tf_model import cli, tasks
-from tf_model.errors import TweetTargetError, UsageError, first_line
-from tf_model.inference.predictor import Measured
+from tf_model.errors import TweetTargetError, UsageError
 from tf_model.monitor import reference
 from tf_model.monitor.prometheus import Exporter
 from tf_model.monitor.recorder import Recorder
@@ -61,18 +60,6 @@ def _exporter(address: str) -> Exporter | None:
         cli.say(f"warning: no metrics are served: {error}")
         return None
     return exporter
-
-
-def record(log: Recorder | None, texts: Sequence[Any], measured: Measured, source: str) -> None:
-    """Record predictions, if there is a log."""
-    if log is not None:
-        log.record_measured(texts, measured, source)
-
-
-def record_error(log: Recorder | None, error: BaseException, source: str) -> None:
-    """Record an error, if there is a log."""
-    if log is not None:
-        log.record_error(type(error).__name__, first_line(error), source)
 
 
 def correct(log: Recorder, text: str, prediction: Mapping[str, Any], *, is_right: bool | None, **details: Any) -> None:

@@ -100,7 +100,7 @@ class Run:
         return self.folder.is_dir()
 
     def stored(self, name: str) -> dict[str, Any]:
-        """The values that :meth:`keep` stored under a name."""
+        """The values that :meth:`store` stored under a name."""
         path = self.folder / f"{name}.json"
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
@@ -290,7 +290,7 @@ class _Cancelled(Exception):
 
 
 class Job(threading.Thread):
-    """Scores the run ``of`` in a thread that starts at once; records predictions and failures of the model."""
+    """Scores a run in a thread that starts at once; records predictions and failures of the model."""
 
     def __init__(self, run: Run, state: ModelState, finder: TargetPredictor | None, products: Products | None) -> None:
         super().__init__(daemon=True, name="run")
@@ -325,8 +325,8 @@ class Job(threading.Thread):
             status = FAILED
             is_ours = isinstance(error, TweetTargetError)
             run.problem = files.user_message(error, run.path, run.name) if is_ours else first_line(error)[:300]
-            if not isinstance(error, DataError | UsageError):  # a bad file is no failure of the model
-                recording.record_error(self._log, error, recording.BATCH)
+            if self._log and not isinstance(error, DataError | UsageError):  # a bad file is no failure of the model
+                self._log.record_error(type(error).__name__, first_line(error), recording.BATCH)
         run.seconds, run.status = time.monotonic() - self._began, status
         try:
             if self.is_deleted:
@@ -338,12 +338,12 @@ class Job(threading.Thread):
 
     def _score(self) -> pd.DataFrame:
         def record(texts, measured):
-            recording.record(self._log, texts, measured, recording.BATCH)
+            self._log.record_measured(texts, measured, recording.BATCH)
 
-        model = self.state.predictor
-        predictor, options = (self.finder, {}) if self.finder else (model, {"record": record})
+        predictor = self.finder or self.state.predictor
+        options = {"record": record} if self._log and not self.finder else {}
         columns = list(predictor.columns(probabilities=True))
-        check = FitCheck.of(model, self.products, reject_several=not self.finder)
+        check = FitCheck.of(self.state.predictor, self.products, reject_several=not self.finder)
         parts, rows = [], 0
         with tables.open_table(self.scored_run.path) as table:  # without a column: the sheet that the page showed
             table.text_position = tables.named_column(table, self.scored_run.column)

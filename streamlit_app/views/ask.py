@@ -15,7 +15,7 @@ from streamlit_app.components.loading import ModelState
 from streamlit_app.components.notices import plain_markdown
 from streamlit_app.components.widgets import pick
 from tf_model import tasks
-from tf_model.errors import TweetTargetError
+from tf_model.errors import TweetTargetError, first_line
 from tf_model.inference.fit import FIT, FitCheck, known_products
 from tf_model.inference.predictor import Measured, model_input, probability_column
 from tf_model.inference.targets import TargetPredictor
@@ -105,12 +105,14 @@ def _predict_once(state: ModelState, text: str) -> Measured:
     """The prediction, computed and recorded once although Streamlit reruns the page at each click."""
     with loading.as_model_error(f"{state.name} failed on this text"):
         measured = state.predictor.predict_measured([text])
-    recording.record(recording.recorder(state), [text], measured, recording.APP)
+    if log := recording.recorder(state):
+        log.record_measured([text], measured, recording.APP)
     return measured
 
 
 def _report_failure(state: ModelState, heading: str, error: TweetTargetError) -> None:
-    recording.record_error(recording.recorder(state), error, recording.APP)
+    if log := recording.recorder(state):
+        log.record_error(type(error).__name__, first_line(error), recording.APP)
     notices.say_problem(heading, str(error))
 
 
