@@ -127,7 +127,7 @@ def predict_rows(
     names = tables.input_renames(table, [STATUS])
     if table.total_rows is not None:  # else standard input: it holds texts alone, and can be read only once
         refuse_without_texts(table, next(table.chunks(1_000)))
-    check = FitCheck.of(model, products, reject_several=not is_target)
+    check = FitCheck.of(model, products)
     with count_progress(table.total_rows, show=not has_all, summary=not has_all) as advance:
         if has_all:  # at once: the rows of one text may lie on both sides of a chunk's end
             answered = pd.concat(table.chunks(), ignore_index=True)

@@ -52,8 +52,7 @@ def main() -> None:
             st.info("This text has only spaces. Write a few words to get an answer.", icon=":material/edit_note:")
         return
     products_named = known_products(state.predictor.labels) if targets is None else finder and finder.products
-    # A finder gives each of several products its own answer.
-    status = FitCheck.of(finder.model if finder else state.predictor, products_named, reject_several=not finder)(text)
+    status = FitCheck.of(finder.model if finder else state.predictor, products_named)(text)
     if status != FIT:
         st.info(f"This text is not fit for the model, so the answer means little: {status}.", icon=":material/help:")
     if finder:

@@ -38,7 +38,7 @@ def test_one_text(text, status):
 def test_a_text_is_as_long_as_the_model_reads():
     model = stub()
     model.recipe["max_tokens"] = 16
-    check = FitCheck.of(model, None, reject_several=False)
+    check = FitCheck.of(model, None)
     assert check("love " * 14) == FIT
     assert check("love " * 15) == "longer than the 16 tokens that the model reads"
 

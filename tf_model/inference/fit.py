@@ -53,9 +53,10 @@ class FitCheck:
     _seen_words: set[str] = field(default_factory=set)
 
     @classmethod
-    def of(cls, model: Predictor, products: Products | None, reject_several: bool) -> FitCheck:
-        """The check for what a model reads."""
-        return cls(products, reject_several, model.reads_english, model.recipe.get("max_tokens", MAX_TOKENS))
+    def of(cls, model: Predictor, products: Products | None) -> FitCheck:
+        """The check for what a model reads; a model of targets gives each of several products its own answer."""
+        reject_several, max_tokens = tasks.TARGET.name not in model.labels, model.recipe.get("max_tokens", MAX_TOKENS)
+        return cls(products, reject_several, model.reads_english, max_tokens)
 
     def __call__(self, text: Any) -> str:
         """Return :data:`FIT`, or the reasons why not, joined by ``; ``. Texts are read by :func:`model_input`."""
