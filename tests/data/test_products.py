@@ -103,6 +103,8 @@ def test_a_products_file_is_read_as_csv_and_as_yaml_and_written_again(tmp_path):
     (tmp_path / "number.yaml").write_text("- name: Xbox\n  aliases: 360\n", encoding="utf-8")
     assert read_products(tmp_path / "trailing.csv").aliases == {"Xbox": ("360",)}
     assert read_products(tmp_path / "number.yaml").aliases == {"Xbox": ("360",)}
+    (tmp_path / "plain.yaml").write_text("- name: On\n  aliases: [1.10, 12:30]\n", encoding="utf-8")
+    assert read_products(tmp_path / "plain.yaml").aliases == {"On": ("1.10", "12:30")}
     write_products(read_products(tmp_path / "b.yaml"), tmp_path / "c.csv")
     assert read_products(tmp_path / "c.csv").aliases == expected
 
@@ -132,6 +134,7 @@ def test_a_line_break_within_a_name_stays(tmp_path, line_break):
         ("a.csv", "name,aliases\n", "expected at least one product"),
         ("a.csv", "product\nKindle\n", "expected the columns name and aliases"),
         ("a.yaml", "- name: [\n", "cannot be read (while parsing a flow node); correct it"),
+        ("a.yaml", "[" * 3_000, "cannot be read (maximum recursion depth exceeded"),
         ("a.yaml", "Kindle\n", "expected the columns name and aliases"),
         ("a.txt", "Kindle\n", "expected a products file"),
     ],

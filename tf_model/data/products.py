@@ -149,8 +149,9 @@ def parse_products(content: bytes, suffix: str, name: str) -> Products:
     try:
         text = content.decode("utf-8-sig")
         lines = io.StringIO(text, newline="")
-        rows = list(csv.DictReader(lines, strict=True)) if suffix == ".csv" else yaml.safe_load(text)
-    except (ValueError, csv.Error, yaml.YAMLError) as error:
+        # BaseLoader reads names as written: On is not True, and 1.10 not 1.1.
+        rows = list(csv.DictReader(lines, strict=True)) if suffix == ".csv" else yaml.load(text, yaml.BaseLoader)
+    except (ValueError, RecursionError, csv.Error, yaml.YAMLError) as error:
         reason = f"cannot be read ({first_line(error)}); correct it, and save it as UTF-8"
         raise DataError(f"{name} {reason}") from error
     try:
