@@ -11,7 +11,7 @@ from sample_datasets import line_of, write_csv
 
 from tf_model import data, paths
 from tf_model.data import source as sources
-from tf_model.errors import DataError, OutputError
+from tf_model.errors import DataError, OutputError, UsageError
 
 CONTENT = bytes(range(256)) * 40  # 10 KiB
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -121,6 +121,14 @@ def test_what_is_left_out_of_a_dataset_is_said(tmp_path, capsys):
         "note: 1 row left out: the text is missing (row 3 of the file)",
         "note: not all of it is UTF-8: the other bytes were read as Windows-1252",
     ]
+
+
+def test_of_a_table_that_was_found_and_not_named_the_message_says_how_to_name_another(tmp_path):
+    mine, columns = write_csv(paths.RAW_DATA / "mine.csv"), data.Columns(text="body")
+    advice = "; if you meant another table, name it with --data"
+    assert line_of(data.load, columns=columns, error=UsageError).endswith(advice)
+    assert "has no column 'body'" in line_of(data.load, columns=columns, error=UsageError)
+    assert advice not in line_of(data.load, mine, columns=columns, error=UsageError)
 
 
 @pytest.mark.parametrize("variable", ["TWEETS_OFFLINE", "HF_HUB_OFFLINE"])

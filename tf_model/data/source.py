@@ -84,7 +84,12 @@ def load(path: Path | str | None = None, **options: Any) -> Dataset:
     """Find, announce and read a dataset; the options are those of :func:`tf_model.data.dataset.read`."""
     source = resolve(path)
     announce(source)
-    dataset = read(source.path, **options)
+    try:
+        dataset = read(source.path, **options)
+    except TweetTargetError as error:
+        if path is not None:
+            raise
+        raise type(error)(f"{error}; if you meant another table, name it with --data") from error
     if dataset.columns != Columns(*COLUMNS):
         cli.say(f"columns: {dataset.columns.describe()}")
     for note in dataset.notes:
