@@ -244,6 +244,9 @@ def test_models_of_different_tasks_are_refused(tmp_path, dataset):
     new = replace(old, labels={"emotion": tasks.EMOTIONS})
     with pytest.raises(ModelError, match=r"predicts product and .* predicts emotion; compare models of the same"):
         compare_models(old, new, dataset)
+    others = replace(old, labels={"product": ("Kindle", "Xbox")})
+    with pytest.raises(ModelError, match=r"predicts product and .* predicts product with other classes; compare"):
+        compare_models(old, others, dataset)
 
 
 def test_rows_that_a_model_may_have_trained_on_are_not_used(tmp_path, dataset):

@@ -60,7 +60,8 @@ def compare_models(old: Predictor, new: Predictor, dataset: data.Dataset) -> dic
     shared_tasks = [task for task in old.tasks if task in new.tasks]
     if not shared_tasks:
         raise ModelError(
-            f"{old_name} predicts {', '.join(old.labels)} and {new_name} predicts {', '.join(new.labels)}; "
+            f"{old_name} predicts {', '.join(old.labels)} and {new_name} predicts {', '.join(new.labels)}"
+            f"{' with other classes' if new.labels.keys() == old.labels.keys() else ''}; "
             "compare models of the same task, with the same classes"
         )
     row_numbers = np.intersect1d(_validation_rows(old, dataset), _validation_rows(new, dataset))
