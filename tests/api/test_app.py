@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from stub_model import stub, target_stub
 
 from tf_model.api import app as api
 from tf_model.data.products import Products
+from tf_model.errors import ModelError
 from tf_model.inference.predictor import MAX_CHARACTERS, Predictor
 from tf_model.inference.targets import TargetPredictor
 from tf_model.monitor.prometheus import Exporter, process_registry
@@ -47,23 +49,35 @@ def test_predictions_are_those_of_the_predictor():
     pandas.testing.assert_frame_equal(found, expected)
 
 
-def test_what_asks_a_model_server_can_ask_the_api(answer_model):
-    """Over a socket, with more than fits in one request."""
-    model = Predictor.load(answer_model)
-    server = uvicorn.Server(uvicorn.Config(api.make_app(model, registry=process_registry()), log_level="error"))
+@contextmanager
+def served(app):
+    """Serve ``app`` over a socket; yields the address."""
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
-            url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1/models/{model.name}"
-            remote = RemotePredictor.connect(url)
-            texts = ["My iPad", "", *("x" * 19_000 + str(number) for number in range(30))]
-            found = remote.predict(texts, probabilities=True)
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True
             thread.join()
+
+
+def test_what_asks_a_model_server_can_ask_the_api(answer_model):
+    """Over a socket, with more than fits in one request."""
+    model = Predictor.load(answer_model)
+    with served(api.make_app(model, registry=process_registry())) as url:
+        remote = RemotePredictor.connect(f"{url}/v1/models/{model.name}")
+        texts = ["My iPad", "", *("x" * 19_000 + str(number) for number in range(30))]
+        found = remote.predict(texts, probabilities=True)
     assert (remote.name, remote.version, remote.labels) == (model.name, model.version, model.labels)
     pandas.testing.assert_frame_equal(found, model.predict(texts, probabilities=True))
+
+
+def test_what_asks_a_model_server_says_that_the_api_needs_a_key():
+    with served(api.make_app(MODEL, keys=["secret"], registry=process_registry())) as url:
+        with pytest.raises(ModelError, match=r"refused the request \(A key is needed: .*\); see its log"):
+            RemotePredictor.connect(url)
 
 
 def test_targets_are_listed_for_each_text():

@@ -172,7 +172,7 @@ class _Client:
             with suppress(ValueError):
                 reply = response.json()
             # A message about texts may quote them, and errors are logged and shown on the page Monitor.
-            reason = reply.get("error") if isinstance(reply, dict) and not body else None
+            reason = (reply.get("error") or reply.get("detail")) if isinstance(reply, dict) and not body else None
             reason = " ".join(str(reason or f"status {response.status}").split())[:200]
             if response.status not in BUSY:
                 break
