@@ -75,9 +75,10 @@ def test_what_asks_a_model_server_can_ask_the_api(answer_model):
 
 
 def test_what_asks_a_model_server_says_that_the_api_needs_a_key():
-    with served(api.make_app(MODEL, keys=["secret"], registry=process_registry())) as url:
-        with pytest.raises(ModelError, match=r"refused the request \(A key is needed: .*\); see its log"):
-            RemotePredictor.connect(url)
+    reason = r"refused the request \(A key is needed: .*\); see its log"
+    app = api.make_app(MODEL, keys=["secret"], registry=process_registry())
+    with served(app) as url, pytest.raises(ModelError, match=reason):
+        RemotePredictor.connect(url)
 
 
 def test_targets_are_listed_for_each_text():
