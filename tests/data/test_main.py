@@ -191,6 +191,9 @@ def test_a_class_that_training_refuses_is_named(tmp_path, capsys):
     assert [line for line in lines if "refused" in line] == [
         "  sadd                      1   20.0%  refused in training: a single example"
     ]
+    rows = [(text, "glad") for text in unlike(3)]
+    main(["--data", str(write_csv(tmp_path / "one.csv", rows, ("text", "emotion")))])
+    assert "glad                      3  100.0%  refused in training: the only class" in capsys.readouterr().out
 
 
 # ---------------------------------------------------------------- audit of a table with other columns

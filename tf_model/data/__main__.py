@@ -98,8 +98,10 @@ def describe(dataset: Dataset) -> Iterator[str]:
         for label, count in counts.items():
             share = f"{count / examples:>7.1%}" if examples else ""
             neutral_note = "  no emotion" if label == task.no_emotion else ""
-            rare_note = "  refused in training: a single example" if count == 1 else ""
-            yield f"  {label:<{width}} {count:>7,} {share}{neutral_note}{rare_note}".rstrip()
+            refused_note = "  refused in training: a single example" if count == 1 else ""
+            if count == examples > 1:
+                refused_note = "  refused in training: the only class"
+            yield f"  {label:<{width}} {count:>7,} {share}{neutral_note}{refused_note}".rstrip()
         for label, count in left_out_counts.items():
             yield f"  {label:<{width}} {count:>7,}"
 
