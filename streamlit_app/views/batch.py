@@ -163,6 +163,7 @@ def _answer_again(run: Run) -> None:
 
 
 def _show_run(name: str, state: ModelState | None) -> None:
+    st.query_params[RUN] = name  # streamlit does not change the address when a page links to itself
     run = runs.find(name)
     with st.container(horizontal=True):
         st.button("All files", on_click=st.query_params.clear, icon=":material/arrow_back:")

@@ -245,6 +245,7 @@ def test_a_long_file_goes_on_through_a_reload_and_can_be_cancelled(page, address
     page.get_by_role("button", name="Answer 150,000 rows").wait_for()
     page.go_back()
     page.get_by_role("link", name="long.csv").click()
+    page.wait_for_url("**/batch?run=*")
     page.get_by_role("button", name="Answer 150,000 rows").wait_for()
     wait_until_done(page)  # the list of runs, with its own buttons, goes last
     page.get_by_role("button", name="Delete").click()
