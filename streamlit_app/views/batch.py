@@ -231,7 +231,7 @@ def _show_answers(run: Run, state: ModelState | None) -> None:
     correction, problem = _correction(current_model) if is_current and run.emotions else (None, "")
     percent, plain = st.column_config.NumberColumn(format="percent"), st.column_config.Column()  # None would hide it
     first = ("product", "emotion", "emotion_confidence") if run.per_product else (tasks.ANSWER, "answer_confidence")
-    names = dict.fromkeys([answers.text_column, *first, *run.predicted, STATUS])
+    names = dict.fromkeys([answers.text_column, *first, STATUS, *run.predicted])
     columns = {
         name: percent if name.endswith("_confidence") else plain for name in names if name in answers.display_table
     }
