@@ -53,25 +53,28 @@ def main() -> None:
         return
     products_named = known_products(state.predictor.labels) if targets is None else finder and finder.products
     status = FitCheck.of(finder.model if finder else state.predictor, products_named)(text)
-    if status != FIT:
-        st.info(f"This text is not fit for the model, so the answer means little: {status}.", icon=":material/help:")
+    is_fit = status == FIT
+    if not is_fit:
+        words = f"This text is not fit for the model, so the answer means little: {status}"
+        st.info(f"{words}.", icon=":material/help:")
+        notices.announce(words)
     if finder:
-        _show_targets(targets, finder, text)
+        _show_targets(targets, finder, text, is_fit)
     if texts is None:
         return
     if finder:
         st.header("The whole text", anchor=False, divider="gray")
-    _show_whole_text(texts, text)
+    _show_whole_text(texts, text, is_fit)
 
 
-def _show_whole_text(state: ModelState, text: str) -> None:
+def _show_whole_text(state: ModelState, text: str, is_fit: bool) -> None:
     try:
         measured = _predict_once(state, text)
     except TweetTargetError as error:
         _report_failure(state, "This text could not be answered.", error)
         return
     row = measured.predictions.iloc[0].to_dict()
-    _show_answer(state, row, sum(measured.seconds.values()))
+    _show_answer(state, row, sum(measured.seconds.values()), is_fit)
     _show_probabilities(state, row)
     st.subheader("Which words counted", anchor=False)
     _show_words(state, text)
@@ -118,7 +121,12 @@ def _report_failure(state: ModelState, heading: str, error: TweetTargetError) ->
 # ---------------------------------------------------------------- the answer
 
 
-def _show_answer(state: ModelState, row: Mapping[str, Any], seconds: float) -> None:
+def _certainty(confidence: float, is_fit: bool) -> str:
+    share = theme.percent(confidence)
+    return f"{share} sure" if is_fit else f"{share} confidence, which means little here"
+
+
+def _show_answer(state: ModelState, row: Mapping[str, Any], seconds: float, is_fit: bool) -> None:
     name = tasks.ANSWER if tasks.ANSWER in row else next(iter(state.predictor.labels))
     notices.announce(row[name])
     with st.container(border=True):
@@ -126,7 +134,7 @@ def _show_answer(state: ModelState, row: Mapping[str, Any], seconds: float) -> N
         if row[name] == NOT_SURE:
             _show_guesses(state, row)
         else:
-            st.markdown(f"**{theme.percent(row[f'{name}_confidence'])} sure**")
+            st.markdown(f"**{_certainty(row[f'{name}_confidence'], is_fit)}**")
         if name != tasks.ANSWER:
             st.info(
                 f"This model predicts the {name} only. For emotion and product together, train the model of both: "
@@ -170,7 +178,7 @@ def _show_probabilities(state: ModelState, row: Mapping[str, Any]) -> None:
 # ---------------------------------------------------------------- the products that it names
 
 
-def _show_targets(state: ModelState, finder: TargetPredictor, text: str) -> None:
+def _show_targets(state: ModelState, finder: TargetPredictor, text: str, is_fit: bool) -> None:
     try:
         predictions = _predict_targets_once(state, finder, text)
     except TweetTargetError as error:
@@ -183,7 +191,7 @@ def _show_targets(state: ModelState, finder: TargetPredictor, text: str) -> None
         st.markdown(f"This text names none of the products{below}.")
     else:
         with st.container(border=True):
-            _show_mentions(state, model_text, mentions)
+            _show_mentions(state, model_text, mentions, is_fit)
         st.subheader("Which words counted", anchor=False)
         names = [row["product"] for row in mentions]
         key = f"explained_{hash((text, *names)):x}"
@@ -204,15 +212,14 @@ def _predict_targets_once(state: ModelState, finder: TargetPredictor, text: str)
     return predictions.astype(object).where(predictions.notna(), None)
 
 
-def _show_mentions(state: ModelState, text: str, mentions: Sequence[Mapping[str, Any]]) -> None:
+def _show_mentions(state: ModelState, text: str, mentions: Sequence[Mapping[str, Any]], is_fit: bool) -> None:
     labels = ["none" if row["emotion"] == state.predictor.no_emotion else row["emotion"] for row in mentions]
     spans = [(row["start"], row["end"], label) for row, label in zip(mentions, labels, strict=True)]
     token_highlighting.show(token_highlighting.mentions(text, spans), key="mentions")
     for row in mentions:
-        confidence = theme.percent(row["emotion_confidence"])
-        certainty = (
-            f"the best guess has {confidence} confidence" if row["emotion"] == NOT_SURE else f"{confidence} sure"
-        )
+        certainty = _certainty(row["emotion_confidence"], is_fit)
+        if row["emotion"] == NOT_SURE:
+            certainty = f"the best guess has {theme.percent(row['emotion_confidence'])} confidence"
         st.markdown(f"**{plain_markdown(row['product'])}**: {plain_markdown(row['emotion'])}, {certainty}")
         notices.announce(f"{row['product']}: {row['emotion']}")
 

@@ -69,6 +69,16 @@ def test_a_screen_reader_is_told_the_answers(targets, monkeypatch):
     assert told[-1] == ""
 
 
+def test_an_unfit_text_is_never_said_to_be_sure(targets, monkeypatch):
+    told = []
+    monkeypatch.setattr(notices, "component", lambda *_, **__: lambda data, key: told.append(data))
+    said = words_of(ask(TEXT * 20))
+    assert "**Kindle**: Positive emotion, 94% confidence, which means little here" in said
+    assert "**94% confidence, which means little here**" in said
+    assert "94% sure" not in said
+    assert told[-1].startswith("This text is not fit for the model, so the answer means little: longer than the 128")
+
+
 def test_no_emotion_and_not_sure_have_words_and_colours_of_their_own(targets, shown):
     said = words_of(ask("a Kindle, hmm an Xbox"))
     (_, (_, _, none, label, _), _, (_, _, unsure, word, _), _) = pieces_of(shown, "mentions")
