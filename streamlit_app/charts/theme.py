@@ -30,7 +30,6 @@ AMOUNT = GREEN  # of anything but an emotion
 FOR, AGAINST = GREEN, ORANGE  # not the emotions' colours: a word may support a negative emotion
 
 _COLOURS = {  # for emotions, see colour_of
-    **dict.fromkeys(tasks.PRODUCTS, AMOUNT),
     tasks.CANNOT_TELL: PURPLE,
     NOT_SURE: PURPLE,
     NO_PRODUCT: GREY,
@@ -42,10 +41,12 @@ BAR_HEIGHT = 30  # pixels for one bar with its gap
 
 
 @cache
-def colour_of(label: str) -> str:
-    """The colour of a label, the same on every page; a label without a fixed colour gets the next in the cycle."""
+def colour_of(label: str, column: str = tasks.EMOTION.name) -> str:
+    """The colour of a label, the same on every page; an emotion without a fixed colour gets the next in the cycle."""
     if label in _COLOURS:
         return _COLOURS[label]
+    if column == tasks.PRODUCT.name:
+        return AMOUNT
     if tasks.is_no_emotion(label) or label == "0":
         return NEUTRAL
     word = label.casefold()
@@ -115,11 +116,11 @@ def horizontal_bars(
     *,
     title: str | None = None,
     form: str = ",d",
-    colour: str | None = None,
+    colour: str | Sequence[str] = AMOUNT,
 ) -> go.Figure:
     """Horizontal bars, the first at the top, each with its value in the d3 format ``form``; labels must be unique.
 
-    If the format ends in ``%``, the axis goes from 0 to 100%. Without a ``colour``, each bar has its label's colour.
+    If the format ends in ``%``, the axis goes from 0 to 100%. ``colour`` is that of all bars, or of each.
     """
     figure = go.Figure(
         go.Bar(
@@ -128,7 +129,7 @@ def horizontal_bars(
             customdata=[[label] for label in labels],
             orientation="h",
             marker={
-                "color": colour or [colour_of(label) for label in labels],
+                "color": colour,
                 "line": {"color": DARK_GREY, "width": 0.5},  # makes yellow visible on white
             },
             texttemplate=f"%{{x:{form}}}",

@@ -4,7 +4,7 @@ Explore uses it for the labelled tweets, Batch for the answers of a run.
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -147,13 +147,14 @@ class Explorer:
             return
         for place, column in zip(st.columns(len(columns)), columns, strict=True):
             bars = eda.label_counts(tweets, column).rename(columns={column: "name"})
+            bars = bars[bars["tweets"] > 0]
             with place:
                 self._show_bars(
-                    bars[bars["tweets"] > 0],
+                    bars,
                     lambda bar, column=column: tweets[tweets[column] == bar["name"]],
                     key=column,
                     title=f"Number of texts by {column}",
-                    colour=None,
+                    colour=[theme.colour_of(label, column) for label in bars["name"]],
                 )
         if len(columns) < 2:  # a model of one task
             return
@@ -206,7 +207,7 @@ class Explorer:
             title="Most distinctive words, by z-score",
             value="z",
             form=".1f",
-            colour=theme.colour_of(label),
+            colour=theme.colour_of(label, column),
         )
         st.caption(
             f"How much more often a word occurs here than with the other {column}s (z-scores, Monroe et al. 2008). By "
@@ -239,7 +240,7 @@ class Explorer:
         caption: str | None = None,
         value: str = "tweets",
         form: str = ",d",
-        colour: str | None = theme.AMOUNT,
+        colour: str | Sequence[str] = theme.AMOUNT,
     ) -> None:
         """Horizontal bars of the column ``value`` with their drill-down."""
         figure = theme.horizontal_bars(bars["name"], bars[value], title=title, form=form, colour=colour)

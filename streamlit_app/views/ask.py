@@ -166,9 +166,10 @@ def _show_probabilities(state: ModelState, row: Mapping[str, Any]) -> None:
         if task == tasks.PRODUCT.name and row.get("emotion", "") == state.predictor.no_emotion:
             caption = "Probability of each product, if an emotion were directed at one."
         values, names = zip(*shares, strict=True)
+        colours = [theme.colour_of(name, task) for name in names]
         with column:
             theme.show(
-                theme.horizontal_bars(names, values, title=task.capitalize(), form=".0%"),
+                theme.horizontal_bars(names, values, title=task.capitalize(), form=".0%", colour=colours),
                 alt=f"{caption} {', '.join(f'{label} {theme.percent(share)}' for share, label in shares)}",
                 caption=caption,
                 key=f"chart_{task}",

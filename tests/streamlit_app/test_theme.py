@@ -15,9 +15,15 @@ def test_the_colours_of_the_emotions_mean_nothing_else():
     emotions = {theme.colour_of(label) for label in tasks.EMOTIONS}
     assert len(emotions) == len(tasks.EMOTIONS)
     assert theme.colour_of("no product") == theme.GREY
-    others = {theme.colour_of(label) for label in (*tasks.PRODUCTS, "Kindle", NOT_SURE, tasks.CANNOT_TELL)}
+    others = {theme.colour_of(label) for label in ("Kindle", NOT_SURE, tasks.CANNOT_TELL)}
+    others |= {theme.colour_of(label, "product") for label in tasks.PRODUCTS}
     others |= {theme.FOR, theme.AGAINST, *(colour for colour, *_ in monitor_charts.STYLES)}
     assert not emotions & others
+
+
+def test_all_products_have_the_same_colour_also_those_of_users():
+    assert {theme.colour_of(label, "product") for label in ("iPhone", "Kindle", "Xbox")} == {theme.AMOUNT}
+    assert theme.colour_of("no product", "product") == theme.GREY
 
 
 def test_numbers_and_hatching_of_stacked_bars_can_be_read():
