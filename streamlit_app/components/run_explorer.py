@@ -134,7 +134,8 @@ class RunExplorer(Explorer):
         for change in changes.head(MOST_CHANGES).itertuples():
             st.markdown(plain_markdown(_change_in_words(change, period)))
         if changes.empty:
-            st.info("No share changed by more than chance.", icon=":material/trending_flat:")
+            words = f"No share changed by more than chance; a change needs at least {LEAST_TEXTS} texts on each side."
+            st.info(words, icon=":material/trending_flat:")
         default = changes.iloc[0] if len(changes) else series.iloc[0]
         product, emotion = self._choose("time", default, *(series[name].unique() for name in ("product", "emotion")))
         points, marks = (

@@ -74,6 +74,7 @@ def test_a_week_without_texts_is_a_gap_in_the_curve(stub):
     [chart] = app.get("plotly_chart")
     assert "week of 11 May 2026 0%, week of 25 May 2026 0%," in chart.proto.alt
     line, band = json.loads(chart.proto.spec)["data"]
+    assert "No share changed by more than chance; a change needs at least 30 texts on each side." in words_of(app)
     assert [text[:10] for text in line["x"]] == list(map(str, weeks))
     assert [each is None for each in band["x"]] == [*[False] * 4, True, *[False] * 10, True]
 
