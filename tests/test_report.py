@@ -221,8 +221,11 @@ def test_what_changed_stands_on_the_page(folder, tmp_path):
         r"interval \+\d+\.\d to \+\d+\.\d; \d+ texts before, \d+ after\)\. Typical words since then: battery, dies",
         plain,
     )
+    assert "The largest change: negative emotion toward iPhone rose" in plain
     assert "<polyline" in page
     assert "nan" not in plain.lower().split()
+    page = report.render(figures(result.assign(product="iPhone"), rows["text"], model, "made-up.csv"))
+    assert "The largest change: negative emotion across all products rose" in page
 
 
 def test_the_days_of_a_selection_are_those_of_the_whole_file(folder):
