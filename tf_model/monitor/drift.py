@@ -63,8 +63,8 @@ class Drift:
         cell = max(self.current, key=lambda each: abs(self.current[each] - self.reference[each]))
         return (
             f"{FEATURE_NAMES[self.feature]}: the largest change is {cell}, {self.reference[cell]:.0%} in the "
-            f"reference, {self.current[cell]:.0%} of {self.rows:,} predictions (population stability index "
-            f"{self.index:.2f}, alarm at {self.bound:.2f}, p {self.p_value:.1g})"
+            f"reference, {self.current[cell]:.0%} of {self.rows:,} predictions (change {self.index:.2f}, "
+            f"alarm at {self.bound:.2f}, p {self.p_value:.1g})"
         )
 
 
