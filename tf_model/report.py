@@ -106,7 +106,7 @@ def predict_rows(
     """
     import pandas as pd
 
-    from tf_model.inference.fit import STATUS, FitCheck, refuse_without_texts
+    from tf_model.inference.fit import STATUS, FitCheck
     from tf_model.inference.predictor import model_input
     from tf_model.inference.render import count_progress
     from tf_model.inference.targets import TargetPredictor
@@ -125,8 +125,6 @@ def predict_rows(
             f"{table.name}: {table.text_column!r} holds predictions; name the column of texts with --column"
         )
     names = tables.input_renames(table, [STATUS])
-    if table.total_rows is not None:  # else standard input: it holds texts alone, and can be read only once
-        refuse_without_texts(table, next(table.chunks(1_000)))
     check = FitCheck.of(model, products)
     with count_progress(table.total_rows, show=not has_all, summary=not has_all) as advance:
         if has_all:  # at once: the rows of one text may lie on both sides of a chunk's end

@@ -10,14 +10,13 @@ import pandas as pd
 
 from tf_model.analysis.changes import Dates
 from tf_model.errors import DataError, TweetTargetError, first_line
-from tf_model.inference.fit import refuse_without_texts
 from tf_model.io import tables
 
 LIMITS = tables.Limits(
     rows=200_000, columns=1_000, cells=10_000_000, bytes=250_000_000
 )  # more would fill the server's memory
 COMMAND_LINE = "python -m tf_model.predict FILE --output answers.csv"  # takes files of any size
-FIRST_ROWS, SAMPLE_ROWS = 5, 1_000  # rows to show, and rows to search for texts
+FIRST_ROWS = 5  # to show
 TYPES = [suffix.removeprefix(".") for suffix in tables.INPUT_SUFFIXES]
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # without it Excel reads UTF-8 as Windows-1252
@@ -26,6 +25,8 @@ FORMULA_SIGNS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 _INVISIBLE = "\t\r\n \0\ufeff"
 # In locales with semicolons as list separators, such as German, Excel starts a new cell after each.
 _FORMULA_WITHIN = re.compile(rf"([;\n][{_INVISIBLE}\"]*)(?=[=＝])")
+# Not 007, nor an ID so long that a spreadsheet would round it.
+_PLAIN_NUMBER = re.compile(r"-?((0|[1-9]\d{0,14})|(0|[1-9]\d{0,8})\.\d{1,6})")
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 
 
@@ -48,15 +49,15 @@ def read_upload(path: Path, name: str) -> Contents:
     """Check all of an uploaded file, and read its first rows; :class:`DataError` calls it by the user's ``name``."""
     try:
         with tables.open_table(path, limits=LIMITS, sheet_option="moving it to the front") as table:
-            sample = next(table.chunks(SAMPLE_ROWS))
-            refuse_without_texts(table, sample)
+            if not table.total_rows:
+                raise DataError(f"{name} has no rows; give a file with texts")
             return Contents(
                 columns=tuple(table.columns),
                 text_column=table.text_column,
                 reason=table.reason,
                 rows=table.total_rows,
                 notes=tuple(table.notes),
-                first_rows=displayable(sample.head(FIRST_ROWS)),
+                first_rows=displayable(next(table.chunks(FIRST_ROWS))),
             )
     except tables.TooLargeError as error:
         raise DataError(f"{user_message(error, path, name)} here; for files of any size: {COMMAND_LINE}") from error
@@ -103,10 +104,16 @@ def as_csv(frame: pd.DataFrame) -> bytes:
 def as_xlsx(frame: pd.DataFrame, dates: Dates | None = None) -> bytes:
     """``frame`` as a workbook; text that looks like a formula is stored unchanged in a text cell.
 
-    With the ``dates`` of ``frame``, or of a table with more rows, the column of dates has real ones.
+    Columns of plain numbers, read as text from a CSV file, have real ones. With the ``dates`` of ``frame``, or of a
+    table with more rows, so has the column of dates.
     """
+    frame = frame.copy(deep=False)
+    for position in range(frame.shape[1]):
+        values = frame.iloc[:, position].dropna()
+        if values.map(lambda value: isinstance(value, str) and bool(_PLAIN_NUMBER.fullmatch(value))).all():
+            frame.isetitem(position, pd.to_numeric(frame.iloc[:, position]))
     if dates:
-        frame, position, values = frame.copy(deep=False), dates.position, dates.values
+        position, values = dates.position, dates.values
         is_day = (values.dropna() == values.dropna().dt.normalize()).all()
         real_dates = (values.dt.date if is_day else values).astype(object)[frame.index]
         frame.isetitem(position, real_dates.where(real_dates.notna(), frame.iloc[:, position]))

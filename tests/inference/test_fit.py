@@ -1,14 +1,12 @@
-"""Which texts are fit for the model, and which files have none."""
+"""Which texts are fit for the model."""
 
 import pandas
 import pytest
 from stub_model import stub
 
 from tf_model.data.products import Products
-from tf_model.errors import DataError
 from tf_model.inference import fit
-from tf_model.inference.fit import FIT, FitCheck, refuse_without_texts
-from tf_model.io import tables
+from tf_model.inference.fit import FIT, FitCheck
 
 LONG = "longer than the 128 tokens that the model reads"
 
@@ -70,31 +68,3 @@ def test_a_text_in_another_language_than_english(text):
 @pytest.mark.parametrize("text", ["I love my iPad", "lol", "iPhone", "7", "RT @a: great http://t.co/x #sxsw"])
 def test_an_english_text_stays_one_however_short(text):
     assert FitCheck(english_only=True)(text) == FIT
-
-
-@pytest.mark.parametrize(
-    ("content", "is_refused"),
-    [
-        ("id,price,day\nA-1,9.90 EUR,2 May 2011\n", True),
-        ("id,when\nA-1,Mon 2 May\nA-2,Tuesday 3 June\n", True),
-        ("id,state\n1,shipped\n2,lost\n", True),
-        ("id,link\n1,https://t.co/abc\n", True),
-        ("id,words\n1,2\n2,love it\n", False),
-        ("id,words\n1,отлично\n", False),
-        ("id,words\n1,素晴らしい\n", False),
-        ("id,text\n1,7\n", False),
-        ("day\n2011-05-02\n", False),
-        ("id,day\n", False),
-    ],
-)
-def test_a_file_without_texts_is_refused(tmp_path, content, is_refused):
-    path = tmp_path / "a.csv"
-    path.write_text(content, encoding="utf-8")
-    with tables.open_table(path) as table:
-        sample = next(table.chunks())
-        if is_refused:
-            columns = ", ".join(f"'{name}'" for name in table.columns)
-            with pytest.raises(DataError, match=f"expected a column of texts, but {columns} hold numbers"):
-                refuse_without_texts(table, sample)
-        else:
-            refuse_without_texts(table, sample)

@@ -18,7 +18,7 @@ from tf_model.io import tables
         ({"full text": "a", "x": "a long sentence"}, "full text", "by its name"),
         ({"id": "1", "words": "a long sentence"}, "words", "the longest, 15 characters on average"),
         ({"whatever": "b"}, "whatever", "the only column"),
-        ({"text": 1, "words": "b"}, "words", "longest"),
+        ({"text": 1, "words": "good words"}, "words", "longest"),
     ],
 )
 def test_text_column(columns, chosen, reason):
@@ -55,3 +55,27 @@ def test_unknown_column_names_the_nearest_and_all(tmp_path):
 def test_no_column_of_text(tmp_path):
     pyarrow.parquet.write_table(pyarrow.table({"n": [1], "m": [2]}), tmp_path / "a.parquet")
     assert "expected a column of texts, but none of 'n', 'm' holds" in message_of(DataError, tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize(
+    ("content", "is_refused"),
+    [
+        ("id,price,day\nA-1,9.90 EUR,2 May 2011\n", True),
+        ("id,when\nA-1,Mon 2 May\nA-2,Tuesday 3 June\n", True),
+        ("id,state\n1,shipped\n2,lost\n", True),
+        ("id,link\n1,https://t.co/abc\n", True),
+        ("id,words\n1,2\n2,love it\n", False),
+        ("id,words\n1,отлично\n", False),
+        ("id,words\n1,素晴らしい\n", False),
+        ("id,text\n1,7\n", False),
+        ("day\n2011-05-02\n", False),
+        ("id,day\n", False),
+    ],
+)
+def test_a_file_without_texts_is_refused(tmp_path, content, is_refused):
+    path = write(tmp_path / "a.csv", content)
+    if is_refused:
+        columns = ", ".join(f"'{name}'" for name in content.partition("\n")[0].split(","))
+        assert f"expected a column of texts, but {columns} hold numbers" in message_of(DataError, path)
+    else:
+        tables.open_table(path).close()

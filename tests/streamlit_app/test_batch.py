@@ -377,10 +377,10 @@ def test_a_column_called_row_keeps_its_name(stub):
     assert list(run_of(app).answers().table)[:2] == ["text", "row"]
 
 
-def test_a_header_without_a_row_has_nothing_to_answer(stub):
+def test_a_header_without_a_row_is_refused(stub):
     app = upload(b"text,id\n", "a.csv")
-    assert next(each for each in app.button if each.label == "Answer 0 rows").disabled
-    assert "there is a header, but no rows" in words_of(app)
+    assert "a.csv has no rows; give a file with texts" in words_of(app)
+    assert not runs.own_runs()
 
 
 # ---------------------------------------------------------------- cancelling
@@ -541,6 +541,15 @@ def test_xlsx_keeps_texts_as_texts(stub, tmp_path):
     assert [cell.value for cell in rows[0]] == ["id", "Tweet", "n", *PREDICTED]
     assert [row[2].value for row in rows[1:]] == ["=1+1", "@user", "-5", "+1 great"]
     assert "f" not in {cell.data_type for row in rows for cell in row}
+
+
+def test_plain_numbers_are_numbers_in_a_workbook_and_ids_keep_their_digits():
+    columns = {"likes": ["3", "-12", None], "price": ["9.90", "0", "10.5"], "n": [1, 2, 3], "part": ["1", "2", "x"]}
+    ids = {"zip": ["01067", "10115", "80331"], "tweet": ["1234567890123456789", "1", "2"], "none": [None] * 3}
+    content = files.as_xlsx(pandas.DataFrame(columns | ids, dtype=object))
+    rows = list(openpyxl.load_workbook(io.BytesIO(content)).active.iter_rows(min_row=2, values_only=True))
+    assert rows[0] == (3, 9.9, 1, "1", "01067", "1234567890123456789", None)
+    assert rows[2] == (None, 10.5, 3, "x", "80331", "2", None)
 
 
 def test_columns_of_one_name_are_kept_apart():

@@ -1,4 +1,4 @@
-"""Whether texts are fit for the model: what makes an answer unreliable, and files without any texts."""
+"""Whether texts are fit for the model: what makes an answer unreliable."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typing import Any
 from tf_model import paths, tasks
 from tf_model.data.products import Products, read_products
 from tf_model.data.splits import bare_words
-from tf_model.errors import DataError, listed
 from tf_model.inference.predictor import Predictor, model_input
 from tf_model.io import tables
 from tf_model.preprocessing.cleaning import MAX_TOKENS, URL
@@ -34,8 +33,6 @@ LEAST_PROBABILITY = 0.7
 _URL = re.compile(URL)
 _NAME = re.compile(r"[@#]\w+")
 _TOKEN = re.compile(r"(?i)[a-z0-9]+|[^\sa-z0-9]")
-_DATE = re.compile(r"(?i)\b(?:mon|tue|wed|thu|fri|sat|sun|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)\w*")
-_PROSE = re.compile(r"[^\W\d_]{2,}\W*\s\W*[^\W\d_]{2,}|[^\W\d_a-zA-Z]{4,}")  # two words, or a word that is not Latin
 
 
 @dataclass
@@ -109,20 +106,3 @@ def _detector() -> Any:
     detector = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
     detector.set_languages(LANGUAGES)
     return detector
-
-
-def refuse_without_texts(table: tables.Table, sample: Any) -> None:
-    """Raise :class:`DataError` if no column of ``sample``, the first rows of ``table``, holds texts.
-
-    Two words side by side count as a text. The only column, or a column with a usual name, is not checked.
-    """
-    if sample.empty or table.reason in ("by its name", "the only column"):
-        return
-    for position in range(sample.shape[1]):
-        values = (tables.as_text(value) for value in sample.iloc[:, position].dropna())
-        if any(_PROSE.search(_DATE.sub(" ", value)) for value in values):
-            return
-    raise DataError(
-        f"{table.name}: expected a column of texts, but {listed([str(name) for name in sample.columns])} hold numbers, "
-        "dates or single words; add the texts, or name their column 'text'"
-    )

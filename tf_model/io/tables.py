@@ -90,6 +90,8 @@ def _reader(path: Path | str, column: str | None, sheet: str | None, sheet_optio
     return table
 
 
+_DATE = re.compile(r"(?i)\b(?:mon|tue|wed|thu|fri|sat|sun|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)\w*")
+_PROSE = re.compile(r"[^\W\d_]{2,}\W*\s\W*[^\W\d_]{2,}|[^\W\d_a-zA-Z]{4,}")  # two words, or a word that is not Latin
 # The most reliable first.
 _USUAL = ("text", "tweet", "tweet_text", "full_text", "content", "message", "body", "comment", "review", "post")
 
@@ -103,7 +105,7 @@ def choose_text_column(sample: Any, name: str) -> tuple[int, str]:
     """The position of the column of texts in ``sample``, the first rows, and the reason for the choice, in words.
 
     A column with a usual name is chosen, else the one with the longest texts on average. Raises :class:`DataError` if
-    no column holds text.
+    no column holds text: two words side by side, unless there is one column, or one with a usual name.
     """
     columns = [str(heading) for heading in sample.columns]
     lengths = {}  # mean length of texts, for columns that may hold text
@@ -120,6 +122,12 @@ def choose_text_column(sample: Any, name: str) -> tuple[int, str]:
     for usual_name in _USUAL:
         if usual_name in names:
             return names[usual_name], "by its name"
+    values = (as_text(value) for position in lengths for value in sample.iloc[:, position].dropna())
+    if not sample.empty and not any(_PROSE.search(_DATE.sub(" ", value)) for value in values):
+        raise DataError(
+            f"{name}: expected a column of texts, but {listed(columns)} hold numbers, dates or single words; add the "
+            "texts, or name their column 'text'"
+        )
     longest = max(lengths, key=lengths.__getitem__)
     reason = f"no column has a usual name; its texts are the longest, {lengths[longest]:.0f} characters on average"
     return longest, reason
