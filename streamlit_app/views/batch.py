@@ -90,7 +90,7 @@ def _offer_answer(run: Run, state: ModelState) -> None:
     for note in contents.notes:
         st.text(f"Note: {note}")
     words = f"Answer {run.rows:,} {plural(run.rows, 'row', 'rows')}"
-    if st.button(words, type="primary", icon=":material/play_arrow:", disabled=not run.rows):
+    if st.button(words, type="primary", icon=":material/play_arrow:"):
         runs.start(run, answering_state, column, finder, products_named)
         st.rerun()
 
@@ -105,7 +105,7 @@ def _choose_rows(
     targets, texts = loading.target_model(state), loading.text_model(state)
     if targets is None:
         return state, None, known_products(state.predictor.labels)
-    rows = [PER_TEXT, PER_PRODUCT] if texts else [PER_PRODUCT]
+    rows = [PER_PRODUCT, PER_TEXT] if texts else [PER_PRODUCT]
     choice = pick("Answer with", rows, ROWS)
     finder = products.choose(targets, texts)
     if choice == PER_PRODUCT:

@@ -177,8 +177,9 @@ def _show_signals(report: Report) -> None:
         _show_latency(report)
     left, right = st.columns(2)
     with left:
-        rate = report.window.predictions / max(report.window.until - report.window.since, 1)
-        spoken = f"{report.window.predictions:,} predictions, {rate * 60:,.1f} a minute on average."
+        rate = 60 * report.window.predictions / max(report.window.until - report.window.since, 1)
+        words = f"{rate:,.1f} a minute" if rate >= 1 else f"{rate * 60 * 24:,.0f} a day"
+        spoken = f"{report.window.predictions:,} predictions, {words} on average."
         counts = {"predictions": [window.predictions for window in windows]}
         _show_chart(monitor_charts.bars(windows, counts, f"Throughput, predictions {piece}"), "Predictions", spoken)
     with right:

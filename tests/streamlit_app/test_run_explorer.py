@@ -99,7 +99,7 @@ def test_dates_and_sources_are_filters_that_are_kept(run):
 
 def test_two_selections_are_compared(run):
     app = open_tab(run, "Compare")
-    assert "choose two that do not overlap" in app.info[-1].value
+    assert "filter each by source, product or date" in app.info[-1].value
     for side, source in (("A", "web"), ("B", "shop")):
         app.multiselect(key=f"{run.id}_{side}_sources").set_value([source]).run()
     assert not app.exception, app.exception

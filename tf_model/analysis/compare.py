@@ -49,7 +49,8 @@ def compare(rows: pd.DataFrame, one: np.ndarray, other: np.ndarray, emotions: Se
     from scipy.stats import fisher_exact
 
     if (one & other).any():
-        raise UsageError(f"{(one & other).sum():,} rows are in both selections; choose two that do not overlap")
+        rows_in_both = (one & other).sum()
+        raise UsageError(f"{rows_in_both:,} rows are in both selections; filter each by source, product or date")
     lines = []
     for product, product_rows in by_product(rows[one | other]):
         sides = [product_rows.loc[product_rows.index.isin(rows.index[side]), "emotion"] for side in (one, other)]

@@ -21,7 +21,7 @@ def main(argv: list[str] | None = None) -> int:
         folder = write_layout(models, arguments.output)
     cli.say(
         f"{len(models)} {plural(len(models), 'model is', 'models are')} in {paths.shown(folder)}; "
-        "`docker compose up serving` serves them"
+        f"`docker compose up serving` serves {paths.shown(FOLDER)}"
     )
     return 0
 
