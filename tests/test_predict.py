@@ -179,6 +179,15 @@ def test_standard_input(stubbed, capsys, monkeypatch):
     assert captured.err.startswith("3 texts in ")
 
 
+def test_a_file_without_texts_is_refused_unless_its_column_is_named(stubbed, tmp_path, capsys):
+    path = tmp_path / "a.csv"
+    path.write_text("id,grade\n1,good\n2,bad\n")
+    with pytest.raises(DataError, match="expected a column of texts, but 'id', 'grade' hold numbers"):
+        predict.main([str(path)])
+    assert predict.main([str(path), "--column", "grade"]) == 0
+    assert capsys.readouterr().out.count("\n") == 3
+
+
 def test_sheet_and_column(stubbed, tmp_path, capsys):
     book = openpyxl.Workbook()
     sheet = book.create_sheet("Test")

@@ -56,6 +56,8 @@ def main(argv: list[str] | None = None) -> int:
             explain_texts(_load(arguments), arguments.text, arguments.threshold, arguments.format)
         else:
             with _open_input(arguments) as table:
+                if table.total_rows is not None:  # else standard input: it holds texts alone, and can be read only once
+                    tables.refuse_without_texts(table, next(table.chunks(1_000)))
                 if arguments.output:
                     tables.check_output(arguments.output, arguments.overwrite, table)
                 _predict_input(arguments, _load(arguments), table)

@@ -125,6 +125,8 @@ def predict_rows(
             f"{table.name}: {table.text_column!r} holds predictions; name the column of texts with --column"
         )
     names = tables.input_renames(table, [STATUS])
+    if table.total_rows is not None:  # else standard input: it holds texts alone, and can be read only once
+        tables.refuse_without_texts(table, next(table.chunks(1_000)))
     check = FitCheck.of(model, products)
     with count_progress(table.total_rows, show=not has_all, summary=not has_all) as advance:
         if has_all:  # at once: the rows of one text may lie on both sides of a chunk's end

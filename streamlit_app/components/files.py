@@ -16,7 +16,7 @@ LIMITS = tables.Limits(
     rows=200_000, columns=1_000, cells=10_000_000, bytes=250_000_000
 )  # more would fill the server's memory
 COMMAND_LINE = "python -m tf_model.predict FILE --output answers.csv"  # takes files of any size
-FIRST_ROWS = 5  # to show
+FIRST_ROWS, SAMPLE_ROWS = 5, 1_000  # rows to show, and rows to search for texts
 TYPES = [suffix.removeprefix(".") for suffix in tables.INPUT_SUFFIXES]
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # without it Excel reads UTF-8 as Windows-1252
@@ -51,13 +51,15 @@ def read_upload(path: Path, name: str) -> Contents:
         with tables.open_table(path, limits=LIMITS, sheet_option="moving it to the front") as table:
             if not table.total_rows:
                 raise DataError(f"{name} has no rows; give a file with texts")
+            sample = next(table.chunks(SAMPLE_ROWS))
+            tables.refuse_without_texts(table, sample)
             return Contents(
                 columns=tuple(table.columns),
                 text_column=table.text_column,
                 reason=table.reason,
                 rows=table.total_rows,
                 notes=tuple(table.notes),
-                first_rows=displayable(next(table.chunks(FIRST_ROWS))),
+                first_rows=displayable(sample.head(FIRST_ROWS)),
             )
     except tables.TooLargeError as error:
         raise DataError(f"{user_message(error, path, name)} here; for files of any size: {COMMAND_LINE}") from error

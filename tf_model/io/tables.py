@@ -105,7 +105,7 @@ def choose_text_column(sample: Any, name: str) -> tuple[int, str]:
     """The position of the column of texts in ``sample``, the first rows, and the reason for the choice, in words.
 
     A column with a usual name is chosen, else the one with the longest texts on average. Raises :class:`DataError` if
-    no column holds text: two words side by side, unless there is one column, or one with a usual name.
+    no column holds text.
     """
     columns = [str(heading) for heading in sample.columns]
     lengths = {}  # mean length of texts, for columns that may hold text
@@ -122,15 +122,27 @@ def choose_text_column(sample: Any, name: str) -> tuple[int, str]:
     for usual_name in _USUAL:
         if usual_name in names:
             return names[usual_name], "by its name"
-    values = (as_text(value) for position in lengths for value in sample.iloc[:, position].dropna())
-    if not sample.empty and not any(_PROSE.search(_DATE.sub(" ", value)) for value in values):
-        raise DataError(
-            f"{name}: expected a column of texts, but {listed(columns)} hold numbers, dates or single words; add the "
-            "texts, or name their column 'text'"
-        )
     longest = max(lengths, key=lengths.__getitem__)
     reason = f"no column has a usual name; its texts are the longest, {lengths[longest]:.0f} characters on average"
     return longest, reason
+
+
+def refuse_without_texts(table: Table, sample: Any) -> None:
+    """Raise :class:`DataError` if no column of ``sample``, the first rows of ``table``, holds texts.
+
+    Two words side by side count as a text. The only column, one with a usual name, and one that the user named are not
+    checked.
+    """
+    if sample.empty or table.reason in ("by its name", "the only column", "as asked"):
+        return
+    for position in range(sample.shape[1]):
+        values = map(as_text, sample.iloc[:, position].dropna())
+        if any(_PROSE.search(_DATE.sub(" ", value)) for value in values):
+            return
+    raise DataError(
+        f"{table.name}: expected a column of texts, but {listed(table.columns)} hold numbers, dates or single words; "
+        "add the texts, or name their column 'text'"
+    )
 
 
 def named_column(table: Table, column: str) -> int:
