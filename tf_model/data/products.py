@@ -26,7 +26,7 @@ _WORD = re.compile(r"[^\W_\u02bc](?:[^\W_\u02bc]|[\u0300-\u036f])*")
 _SPACE = re.compile(r"[\s_\u2010-\u2015-]+")
 # People type the same name with different apostrophes, and with or without accents.
 _SAME = dict.fromkeys(map(ord, "\u2018\u2019\u02bc`"), "'") | dict.fromkeys(range(0x300, 0x370))
-_ANY_TEXT = "zq xjkvb 7"  # names no product: a pattern that matches it matches anything
+_ANY_TEXT = "a zq xjkvb 7"  # names no product: a pattern that matches it matches anything
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,8 @@ def write_products(products: Products, path: Path) -> None:
 
 def _aliases(rows: Any) -> dict[str, list[str]]:
     """The aliases of each product, from the rows of a products file."""
-    is_table = isinstance(rows, list) and all(isinstance(row, dict) and "name" in row for row in rows)
+    is_table = isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
+    is_table = is_table and all(isinstance(row.get("name", ()), str | None) for row in rows)  # YAML may nest anything
     if not is_table:
         raise DataError("expected the columns name and aliases; write a product in each row, its aliases split by ;")
     aliases: dict[str, list[str]] = {}
@@ -180,8 +181,10 @@ def _aliases(rows: Any) -> dict[str, list[str]]:
             raise DataError(f"product {number} has an empty name; give it one, or remove it")
         if row.get(None, [""]) != [""]:  # csv puts fields beyond the last heading here
             raise DataError(f"{quoted(name)} has more fields than the header; split its aliases by ; and not by ,")
-        own = own.split(";") if isinstance(own, str) else own if isinstance(own, list) else [own]
-        found = [alias for each in own if (alias := str(each).strip())]
+        own = own.split(";") if isinstance(own, str) else own
+        if not isinstance(own, list) or not all(isinstance(alias, str) for alias in own):  # such as "- re: x" in YAML
+            raise DataError(f"expected a list of texts as aliases of {quoted(name)}; put each alias in quotes")
+        found = [alias for each in own if (alias := each.strip())]
         if several := next((alias for alias in found if ";" in alias), None):  # a model's products.csv would split it
             raise DataError(
                 f"the alias {quoted(several)} of {quoted(name)} holds a ;, which splits aliases; make two of it, or "
