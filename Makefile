@@ -47,14 +47,14 @@ train: $(INSTALLED) ## reproduce the report: train on the real tweets, evaluate,
 tuned: $(INSTALLED) ## train the product only, at a higher learning rate in fewer steps, into saved_models/tuned
 	$(RUN) -m tf_model.train --resume --recipe tuned --name tuned $(ARGS)
 
-answer: $(INSTALLED) ## train emotion and product in one calibrated model, into saved_models/answer (12 minutes on 2 busy cores)
+answer: $(INSTALLED) ## train emotion and product in one calibrated model, into saved_models/answer (16 minutes on 2 cores)
 	$(RUN) -m tf_model.train --resume --task answer $(ARGS)
 
 targets: $(INSTALLED) ## train the emotion directed at each named product, into saved_models/target (half an hour on 2 busy cores)
 	$(RUN) -m tf_model.train --resume --task target $(ARGS)
 
-answer-bert-base: $(INSTALLED) ## train answer from bert-base-uncased (needs a model hub; a GPU helps)
-	$(RUN) -m tf_model.train --resume --task answer --backbone bert-base-uncased --learning-rate 3e-5 --pooling cls $(ARGS)
+answer-bert-base: $(INSTALLED) ## train from bert-base-uncased into saved_models/answer-bert-base (needs a model hub; a GPU helps)
+	$(RUN) -m tf_model.train --resume --task answer --name answer-bert-base --backbone bert-base-uncased --learning-rate 3e-5 --pooling cls $(ARGS)
 
 ##@ Use
 

@@ -212,13 +212,13 @@ def _check_usage(arguments: argparse.Namespace, options: list[str]) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = cli.parser(
-        "tf_model.evaluate", "Evaluate a saved model, or cross-validate a configuration without leakage."
+        "tf_model.evaluate", "Evaluate a saved model, or cross-validate a recipe without leakage."
     )
     parser.add_argument(
         "--protocol",
         choices=("report", "grouped"),
         default="report",
-        help="report: evaluate a saved model on its own validation part; grouped: cross-validate a configuration, with "
+        help="report: evaluate a saved model on its own validation part; grouped: cross-validate a recipe, with "
         "near-duplicates kept together",
     )
     parser.add_argument(

@@ -65,7 +65,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = cli.parser("tf_model.predict", "Predict which product each text is about, and which emotion it shows.")
+    parser = cli.parser("tf_model.predict", "Predict which emotion each text directs at which product.")
     add = parser.add_argument
     inputs, outputs = ", ".join(tables.INPUT_SUFFIXES), ", ".join(tables.OUTPUT_SUFFIXES)
     add("input", nargs="?", metavar="INPUT", help=f"a file ({inputs}), or - for standard input, one text per line")

@@ -294,8 +294,8 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         default=[],
         metavar="DIR",
-        help="saved models of --task answer, trained on the same rows: learn their mean predictions beside the labels, "
-        "and for the sheet Test",
+        help="saved models of --task answer, trained on the same rows: learn from their mean predictions too, also on "
+        "the unlabelled tweets (sheet Test)",
     )
     parser.add_argument("--unlabelled", type=Path, metavar="FILE", help="more texts for --teacher to predict")
     parser.add_argument("--name", help="name of the saved model (default: the task's)")

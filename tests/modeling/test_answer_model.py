@@ -160,7 +160,7 @@ def test_the_command_explains(folder, predictor, capsys, monkeypatch):
 def test_the_artifacts_of_the_model(folder):
     assert json.loads((folder / "calibration.json").read_text())["temperature"] == TEMPERATURES
     card = (folder / "model_card.md").read_text(encoding="utf-8")
-    assert "exactly correct" in card
+    assert "whole answer" in card
     assert "Trained on the small sample corpus" in card
     assert yaml.safe_load(card.split("---\n")[1])["license"] == "other"
     assert all(f"| {task} | precision | recall | F1 | rows |" in card for task in ("product", "emotion"))

@@ -214,7 +214,7 @@ def test_a_server_without_our_models(server):
 @pytest.mark.parametrize(
     ("reply", "message"),
     [
-        (b"<html>hello</html>", r"expected a JSON object, got another reply.*usually 8501"),
+        (b"<html>hello</html>", r"expected a JSON object, got another reply.*usually 8000"),
         (b"", "expected a JSON object"),
         (b'{"outputs": {"label": ["iPad"]', "expected a JSON object"),
         (b"[1, 2]", "expected a JSON object"),

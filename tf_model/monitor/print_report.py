@@ -30,7 +30,7 @@ def print_report(console: Console, report: Report) -> None:
     )
     cpu, memory = window.mean(CPU), window.mean(MEMORY)
     if cpu is not None and memory is not None:
-        _print_line(console, f"on average {cpu:.2f} cores and {memory / 2**20:,.0f} MiB of memory in use")
+        _print_line(console, f"on average {cpu:.2f} cores and {memory / 10**6:,.0f} MB of memory in use")
     times = {
         stage: [*(_three_decimals(each.quantile(share / 100)) for share in PERCENTILES), _three_decimals(each.mean)]
         for stage, each in report.seconds().items()
@@ -66,7 +66,7 @@ def print_report(console: Console, report: Report) -> None:
             )
             for each in report.drifts
         }
-        _print_table(console, f"drift from {report.reference.origin}", ("feature", "index", "alarm at", "p", ""), rows)
+        _print_table(console, f"drift from {report.reference.origin}", ("feature", "change", "alarm at", "p", ""), rows)
     count = len(report.alarms)
     _print_line(console, f"{count} {plural(count, 'ALARM', 'ALARMS')}" if count else "no alarm")
     for alarm in report.alarms:

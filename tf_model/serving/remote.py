@@ -50,14 +50,14 @@ class RemotePredictor(Predictor):
 
     @classmethod
     def connect(cls, server: str, folder: Path | str | None = None, *, retries: int = RETRIES) -> RemotePredictor:
-        """Find a model at ``http://HOST:8501/v1/models/NAME/versions/N``; without a name ``answer``, else ``product``.
+        """Find a model at ``http://HOST:8000/v1/models/NAME/versions/N``; without a name ``answer``, else ``product``.
 
         A local copy in ``folder`` provides what a server does not: the metrics, and the class names if they are not the
         project's own.
         """
         match = _ADDRESS.fullmatch(server)
         if not match:
-            raise UsageError(f"expected the REST address of a server, such as http://localhost:8501, got {server!r}")
+            raise UsageError(f"expected the REST address of a server, such as http://127.0.0.1:8000, got {server!r}")
         base, model_name, version = match.groups("")
         *others, last = [model_name] if model_name else DEFAULT_MODELS
         for name in (*others, last):
@@ -186,5 +186,6 @@ class _Client:
         if response.status != 200:
             raise ModelError(f"the model server at {self.url} refused the request ({reason}); see its log")
         if not isinstance(reply, dict):
-            raise ModelError(f"{self.url}: expected a JSON object, got another reply; use its REST port, usually 8501")
+            advice = "give the port of the API, usually 8000, or TensorFlow Serving's REST port, 8601 in compose.yaml"
+            raise ModelError(f"{self.url}: expected a JSON object, got another reply; {advice}")
         return reply
