@@ -211,9 +211,7 @@ def _check_usage(arguments: argparse.Namespace, options: list[str]) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = cli.parser(
-        "tf_model.evaluate", "Evaluate a saved model, or cross-validate a recipe without leakage."
-    )
+    parser = cli.parser("tf_model.evaluate", "Evaluate a saved model, or cross-validate a recipe without leakage.")
     parser.add_argument(
         "--protocol",
         choices=("report", "grouped"),

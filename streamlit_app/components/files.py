@@ -1,5 +1,6 @@
 """Uploads, and downloads that no spreadsheet reads as formulas."""
 
+import csv
 import re
 import tempfile
 from dataclasses import dataclass
@@ -22,12 +23,12 @@ TYPES = [suffix.removeprefix(".") for suffix in tables.INPUT_SUFFIXES]
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # without it Excel reads UTF-8 as Windows-1252
 # Spreadsheets read text that begins so as a formula (OWASP, "CSV injection"), Japanese ones also with full-width signs.
 FORMULA_SIGNS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
-_INVISIBLE = "\t\r\n \0\ufeff"
+_INVISIBLE = "\t\r \0\ufeff"
 # In locales with semicolons as list separators, such as German, Excel starts a new cell after each.
 _FORMULA_WITHIN = re.compile(rf"([;\n][{_INVISIBLE}\"]*)(?=[=＝])")
 # Not 007, nor an ID so long that a spreadsheet would round it.
 _PLAIN_NUMBER = re.compile(r"-?((0|[1-9]\d{0,14})|(0|[1-9]\d{0,8})\.\d{1,6})")
-_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
+_NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*")
 
 
 # ---------------------------------------------------------------- in
@@ -124,6 +125,12 @@ def as_xlsx(frame: pd.DataFrame, dates: Dates | None = None) -> bytes:
     return _file_content(frame, ".xlsx")
 
 
+def as_training_csv(frame: pd.DataFrame) -> str:
+    """``frame`` as a CSV file for ``train --extra``, with texts unchanged."""
+    # QUOTE_ALL: pandas does not quote a text for a carriage return in it, which would end the row.
+    return frame.to_csv(index=False, quoting=csv.QUOTE_ALL)
+
+
 def escape_formulas(value: Any) -> Any:
     """``value`` with an apostrophe before anything that a spreadsheet would take for a formula; numbers stay."""
     if isinstance(value, bytes):
@@ -131,7 +138,7 @@ def escape_formulas(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     value = _FORMULA_WITHIN.sub(r"\1'", value)
-    if value.lstrip(_INVISIBLE).startswith(FORMULA_SIGNS) and not _NUMBER.fullmatch(value):
+    if value.lstrip(_INVISIBLE + "\n").startswith(FORMULA_SIGNS) and not _NUMBER.fullmatch(value):
         return f"'{value}"
     return value
 

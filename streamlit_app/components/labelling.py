@@ -1,6 +1,5 @@
 """Labelling by hand: rows asked about one at a time, checks of random rows, and the queue of several annotators."""
 
-import csv
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -9,6 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from streamlit_app.components.files import as_training_csv
 from streamlit_app.components.notices import plain_markdown
 from streamlit_app.components.runs import CHECKED, Run
 from streamlit_app.components.widgets import offer_file
@@ -121,8 +121,7 @@ def show_queue(run: Run, rows: pd.DataFrame, table: pd.DataFrame, key: str) -> N
         columns |= {tasks.PRODUCT.name: rows["product"]} | {name: table[name] for name in SPAN}
     file = pd.DataFrame(columns, emotions.index).reindex(columns=COLUMNS)
     words = f"Download {len(file):,} labelled {plural(len(file), 'row', 'rows')}"
-    # QUOTE_ALL: pandas does not quote a text for a carriage return in it, which would end the row.
-    offer_file(words, lambda: file.to_csv(index=False, quoting=csv.QUOTE_ALL), "labels.csv", f"{key}_download")
+    offer_file(words, lambda: as_training_csv(file), "labels.csv", f"{key}_download")
     task = tasks.TARGET.name if run.per_product else tasks.ANSWER
     is_own = run.dataset not in (None, ASSIGNMENT, SAMPLE) or not set(run.emotions) <= set(tasks.EMOTIONS)
     options = f"--task {task}{' --data TABLE' if is_own else ''} --extra labels.csv --name candidate"

@@ -13,6 +13,7 @@ import streamlit as st
 from streamlit_app.charts import monitor_charts, theme
 from streamlit_app.charts.monitor_charts import milliseconds
 from streamlit_app.components import loading, notices
+from streamlit_app.components.files import as_training_csv
 from streamlit_app.components.notices import plain_markdown
 from streamlit_app.components.widgets import offer_file, pick
 from tf_model import paths, tasks
@@ -300,7 +301,7 @@ def _offer_corrections(store: Store) -> None:
         return
     offer_file(
         "Download all corrections",
-        lambda: labelled_rows(store.corrections()).to_csv(index=False),
+        lambda: as_training_csv(labelled_rows(store.corrections())),
         "corrections.csv",
         "monitor_corrections",
         help="All with a label, from every model and time, for `python -m tf_model.train --extra corrections.csv`",

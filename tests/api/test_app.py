@@ -182,6 +182,16 @@ def test_only_names_of_this_machine_are_answered_to(host, status):
     assert client(host=host).get("/model").status_code == status
 
 
+def test_what_asks_a_model_server_says_that_its_name_is_not_allowed():
+    app, message = api.make_app(MODEL, hosts=["api.example"], registry=process_registry()), "with --allow-host NAME"
+    with served(app) as url, pytest.raises(ModelError, match=f"is not reached by this name; start it {message}"):
+        RemotePredictor.connect(url)
+
+
+def test_errors_are_counted_from_zero():
+    assert 'duration_seconds_count{path="/predict",status="504"} 0.0' in client().get("/metrics").text
+
+
 def test_more_names_can_be_allowed():
     assert client(host="api.example", hosts=["*.example"]).get("/model").status_code == 200
 

@@ -44,6 +44,13 @@ cli.run(main)
 """
 
 
+@pytest.mark.parametrize("keys", ["", " , "])
+def test_a_variable_without_keys_does_not_open_the_api(keys, monkeypatch):
+    monkeypatch.setenv("TWEETS_API_KEYS", keys)
+    with pytest.raises(UsageError, match="TWEETS_API_KEYS holds no key, so anybody could ask; set it to KEY,KEY"):
+        main(["--port", "0"])
+
+
 def test_sigterm_lets_what_has_begun_be_answered():
     command = [sys.executable, "-c", SERVER, "--port", "0"]
     environment = {"PYTHONPATH": f"{paths.ROOT}:{paths.ROOT / 'tests'}", "TWEETS_API_KEYS": " one, two "}

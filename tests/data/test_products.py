@@ -137,6 +137,11 @@ def test_a_line_break_within_a_name_stays(tmp_path, line_break):
         ("a.yaml", "- name: [\n", "cannot be read (while parsing a flow node); correct it"),
         ("a.yaml", "[" * 3_000, "cannot be read (maximum recursion depth exceeded"),
         ("a.yaml", "- name: Kindle\n  aliases: [re: k]\n", "expected a list of texts as aliases of 'Kindle'; put each"),
+        (
+            "a.yaml",
+            "- &a {name: Kindle, aliases: [b]}\n- *a\n",
+            "cannot be read (found a reference, *",
+        ),
         ("a.yaml", "- name: {Kindle: 3}\n", "expected the columns name and aliases"),
         ("a.yaml", "Kindle\n", "expected the columns name and aliases"),
         ("a.txt", "Kindle\n", "expected a products file"),

@@ -315,3 +315,9 @@ def test_nothing_left_is_no_error(sample):
         assert eda.repeats(groups).empty
         assert eda.conflicts(none, groups, "product").empty
         assert eda.conflicting_labels(none, groups, "emotion").empty
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("part", ["a", "a."])
+def test_a_text_without_spaces_takes_linear_time(part):
+    assert terms(part * 100_000)

@@ -68,3 +68,9 @@ def test_a_text_in_another_language_than_english(text):
 @pytest.mark.parametrize("text", ["I love my iPad", "lol", "iPhone", "7", "RT @a: great http://t.co/x #sxsw"])
 def test_an_english_text_stays_one_however_short(text):
     assert FitCheck(english_only=True)(text) == FIT
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("part", ["a", "a."])
+def test_a_text_without_spaces_takes_linear_time(part):
+    assert FitCheck()(part * 10_000) in (FIT, LONG)

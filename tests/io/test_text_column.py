@@ -81,3 +81,9 @@ def test_a_file_without_texts_is_refused(tmp_path, content, is_refused):
                 tables.refuse_without_texts(table, sample)
         else:
             tables.refuse_without_texts(table, sample)
+
+
+@pytest.mark.timeout(20)
+def test_padding_takes_linear_time(tmp_path):
+    with tables.open_table(write(tmp_path / "a.csv", f"code,words\n{'ABCDEFGH'.ljust(50_000)},so slow\n")) as table:
+        tables.refuse_without_texts(table, next(table.chunks()))

@@ -149,6 +149,24 @@ def test_a_workbook_that_unpacks_to_much_is_refused_before_it_is_unpacked(tmp_pa
     assert "BadZipFile" in message_of(DataError, broken, limits=limits)
 
 
+def test_a_text_that_many_cells_share_counts_for_each(tmp_path):
+    # openpyxl writes a text into each of its cells, other programs once for all.
+    plain, shared = workbook(tmp_path / "plain.xlsx", S=[["text"], *[["x"]] * 100]), tmp_path / "shared.xlsx"
+    strings = "application/vnd.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"
+    changes = {
+        "xl/worksheets/sheet1.xml": ('t="inlineStr"><is><t>x</t></is>', 't="s"><v>0</v>'),
+        "[Content_Types].xml": ("</Types>", f'<Override PartName="/xl/s.xml" ContentType="{strings}"/></Types>'),
+    }
+    with zipfile.ZipFile(plain) as archive, zipfile.ZipFile(shared, "w") as changed:
+        for name in archive.namelist():
+            changed.writestr(name, archive.read(name).decode().replace(*changes.get(name, ("", ""))))
+        namespace = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+        changed.writestr("xl/s.xml", f'<sst xmlns="{namespace}"><si><t>{"a" * 30_000}</t></si></sst>')
+    assert texts(shared) == ["a" * 30_000] * 100
+    limits = tables.Limits(bytes=1_000_000)
+    assert "more than 1,000,000 bytes when unpacked" in message_of(tables.TooLargeError, shared, limits=limits)
+
+
 def test_a_heading_in_the_last_column_is_refused_before_any_row_is_read(tmp_path):
     path = workbook(tmp_path / "a.xlsx", S=[["text", *[None] * 50, "far"], ["a"] * 60])
     limits = tables.Limits(rows=10, columns=20, bytes=10**6)

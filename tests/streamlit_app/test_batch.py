@@ -518,6 +518,12 @@ def test_what_follows_a_semicolon_begins_a_cell_in_germany():
     assert files.escape_formulas('a\n=1;"=2') == "a\n'=1;\"'=2"
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("value", ["a" + "\n" * 100_000 + "b", "1" * 100_000 + "x"])
+def test_a_long_cell_is_checked_for_formulas_in_linear_time(value):
+    assert files.escape_formulas(value) == value
+
+
 @pytest.mark.parametrize("value", ["-5", "+1.5e3", "iPad = love", "", 5, -5.5, None, "1-2", "love it ;-)", "a;@user"])
 def test_numbers_and_other_texts_stay(value):
     assert files.escape_formulas(value) == value

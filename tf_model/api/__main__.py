@@ -19,6 +19,9 @@ CONNECTIONS = 1000  # at once; most systems allow a process 1,024 open files
 def main(argv: list[str] | None = None) -> int:
     """Serve until SIGTERM or Ctrl-C, and finish the requests that have begun."""
     arguments = _parser().parse_args(argv)
+    keys = {key.strip() for key in os.environ.get(KEYS, "").split(",")} - {""}
+    if KEYS in os.environ and not keys:
+        raise UsageError(f"{KEYS} holds no key, so anybody could ask; set it to KEY,KEY, or unset it")
     with cli.stopped_cleanly(), ExitStack() as stack:
         listener = stack.enter_context(_listen(arguments.host, arguments.port))
         import uvicorn
@@ -47,7 +50,6 @@ def main(argv: list[str] | None = None) -> int:
             registry = exporter.registry
         for model in filter(None, (predictor, targets and targets.model)):
             model.predict(["My iPad is great!"])
-        keys = {key.strip() for key in os.environ.get(KEYS, "").split(",")} - {""}
         hosts = [*LOCAL_HOSTS, *(arguments.allow_host or ())]
         app = make_app(predictor, targets, hosts=hosts, keys=keys, recorder=recorder, registry=registry)
         gc.collect()

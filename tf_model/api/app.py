@@ -281,6 +281,9 @@ class Guard:
             registry=registry,
             buckets=SECONDS_BUCKETS,
         )
+        for path in paths:
+            for status in (429, 500, 504):  # a rate needs a zero before the first error
+                self._seconds.labels(path, status)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

@@ -16,7 +16,7 @@ from typing import Any
 from tf_model import paths
 from tf_model.errors import DataError, first_line, quoted
 from tf_model.io.files import explain_read_errors
-from tf_model.preprocessing.cleaning import URL
+from tf_model.preprocessing.cleaning import url_pattern
 
 SUFFIXES = (".csv", ".yaml", ".yml")
 PATTERN = "re:"
@@ -64,7 +64,6 @@ class Products:
             for alias in own:
                 if alias.startswith(PATTERN):
                     self._patterns.append((name, _compiled(re2, name, alias)))
-        self._urls = re2.compile(URL)
         self._longest = max(map(len, self._product_of), default=0)
         self._first_words = {_WORD.search(key)[0] for key in self._product_of}
 
@@ -93,7 +92,7 @@ class Products:
         if not found:
             return []
         is_free = bytearray(b"\1") * len(text)
-        for url in self._urls.finditer(text):
+        for url in url_pattern().finditer(text):
             is_free[url.start() : url.end()] = bytes(url.end() - url.start())
         kept = []
         for mention in sorted(found, key=lambda each: (each.start - each.end, each.start)):
@@ -149,8 +148,12 @@ def parse_products(content: bytes, suffix: str, name: str) -> Products:
     try:
         text = content.decode("utf-8-sig")
         lines = io.StringIO(text, newline="")
-        # BaseLoader reads names as written: On is not True, and 1.10 not 1.1.
-        rows = list(csv.DictReader(lines, strict=True)) if suffix == ".csv" else yaml.load(text, yaml.BaseLoader)
+        if suffix == ".csv":
+            rows = list(csv.DictReader(lines, strict=True))
+        elif any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
+            raise yaml.YAMLError("found a reference, *, which may stand for millions of names")
+        else:
+            rows = yaml.load(text, yaml.BaseLoader)  # as written: On is not True, and 1.10 not 1.1
     except (ValueError, RecursionError, csv.Error, yaml.YAMLError) as error:
         reason = f"cannot be read ({first_line(error)}); correct it, and save it as UTF-8"
         raise DataError(f"{name} {reason}") from error

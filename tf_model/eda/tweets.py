@@ -9,7 +9,7 @@ import pandas as pd
 
 from tf_model import tasks
 from tf_model.data.splits import RETWEET_MARKS, bare_words
-from tf_model.preprocessing.cleaning import BROKEN_APOSTROPHE, URL
+from tf_model.preprocessing.cleaning import BROKEN_APOSTROPHE, without_urls
 
 NO_PRODUCT = "no product"
 NO_LABEL = "no label"
@@ -17,7 +17,7 @@ NO_LABEL = "no label"
 # Brands that can occur side by side in a tweet. No apps: their names are a common word, or repeat these brands.
 BRANDS = ("iPhone", "iPad", "Google", "Android", "Apple")
 
-_NOT_WORDS = re.compile(rf"{URL}|\B@\w+")
+_USER = re.compile(r"\B@\w+")
 _APOSTROPHE = re.compile(f"{BROKEN_APOSTROPHE}|\u2019")
 _WORD = re.compile(r"\w+(?:['&]\w+)*")
 
@@ -52,7 +52,7 @@ def named_brands(text: str) -> tuple[str, ...]:
 def terms(text: str) -> tuple[str, ...]:
     """The words of a text for counting: lower case, without ``#``, user names, addresses and placeholders."""
     plain = _APOSTROPHE.sub("'", html.unescape(text))
-    return tuple(_WORD.findall(_NOT_WORDS.sub(" ", plain).lower()))
+    return tuple(_WORD.findall(_USER.sub(" ", without_urls(plain)).lower()))
 
 
 def filter_tweets(

@@ -14,7 +14,7 @@ from tf_model.data.products import Products, read_products
 from tf_model.data.splits import bare_words
 from tf_model.inference.predictor import Predictor, model_input
 from tf_model.io import tables
-from tf_model.preprocessing.cleaning import MAX_TOKENS, URL
+from tf_model.preprocessing.cleaning import MAX_TOKENS, without_urls
 
 STATUS = "status"  # name of the column
 FIT = "fit"
@@ -30,7 +30,6 @@ LANGUAGES = (
 )
 LEAST_PROBABILITY = 0.7
 
-_URL = re.compile(URL)
 _NAME = re.compile(r"[@#]\w+")
 _TOKEN = re.compile(r"(?i)[a-z0-9]+|[^\sa-z0-9]")
 
@@ -68,8 +67,8 @@ class FitCheck:
         if not text.strip():
             yield BLANK
             return
-        without_urls = _URL.sub(" ", text)
-        if not any(map(str.isalnum, without_urls)):
+        plain = without_urls(text)
+        if not any(map(str.isalnum, plain)):
             yield NO_WORDS
             return
         words = bare_words(text)
@@ -77,11 +76,11 @@ class FitCheck:
             yield REPEATED
         self._seen_words.add(words)
         # Each word or sign that remains after cleaning is at least one token.
-        ascii_only = unicodedata.normalize("NFD", without_urls).encode("ascii", "ignore").decode()
+        ascii_only = unicodedata.normalize("NFD", plain).encode("ascii", "ignore").decode()
         if len(_TOKEN.findall(ascii_only)) > self.max_tokens - 2:
             yield f"longer than the {self.max_tokens} tokens that the model reads"
         if self.english_only:
-            language, probability = _detector().classify(_NAME.sub(" ", without_urls).lower())
+            language, probability = _detector().classify(_NAME.sub(" ", plain).lower())
             if language != "en" and probability >= LEAST_PROBABILITY:
                 yield OTHER_LANGUAGE
         if self.products:

@@ -91,7 +91,8 @@ def _reader(path: Path | str, column: str | None, sheet: str | None, sheet_optio
 
 
 _DATE = re.compile(r"(?i)\b(?:mon|tue|wed|thu|fri|sat|sun|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)\w*")
-_PROSE = re.compile(r"[^\W\d_]{2,}\W*\s\W*[^\W\d_]{2,}|[^\W\d_a-zA-Z]{4,}")  # two words, or a word that is not Latin
+# Two words, or a word that is not Latin. No two parts can match the same space, so that padding takes linear time.
+_PROSE = re.compile(r"[^\W\d_]{2}[^\w\s]*\s\W*[^\W\d_]{2}|[^\W\d_a-zA-Z]{4}")
 # The most reliable first.
 _USUAL = ("text", "tweet", "tweet_text", "full_text", "content", "message", "body", "comment", "review", "post")
 

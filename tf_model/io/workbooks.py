@@ -54,8 +54,10 @@ class Workbook(Table):
 
     def records(self) -> Iterator[tuple[int, Sequence[Any]]]:
         """Yield every non-blank row of the sheet; the first is the header."""
-        name, header = f"{self.name}, sheet {self.sheet.title!r}", []
+        name, header, characters = f"{self.name}, sheet {self.sheet.title!r}", [], 0
         for number, row in self._filled_rows(self.sheet):
+            characters += sum(len(value) for value in row if isinstance(value, str))
+            self.refuse_beyond_limits(unpacked=characters)  # the file stores a text once for many cells
             header = header or row
             if len(row) > len(header):
                 reason = f"a value is to the right of the last heading, {header[-1]!r}; name its column"

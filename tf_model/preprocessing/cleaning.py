@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,6 +25,19 @@ _LOWERED = (("\u212a", "k"), ("\u0130", "i\u0307"))
 BROKEN_APOSTROPHE = "\ufffd\u06ea|\u0089\u00db\u00aa"
 
 URL = r"(?i)(?:https?:\S*|www\.[^\s!.]\S*|(?:[a-z0-9-]+\.)+[a-z]{2,}/\S*|\{link\}|\[(?:pic|pics|video|link)\])"
+
+
+def without_urls(text: str) -> str:
+    """A text with a space in place of each web address; RE2 takes linear time, also for a text without spaces."""
+    return url_pattern().sub(" ", text)
+
+
+@lru_cache
+def url_pattern() -> Any:
+    """:data:`URL`, compiled by RE2."""
+    import re2
+
+    return re2.compile(URL)
 
 
 @dataclass(frozen=True)

@@ -183,6 +183,8 @@ class _Client:
             raise _NoSuchModel(
                 f"the server has no model at {self.url} ({reason}); check its name, or wait until it is loaded"
             )
+        if response.status == 400 and response.data == b"Invalid host header":  # words of Starlette, under our API
+            raise ModelError(f"the API at {self.url} is not reached by this name; start it with --allow-host NAME")
         if response.status != 200:
             raise ModelError(f"the model server at {self.url} refused the request ({reason}); see its log")
         if not isinstance(reply, dict):
