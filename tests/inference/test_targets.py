@@ -28,14 +28,14 @@ COLUMNS = {
 
 
 def rows_of(frame: pandas.DataFrame) -> list[tuple]:
-    """The rows, missing values as None."""
-    return [tuple(None if pandas.isna(value) else value for value in row) for row in frame.itertuples(index=False)]
+    """The rows, after the index of their text; missing values as None."""
+    return [tuple(None if pandas.isna(value) else value for value in row) for row in frame.itertuples()]
 
 
 def test_each_product_of_a_text_has_its_own_emotion():
     texts = ["the Kindle Fire is great, my xbone bad. Xbox great", "no product", "\U0001f600 caf\u00e9 Xbox"]
     found = TARGETS.predict(texts)
-    assert found.dtypes.astype(str).to_dict() == {"text": "int64"} | COLUMNS
+    assert found.dtypes.astype(str).to_dict() == COLUMNS
     assert rows_of(found.drop(columns="emotion_confidence")) == [
         (0, "Kindle", "Kindle Fire", 4, 15, POSITIVE),
         (0, "Xbox", "xbone", 29, 34, NEGATIVE),
@@ -49,12 +49,12 @@ def test_each_product_of_a_text_has_its_own_emotion():
 @given(texts=st.lists(st.lists(st.text(max_size=4) | st.sampled_from([" Xbox ", "#kindle ", " xbone."])).map("".join)))
 def test_start_and_end_are_characters_of_the_text_as_it_was_given(texts):
     found = TARGETS.predict(texts)
-    assert found["text"].is_monotonic_increasing
-    assert set(found["text"]) == set(range(len(texts))), "no text is lost"
+    assert found.index.is_monotonic_increasing
+    assert set(found.index) == set(range(len(texts))), "no text is lost"
     for row in found.dropna(subset="start").itertuples():
-        assert texts[row.text][row.start : row.end] == row.mention
+        assert texts[row.Index][row.start : row.end] == row.mention
     named = found.dropna(subset="start")
-    assert not named.duplicated(["text", "product"]).any()
+    assert not named.reset_index().duplicated(["text", "product"]).any()
 
 
 @pytest.mark.parametrize("empty", [[], [""], [None, float("nan"), " \n"]])
@@ -62,18 +62,18 @@ def test_texts_of_nothing(empty):
     found = TARGETS.predict(empty, probabilities=True)
     assert len(found) == len(empty)
     assert found.dtypes.astype(str).to_dict() == {
-        "text": "int64",
         **COLUMNS,
         **{f"emotion_probability_{label}": "float32" for label in EMOTIONS},
     }
-    assert found.drop(columns="text").isna().all(axis=None)
+    assert found.index.dtype == "int64"
+    assert found.isna().all(axis=None)
 
 
 def test_a_text_with_200_products():
     names = [f"Gadget {number}" for number in range(200)]
     text = "".join(f"{name} is {('great', 'bad', 'here')[number % 3]}; " for number, name in enumerate(names))
     found = replace(TARGETS, products=Products(dict.fromkeys(names, ()))).predict(["", text])
-    assert found["text"].tolist() == [0] + [1] * 200
+    assert found.index.tolist() == [0] + [1] * 200
     assert found["product"].tolist()[1:] == names
     assert found["emotion"].tolist()[1:] == [(POSITIVE, NEGATIVE, NONE)[number % 3] for number in range(200)]
 
@@ -203,5 +203,5 @@ def test_a_mention_at_the_far_end_of_a_text_is_read(model, filler):
     assert found["start"].tolist()[:2] == [far.index("Xbox"), near.index("Xbox")]
     scores = found.filter(like="probability").to_numpy()
     np.testing.assert_allclose(scores[0], scores[1], atol=1e-6)
-    row = {"start": int(found["start"][0]), "end": int(found["end"][0]), "mention": "Xbox"}
+    row = {"start": int(found["start"].iloc[0]), "end": int(found["end"].iloc[0]), "mention": "Xbox"}
     assert "Xbox" in targets.explain(far, row).words

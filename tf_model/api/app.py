@@ -147,8 +147,9 @@ def make_app(
 
     def find_targets(texts: Sequence[str]) -> list[list[dict[str, Any]]]:
         targets_by_text: list[list[dict[str, Any]]] = [[] for _ in texts]
-        for index, *row in rows_of(targets.predict(texts)):
-            values = dict(zip(targets.columns(), row, strict=True))
+        predictions = targets.predict(texts)
+        for index, row in zip(predictions.index, rows_of(predictions), strict=True):
+            values = dict(zip(predictions, row, strict=True))
             if values["mention"] is not None:
                 targets_by_text[index].append(values)
         return targets_by_text

@@ -104,7 +104,7 @@ def save_graph(
     import tensorflow as tf
 
     from tf_model.modeling.classifier import task_logits
-    from tf_model.modeling.joint_label import answer_outputs, tensorflow_functions
+    from tf_model.modeling.joint_label import answer_outputs
 
     encoder, model = fitted.encoder, fitted.model
     temperatures = calibration["temperature"] if calibration else {task.name: 1.0 for task in tasks}
@@ -113,7 +113,7 @@ def save_graph(
         logits = zip(tasks, task_logits(model, inputs), strict=True)
         probabilities = [tf.nn.softmax(each / temperatures[task.name]) for task, each in logits]
         threshold = calibration["threshold"] if calibration else None
-        outputs = answer_outputs(probabilities, tasks, threshold, tensorflow_functions())
+        outputs = answer_outputs(probabilities, tasks, threshold, tf.experimental.numpy)
         if calibration:
             return outputs
         aliases = ("label", "confidence", "probabilities")

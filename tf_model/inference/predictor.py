@@ -44,14 +44,58 @@ _calls: list[None] = []  # one entry for each call under way; appending and popp
 class Measured:
     """Predictions, how long they took, and the UNK rate of each text."""
 
-    predictions: Any  # a data frame, one row per text, with the columns of :func:`columns_of` with ``probabilities``
+    predictions: Any  # a data frame with the columns of the predictor with ``probabilities``, indexed by the text
     seconds: Mapping[str, float]  # "tokenize" (with cleaning), "model" and "rest"; else "model" alone
     unknown_shares: Sequence[float] | None  # UNK rate of each text, 0 to 1; None if not measured
     no_emotion: str | None = tasks.NO_EMOTION  # the model's label for no emotion
 
 
+class TablePredictor:
+    """Predictions for texts and for tables, from the ``columns`` and ``predict_measured`` of a subclass."""
+
+    def predict(
+        self,
+        texts: Sequence[Any],
+        probabilities: bool = False,
+        on_progress: Callable[[int], None] | None = None,
+        threshold: float | None = None,
+    ) -> Any:
+        """Score N texts: rows in their order, indexed by the text from 0, with the columns of ``columns``.
+
+        Texts are read by :func:`model_input`. ``on_progress`` gets the number of texts of each finished batch. Answers
+        below ``threshold`` (0 to 1; None: the model's own) are "Not sure".
+        """
+        measured = self.predict_measured(texts, on_progress, threshold)
+        return measured.predictions[list(self.columns(probabilities))]
+
+    def predict_table(
+        self,
+        table: tables.Table,
+        probabilities: bool = False,
+        on_progress: Callable[[int], None] | None = None,
+        threshold: float | None = None,
+        record: Callable[[Sequence[Any], Measured], None] | None = None,
+    ) -> Iterator[Any]:
+        """Yield the table's chunks with the predictions as further columns on the right; see :meth:`predict`.
+
+        A table column with the name of a prediction column is renamed, see :func:`tf_model.io.tables.input_renames`.
+        ``record`` gets the texts of each chunk and their :class:`Measured`. Rows about one text share an index.
+        """
+        import pandas
+
+        columns = list(self.columns(probabilities))
+        names = tables.input_renames(table, columns)
+        for chunk in table.chunks():
+            texts = table.texts(chunk)
+            measured = self.predict_measured(texts, on_progress=on_progress, threshold=threshold)
+            if record and len(texts):
+                record(texts, measured)
+            rows = chunk.iloc[measured.predictions.index].rename(columns=names)
+            yield pandas.concat([rows, measured.predictions[columns].set_axis(rows.index)], axis=1)
+
+
 @dataclass(frozen=True)
-class Predictor(ModelFacts):
+class Predictor(TablePredictor, ModelFacts):
     """A trained model, ready to score.
 
     ``score`` takes a batch of N texts as UTF-8 bytes, N at least 1, and returns :func:`outputs_of` its labels: str as
@@ -128,49 +172,10 @@ class Predictor(ModelFacts):
         """The columns of the predictions with their dtypes, see :func:`columns_of`."""
         return columns_of(self.labels, probabilities)
 
-    def predict(
-        self,
-        texts: Sequence[Any],
-        probabilities: bool = False,
-        on_progress: Callable[[int], None] | None = None,
-        threshold: float | None = None,
-    ) -> Any:
-        """Score N texts: N rows in their order, indexed from 0, with the columns and dtypes of :meth:`columns`.
-
-        Texts are read by :func:`model_input`. ``on_progress`` gets the number of texts of each finished batch. Answers
-        below ``threshold`` (0 to 1; None: the model's own) are "Not sure".
-        """
-        measured = self.predict_measured(texts, on_progress, threshold)
-        return measured.predictions[list(self.columns(probabilities))]
-
     def probabilities(self, texts: Sequence[Any]) -> np.ndarray:
         """The probabilities of N texts, float32 [N, classes of all tasks], the tasks side by side."""
         columns = [probability_column(task, label) for task, labels in self.labels.items() for label in labels]
         return self.predict(texts, probabilities=True)[columns].to_numpy()
-
-    def predict_table(
-        self,
-        table: tables.Table,
-        probabilities: bool = False,
-        on_progress: Callable[[int], None] | None = None,
-        threshold: float | None = None,
-        record: Callable[[Sequence[Any], Measured], None] | None = None,
-    ) -> Iterator[Any]:
-        """Yield the table's chunks with the predictions as further columns on the right; see :meth:`predict`.
-
-        A table column with the name of a prediction column is renamed, see :func:`tf_model.io.tables.input_renames`.
-        ``record`` gets the texts of each chunk and their :class:`Measured`.
-        """
-        import pandas
-
-        columns = list(self.columns(probabilities))
-        names = tables.input_renames(table, columns)
-        for chunk in table.chunks():
-            texts = table.texts(chunk)
-            measured = self.predict_measured(texts, on_progress=on_progress, threshold=threshold)
-            if record and len(texts):
-                record(texts, measured)
-            yield pandas.concat([chunk.rename(columns=names), measured.predictions[columns]], axis=1)
 
     def predict_measured(
         self,

@@ -90,8 +90,7 @@ def explain_texts(
     sys.stdout.reconfigure(encoding="utf-8", newline="")
     predictions = predictor.predict(texts, threshold=threshold)
     is_target = isinstance(predictor, TargetPredictor)
-    indices = predictions.pop("text") if is_target else predictions.index
-    for index, values in zip(indices, rows_of(predictions), strict=True):
+    for index, values in zip(predictions.index, rows_of(predictions), strict=True):
         text, row = texts[index], dict(zip(predictions, values, strict=True))
         explanation = predictor.explain(text, row) if is_target else predictor.explain(text)
         if kind == "json":

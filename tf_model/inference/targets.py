@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ from tf_model import model_dir, paths, tasks
 from tf_model.data.products import Products, read_products
 from tf_model.errors import ModelError
 from tf_model.inference.attribution import Explanation
-from tf_model.inference.predictor import RUNTIMES, Predictor, find_model, model_input, probability_column
-from tf_model.io import tables
+from tf_model.inference.predictor import RUNTIMES, Measured, Predictor, TablePredictor, find_model, model_input
+from tf_model.model_dir import probability_column
 from tf_model.modeling.joint_label import NOT_SURE
 from tf_model.preprocessing.cleaning import mark
 
@@ -28,7 +28,7 @@ TARGET = tasks.TARGET.name
 
 
 @dataclass(frozen=True)
-class TargetPredictor:
+class TargetPredictor(TablePredictor):
     """A model of the task ``target`` with the products that it looks for; used like a :class:`Predictor`."""
 
     model: Predictor
@@ -50,18 +50,17 @@ class TargetPredictor:
         """The columns of the predictions with their dtypes, see :func:`target_columns`."""
         return target_columns(self.model.labels, probabilities)
 
-    def predict(
+    def predict_measured(
         self,
         texts: Sequence[Any],
-        probabilities: bool = False,
         on_progress: Callable[[int], None] | None = None,
         threshold: float | None = None,
-    ) -> Any:
-        """One row for each product that a text names: ``text`` (int64, the index of the text) and :meth:`columns`.
+    ) -> Measured:
+        """One row for each product that a text names, with the index of the text; times are not measured.
 
-        A text that names no product has one row. Without an answer model only ``text`` is filled; with one, the mention
-        is :data:`UNNAMED`, and product and emotion are that model's guess. An emotion below ``threshold`` (0 to 1;
-        None: the model's own) is "Not sure".
+        A text that names no product has one row. Without an answer model it is empty; with one, the mention is
+        :data:`UNNAMED`, and product and emotion are that model's guess. An emotion below ``threshold`` (0 to 1; None:
+        the model's own) is "Not sure".
         """
         import pandas as pd
 
@@ -74,14 +73,14 @@ class TargetPredictor:
         mentions = pd.DataFrame(rows, columns=["text", *MENTION_COLUMNS])
         marked_texts = [mark(inputs[index], start, end) for index, *_, start, end in rows]
         scores = self.model.predict(marked_texts, probabilities=True, threshold=threshold)
-        columns = self.columns(probabilities)
         scores = scores.drop(columns=TARGET).rename(columns=lambda name: name.replace(TARGET, "emotion", 1))
         scores = scores.rename(columns={tasks.ANSWER: "emotion"})
         guesses = self._guess(inputs, sorted(set(range(len(inputs))) - set(mentions["text"])), threshold)
         combined = pd.concat([pd.concat([mentions, scores], axis=1), guesses]).sort_values("text", kind="stable")
         if on_progress:
             on_progress(len(inputs))
-        return combined.reset_index(drop=True)[["text", *columns]].astype({"text": "int64", **columns})
+        columns = self.columns(probabilities=True)
+        return Measured(combined.astype({"text": "int64", **columns}).set_index("text")[list(columns)], {}, None)
 
     def _guess(self, texts: Sequence[str], indices: Sequence[int], threshold: float | None) -> Any:
         """One row for each text at ``indices``; these texts name no product."""
@@ -107,26 +106,6 @@ class TargetPredictor:
             return explanation and Explanation(explanation.words, {"emotion": explanation.tasks["emotion"]})
         explanation = self.model.explain(mark(model_input(text).decode(), row["start"], row["end"]))
         return Explanation(explanation.words, {"emotion": explanation.tasks[TARGET]})
-
-    def predict_table(
-        self,
-        table: tables.Table,
-        probabilities: bool = False,
-        on_progress: Callable[[int], None] | None = None,
-        threshold: float | None = None,
-    ) -> Iterator[Any]:
-        """Yield the table's chunks, one row for each product of a text, with further columns on the right.
-
-        See :meth:`predict`, and for columns of the same name :func:`tf_model.io.tables.input_renames`. Rows keep the
-        index of the chunk, so the rows of a text share an index.
-        """
-        import pandas as pd
-
-        names = tables.input_renames(table, self.columns(probabilities))
-        for chunk in table.chunks():
-            predictions = self.predict(table.texts(chunk), probabilities, on_progress, threshold)
-            rows = chunk.iloc[predictions.pop("text")].rename(columns=names)
-            yield pd.concat([rows, predictions.set_axis(rows.index)], axis=1)
 
 
 def find_targets(

@@ -9,11 +9,10 @@ The rule, written once for the exported graph, the light model and evaluation:
 - A model of targets answers with the most probable emotion; the confidence is its probability.
 - Below the threshold the answer is "Not sure", and the two best guesses show the alternatives.
 
-It uses NumPy functions, ``xp``; in the graph, :func:`tensorflow_functions` replaces them.
+It uses NumPy functions, ``xp``; in the graph, ``tf.experimental.numpy`` replaces them.
 """
 
 from collections.abc import Mapping, Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -103,13 +102,13 @@ def joint_outputs(
 
     ``outputs`` holds ``<task>_probabilities``, float32 [N, classes], of the tasks of :func:`candidates`.
     """
-    answers = np.array(candidates(model_tasks), object)
+    answers = np.array([*candidates(model_tasks), NOT_SURE], object)
     best_pair = best_two([outputs[f"{task.name}_probabilities"] for task in model_tasks], model_tasks[-1].neutral, xp)
-    best = xp.take(answers, best_pair["best"])
+    answer = xp.where(best_pair["confidence"] >= threshold, best_pair["best"], len(answers) - 1)
     return {
-        "answer": xp.where(best_pair["confidence"] >= threshold, best, NOT_SURE),
+        "answer": xp.take(answers, answer),
         "answer_confidence": best_pair["confidence"],
-        "best_guess": best,
+        "best_guess": xp.take(answers, best_pair["best"]),
         "second_guess": xp.take(answers, best_pair["second"]),
     }
 
@@ -130,20 +129,3 @@ def answer_outputs(
             f"{task.name}_probabilities": values,
         }
     return outputs if threshold is None else outputs | joint_outputs(outputs, model_tasks, threshold, xp)
-
-
-def tensorflow_functions() -> Any:
-    """TensorFlow's functions under the names of the NumPy functions that the rule uses."""
-    import tensorflow as tf
-
-    return SimpleNamespace(
-        arange=lambda stop: tf.range(stop, dtype=tf.int64),
-        argmax=tf.argmax,
-        concatenate=tf.concat,
-        max=tf.reduce_max,
-        ones_like=tf.ones_like,
-        take=tf.gather,
-        take_along_axis=lambda values, indices, axis: tf.gather(values, indices, axis=axis, batch_dims=1),
-        where=tf.where,
-        zeros_like=tf.zeros_like,
-    )
