@@ -122,7 +122,7 @@ def _unusable(file: Path, reason: str) -> ModelError:
 
 def _read_text(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8")
+        return file.read_bytes().decode("utf-8")  # read_text would change a line ending inside a label
     except FileNotFoundError as error:
         raise _unusable(file, "is missing") from error
     except (OSError, ValueError) as error:

@@ -34,6 +34,8 @@ def main(argv: list[str] | None = None) -> int:
 
     if arguments.teacher and arguments.task != tasks.ANSWER:
         raise UsageError(f"--teacher needs --task {tasks.ANSWER}; add it")
+    if arguments.teacher and config.label_smoothing:
+        raise UsageError("--label-smoothing has no effect with a --teacher; leave one of them out")
     if arguments.unlabelled and not arguments.teacher:
         raise UsageError("--unlabelled FILE needs a --teacher; add one, or leave it out")
     dataset = data.load(arguments.data, **data.options_of(arguments))

@@ -195,6 +195,13 @@ def test_a_text_that_does_not_name_its_product_is_left_out(join_targets):
     assert reasons(joined) == {"it does not name the product of its label": 1}
 
 
+def test_a_calm_row_on_a_product_of_no_list_says_nothing_about_the_others(join_targets):
+    text = "my Pixel is on the desk and I adore the tablet"
+    joined = join_targets([(text, "Pixel", NONE, "", ""), (text, "iPad", GOOD, "", "")])
+    assert [(text, tasks.EMOTIONS[label]) for text, label in labelled_of(joined)] == [(mark(text, 40, 46), GOOD)]
+    assert reasons(joined) == {"it does not name the product of its label": 1}
+
+
 def labelled_of(joined):
     extra = joined.rows.take(joined.split.train[-joined.extra.rows :])
     return list(zip(extra.texts, extra.label_ids[:, 0], strict=True))

@@ -184,6 +184,14 @@ def test_products_are_found_by_the_names_that_are_given(tmp_path):
     assert "names the product of its label; list the products' other names in --products" in message
 
 
+def test_labels_of_products_that_are_not_found_are_counted(tmp_path, capsys):
+    rows = [("my Switch broke", "Nintendo Switch", "negative"), ("a Kindle", "Kindle", "positive")] * 2
+    rows += [("a Kindle, so what", "", "neutral")] * 2
+    dataset = data.read(write_csv(tmp_path / "own.csv", rows, BRANDS))
+    data.checked_rows(dataset, "target", Products({"Kindle": []}))
+    assert "note: 2 rows are left out: no listed name of the labelled product" in capsys.readouterr().err
+
+
 def test_assumed_labels_are_taken_along(tmp_path):
     rows = [("my Xbox and the Kindle are great", "Kindle", "positive"), ("the Xbox froze", "Xbox", "negative")]
     dataset = data.read(write_csv(tmp_path / "own.csv", [*rows, ("none", "", "neutral")], BRANDS))

@@ -239,6 +239,13 @@ def test_models_of_targets_are_compared_on_the_labelled_mentions(tmp_path):
     assert (found["task"], target["only_new_right"]) == ("target", 3)
 
 
+def test_rows_without_a_label_of_a_task_are_one_clear_line(tmp_path, dataset):
+    rows = range(len(ROWS) - 2, len(ROWS))  # no product
+    old, new = (model(tmp_path / name, dataset, rows, emotion=True) for name in ("old", "new"))
+    with pytest.raises(ModelError, match=r"none of the 2 rows .* has a label of the task 'product'; train them with"):
+        compare_models(old, new, dataset)
+
+
 def test_models_of_different_tasks_are_refused(tmp_path, dataset):
     old = model(tmp_path / "old", dataset, range(9))
     new = replace(old, labels={"emotion": tasks.EMOTIONS})

@@ -190,6 +190,15 @@ class TestTables:
         text = console.export_text()
         assert all(f" {count} " in text for row in metrics["confusion_matrix"] for count in row)
 
+    def test_a_matrix_that_is_too_wide_is_named_and_not_shown_in_part(self):
+        label_ids = np.arange(60)
+        metrics = evaluate_probabilities(label_ids, np.eye(60), [f"brand {number}" for number in label_ids])
+        console = Console(width=80, record=True, file=io.StringIO())
+        print_metrics(console, "validation", metrics)
+        text = console.export_text()
+        assert "confusion matrix is too wide to show" in text
+        assert "59 brand 59" in text  # each class has its row
+
     def test_labels_and_titles_are_no_markup(self):
         labels = ("[bold]pear", "[/red]", "plum :smile: [link=x]y")
         console = Console(width=100, record=True, file=io.StringIO())

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tf_model.errors import OutputError
+from tf_model.io.files import whole_folder
 
 from tf_model import config, data, model_dir, tasks
 from tf_model.export import light
@@ -92,6 +94,16 @@ def test_what_loses_too_much_gives_way_to_the_next(fitted, tmp_path, monkeypatch
     assert settings["network"] == "float32"
     assert list(settings["measured"]) == ["int8, groups of 64", "int8, groups of 32", "int8, groups of 16", "float32"]
     assert settings["measured"]["float32"]["agreement"] == {"product": 1, "emotion": 1, "answer": 1}
+
+
+def test_a_full_disk_is_one_clear_line(fitted, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("basic_ios::clear: iostream error")  # what OpenVINO raises for /dev/full
+
+    monkeypatch.setattr("openvino.save_model", fail)
+    with pytest.raises(OutputError, match="the disk is full"), whole_folder(tmp_path / "model") as part:
+        write(fitted, part)
+    assert not list(tmp_path.iterdir())
 
 
 def test_where_none_will_do_there_is_none(fitted, tmp_path, monkeypatch, rows, probabilities, capsys):

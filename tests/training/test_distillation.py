@@ -126,6 +126,7 @@ def test_a_student_is_trained_by_the_real_command(answer_model, shallow_bert, tm
     ("options", "message"),
     [
         (["--teacher", "x"], "--teacher needs --task answer"),
+        (["--task", "answer", "--teacher", "x", "--label-smoothing", "0.1"], "--label-smoothing has no effect with"),
         (["--task", "answer", "--unlabelled", "x"], "--unlabelled FILE needs a --teacher"),
     ],
 )

@@ -99,7 +99,7 @@ def training_rows(dataset: Dataset, name: str, products: Products | None = None)
                 f"{dataset.path}, got none; add labels, or choose another task"
             )
     if is_target:
-        return _target_rows(dataset, *row_tasks, products or products_of(dataset))
+        return _target_rows(dataset, row_tasks[1], products or products_of(dataset))
     is_labelled = (label_ids != tasks.NO_LABEL).any(axis=1)
     frame = dataset.labelled[is_labelled]
     ignored = {
@@ -121,7 +121,7 @@ def products_of(dataset: Dataset) -> Products:
     return read_products(paths.PRODUCTS) if is_known else Products(dict.fromkeys(product.labels, ()))
 
 
-def _target_rows(dataset: Dataset, product: tasks.Task, emotion: tasks.Task, products: Products) -> TrainingRows:
+def _target_rows(dataset: Dataset, emotion: tasks.Task, products: Products) -> TrainingRows:
     frame = dataset.labelled.reindex(columns=["row", *tasks.COLUMNS, *SPAN])
     labelled = list(frame[frame[emotion.column].isin(emotion.labels)].itertuples(index=False, name=None))
     labelled_pairs = {
@@ -131,7 +131,7 @@ def _target_rows(dataset: Dataset, product: tasks.Task, emotion: tasks.Task, pro
     for row, text, target, emotion_label, start, end in labelled:
         has_span = not np.isnan(start)
         mentions = {target: Mention(target, int(start), int(end))} if has_span else products.first_mentions(text)
-        is_for_all = has_span or (target not in product.labels and emotion_label == emotion.no_emotion)
+        is_for_all = has_span or (not isinstance(target, str) and emotion_label == emotion.no_emotion)
         if not is_for_all and target not in mentions:
             continue
         for name, mention in mentions.items():
@@ -191,4 +191,10 @@ def checked_rows(dataset: Dataset, name: str, products: Products | None = None) 
                 cli.say(f"note: {count:,} {noun} {label!r} and left out of the task {task.name}")
         if task.name == tasks.EMOTION.name and task.neutral is None and len(rows.tasks) > 1:
             cli.say("note: no label means no emotion, so every answer has a product; see --no-emotion")
+    if name == tasks.TARGET.name:
+        frame = dataset.labelled
+        has_labels = frame[tasks.PRODUCT_COLUMN].notna() & frame[tasks.EMOTION_COLUMN].isin(rows.tasks[0].labels)
+        if count := int((has_labels & ~frame["row"].isin(rows.rows)).sum()):
+            noun = plural(count, "row is", "rows are")
+            cli.say(f"note: {count:,} {noun} left out: no listed name of the labelled product is in the text; see --products")
     return rows

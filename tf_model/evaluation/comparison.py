@@ -79,6 +79,11 @@ def compare_models(old: Predictor, new: Predictor, dataset: data.Dataset) -> dic
     results = {}
     for task, ids in zip(shared_tasks, rows.label_ids.T, strict=True):
         mask = ids != tasks.NO_LABEL
+        if not mask.any():
+            raise ModelError(
+                f"none of the {len(rows)} rows that {old_name} and {new_name} validated on has a label of the task "
+                f"{task.name!r}; train them with the same --split-seed"
+            )
         evaluations = [evaluate_probabilities(ids[mask], each[task.name][mask], task.labels) for each in scores]
         metrics = [{name: each[name] for name in METRICS} for each in evaluations]
         correct = [each[task.name][mask].argmax(axis=1) == ids[mask] for each in scores]

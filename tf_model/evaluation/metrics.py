@@ -125,6 +125,9 @@ def print_metrics(console: Any, title: str, metrics: Mapping[str, Any]) -> None:
             name, *(f"{scores[key]:.3f}" for key in ("precision", "recall", "f1")), f"{scores['support']:,}"
         )
         confusion.add_row(name, *(str(count) if count else "." for count in counts))
+    widest = console.options.update(max_width=10_000)
+    if console.measure(confusion, options=widest).minimum > console.width:  # else rich would leave out columns
+        confusion = Text("The confusion matrix is too wide to show; it is in the model's metrics.json, or use --json.")
     for part in (Text(line), per_class, confusion):
         console.print(part)
 

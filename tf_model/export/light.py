@@ -7,6 +7,7 @@ the same answer alone and among others, and no calibration data is needed.
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -64,7 +65,11 @@ def write_light(
     try:
         for group in GROUPS if validation else GROUPS[-1:]:
             name = f"int8, groups of {group}" if group else "float32"
-            ov.save_model(network(fitted, group), light_folder / NETWORK, compress_to_fp16=False)
+            built = network(fitted, group)
+            try:
+                ov.save_model(built, light_folder / NETWORK, compress_to_fp16=False)
+            except RuntimeError as error:  # OpenVINO does not say why it cannot write
+                raise OSError(errno.ENOSPC, "No space left on device") from error
             write_json(light_folder / SETTINGS, settings | {"network": name, "group": group or 0, "measured": measured})
             model = LightModel(light_folder)
             if not validation:
