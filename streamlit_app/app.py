@@ -15,6 +15,7 @@ if str(HERE.parent) not in sys.path:
 from streamlit_app.components import loading, notices  # noqa: E402
 from streamlit_app.components.loading import ModelState  # noqa: E402
 from streamlit_app.components.notices import plain_markdown  # noqa: E402
+from tf_model.errors import TweetTargetError  # noqa: E402
 
 PAGES = {  # each has a file in views/ and an icon
     "Ask": ":material/forum:",
@@ -45,6 +46,8 @@ def main() -> None:
     live_region = st.container()
     try:
         page.run()
+    except TweetTargetError as error:  # such as a full disk, where a page stores its filters
+        notices.say_problem("This page cannot be shown.", str(error))
     finally:
         with live_region:
             notices.show_announced()

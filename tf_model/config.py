@@ -53,7 +53,9 @@ class TrainingConfig:
     teacher_weight: Annotated[float, Field(ge=0, le=1)] = _setting(
         0.5, "weight of the teachers' predictions beside the label"
     )
-    teacher_temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = _setting(1.0, "above 1: softens the teachers' predictions")
+    teacher_temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = _setting(
+        1.0, "above 1: softens the teachers' predictions"
+    )
     seed: Annotated[int, Field(ge=0, lt=2**31)] = _setting(
         42, "for the classification layer, dropout and the order of examples"
     )

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import streamlit as st
 
@@ -60,11 +59,3 @@ def _exporter(address: str) -> Exporter | None:
         cli.say(f"warning: no metrics are served: {error}")
         return None
     return exporter
-
-
-def correct(log: Recorder, text: str, prediction: Mapping[str, Any], *, is_right: bool | None, **details: Any) -> None:
-    """Replace the feedback on an answer; with ``is_right=None``, only withdraw it. See :meth:`Recorder.correct`."""
-    if is_right is not None:  # after a reload the page asks again, so there may be earlier feedback
-        product = details.get("product") if "start" in details else None  # another mention may begin there too
-        log.correct(text, {}, is_correct=None, start=details.get("start"), product=product)
-    log.correct(text, prediction, is_correct=is_right, **details)

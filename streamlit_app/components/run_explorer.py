@@ -203,7 +203,8 @@ class RunExplorer(Explorer):
             is_fit = self.all_tweets["status"][self.rows.index] == FIT
             with st.spinner("Looking for themes…"):
                 theme_ids = find_themes(self.rows[is_own & is_fit], products)
-            stored[key] = {"themes": {str(row): theme for row, theme in theme_ids[theme_ids >= 0].items()}, "names": {}}
+            found = {"themes": {str(row): theme for row, theme in theme_ids[theme_ids >= 0].items()}, "names": {}}
+            stored = {key: found} | self.run.stored(THEMES)  # another window may have changed themes meanwhile
             self.run.store(THEMES, stored)
         themes = pd.Series(stored[key]["themes"], dtype="int64").rename(int)
         table = _describe_themes(rows[["text", "date"]], themes, products)

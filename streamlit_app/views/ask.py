@@ -284,7 +284,7 @@ def _take_feedback(state: ModelState, text: str, row: Mapping[str, Any]) -> None
     if abstained or thumb == 0:
         _correction_form(state, log, text, row, key)
     elif thumb == 1:
-        _store(log, text, row, key, is_right=True)
+        _store(log, text, row, key, is_correct=True)
 
 
 def _log_for_feedback(state: ModelState, question: str) -> Recorder | None:
@@ -301,7 +301,7 @@ def _show_thanks(log: Recorder, text: str, key: str) -> bool:
         return False
     st.success("Thank you. Your feedback is stored.", icon=":material/check_circle:")
     undo = st.button("Undo", icon=":material/undo:", key=f"undo_{key}")
-    if undo and _is_stored(log, text, {}, is_right=None, **thanks[key]):
+    if undo and _is_stored(log, text, {}, is_correct=None, **thanks[key]):
         del thanks[key]
         st.rerun()
     return True
@@ -327,7 +327,7 @@ def _correction_form(state: ModelState, log: Recorder, text: str, row: Mapping[s
         [task] = state.predictor.labels
         corrected, answer = correct[task], row[task]
     # Choosing the model's own labels counts as agreement, whatever the thumb: labels are chosen with more care.
-    _store(log, text, row, key, is_right=corrected == answer, **correct)
+    _store(log, text, row, key, is_correct=corrected == answer, **correct)
 
 
 def _take_mention_feedback(
@@ -367,14 +367,14 @@ def _take_mention_feedback(
         st.info("These words are not in the text. Copy them from it.", icon=":material/edit_note:")
         return
     prediction = row | {"answer": row["emotion"], "answer_confidence": row["emotion_confidence"]} if row else {}
-    is_right = prediction.get("emotion") == emotion
+    is_correct = prediction.get("emotion") == emotion
     correct = {"product": product, "emotion": no_emotion if emotion == NO_MENTION else emotion}
-    _store(log, text, prediction, key, is_right=is_right, **correct, start=start, end=end)
+    _store(log, text, prediction, key, is_correct=is_correct, **correct, start=start, end=end)
 
 
-def _store(log: Recorder, text: str, row: Mapping[str, Any], key: str, *, is_right: bool, **correct: Any) -> None:
+def _store(log: Recorder, text: str, row: Mapping[str, Any], key: str, *, is_correct: bool, **correct: Any) -> None:
     prediction = {name: value for name, value in row.items() if "_probability_" not in name}
-    if _is_stored(log, text, prediction, is_right=is_right, **correct):
+    if _is_stored(log, text, prediction, is_correct=is_correct, **correct):
         mention = {name: correct[name] for name in ("start", "product")} if "start" in correct else {}
         st.session_state[THANKS][key] = mention
         st.rerun()
@@ -382,7 +382,7 @@ def _store(log: Recorder, text: str, row: Mapping[str, Any], key: str, *, is_rig
 
 def _is_stored(log: Recorder, text: str, prediction: Mapping[str, Any], **judgement: Any) -> bool:
     try:
-        recording.correct(log, text, prediction, **judgement)
+        log.correct(text, prediction, **judgement)
     except TweetTargetError as error:
         notices.say_problem("Your feedback could not be stored.", str(error))
         return False

@@ -151,7 +151,10 @@ def _delete(run: Run) -> None:
 
 
 def _answer_again(run: Run) -> None:
-    """Offer a run as if it were new, with its settings."""
+    """Offer a run as if it were new, with its settings, unless another window was faster."""
+    now = runs.find(run.id)
+    if now is None or now.status != run.status:
+        return
     run.status = runs.NEW
     run.save()
     st.session_state[ROWS] = PER_PRODUCT if run.per_product else PER_TEXT

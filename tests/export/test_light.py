@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tf_model.errors import OutputError
-from tf_model.io.files import whole_folder
 
 from tf_model import config, data, model_dir, tasks
+from tf_model.errors import OutputError
 from tf_model.export import light
 from tf_model.inference.light import LightModel
+from tf_model.io.files import whole_folder
 from tf_model.modeling import backbone, classifier
 from tf_model.preprocessing.batching import encode
 from tf_model.training.trainer import Fitted, text_encoder

@@ -25,6 +25,7 @@ from tf_model.errors import TweetTargetError, UsageError, first_line
 from tf_model.inference.predictor import RUNTIMES, Predictor
 from tf_model.inference.targets import TargetPredictor
 from tf_model.io import tables
+from tf_model.io.files import locked
 from tf_model.model_dir import identity
 
 ADDRESS = "RAY_ADDRESS"
@@ -84,29 +85,35 @@ def predict_files(
     if products:
         settings |= {"products": products.aliases, "answer": answer_folder and identity(answer_folder)}
     job = Job(output, files, settings | options)
-    shards = job.resume(overwrite)
-    if shards and not job.missing(shards):
-        on_start(shards, shards.rows)
+    with locked(output / ".lock", f"another run into {output}", "wait until it ends, or choose another folder"):
+        shards = job.resume(overwrite)
+        if shards and not job.missing(shards):
+            on_start(shards, shards.rows)
+            job.finalize(shards)
+            return shards
+        with connected(ray, address) as is_local:
+            gpu_share = _gpu_share(ray, workers or 1, is_local)
+            if shards is None:
+                shards = job.begin(first_table, shard_rows)
+            missing = job.missing(shards)
+            on_start(shards, shards.rows - sum(shards.sizes[index] for index in missing))
+            args = (
+                partial(load_model, model_folder, products, answer_folder, runtime),
+                job,
+                shards.text_column,
+                options,
+            )
+            try:
+                for rows in _run(ray, missing, args, workers, gpu_share):
+                    on_progress(rows)
+            except ray.exceptions.RayError as error:
+                state = f"{len(shards.sizes) - len(job.missing(shards))} of {len(shards.sizes)} shards are kept"
+                raise TweetTargetError(
+                    f"the workers were lost ({first_line(error)[:200]}); {state}: run the same command again, with fewer "
+                    "--workers if memory ran out"
+                ) from error
         job.finalize(shards)
         return shards
-    with connected(ray, address) as is_local:
-        gpu_share = _gpu_share(ray, workers or 1, is_local)
-        if shards is None:
-            shards = job.begin(first_table, shard_rows)
-        missing = job.missing(shards)
-        on_start(shards, shards.rows - sum(shards.sizes[index] for index in missing))
-        args = (partial(load_model, model_folder, products, answer_folder, runtime), job, shards.text_column, options)
-        try:
-            for rows in _run(ray, missing, args, workers, gpu_share):
-                on_progress(rows)
-        except ray.exceptions.RayError as error:
-            state = f"{len(shards.sizes) - len(job.missing(shards))} of {len(shards.sizes)} shards are kept"
-            raise TweetTargetError(
-                f"the workers were lost ({first_line(error)[:200]}); {state}: run the same command again, with fewer "
-                "--workers if memory ran out"
-            ) from error
-    job.finalize(shards)
-    return shards
 
 
 def import_ray() -> Any:

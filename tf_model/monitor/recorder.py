@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -128,9 +129,9 @@ class Recorder(AbstractContextManager["Recorder"]):
     ) -> None:
         """Write a user's judgement of a prediction, with the text and the labels that the user named, if any.
 
-        With ``start`` and ``end``, it is about the mention at these characters of the text as a model reads it. If
-        ``is_correct`` is None, the last correction of the same model, version, text, start and, if named, product is
-        taken back. Raises :class:`DataError` or :class:`OutputError` if it cannot be written.
+        With ``start`` and ``end``, it is about the mention at these characters of the text as a model reads it. It
+        replaces the last correction of the same model, version, text and start, and of the same product if it is about a
+        mention; if ``is_correct`` is None, it only takes that back. Raises :class:`DataError` or :class:`OutputError` if it cannot be written.
         """
         predicted: dict[str, Any] = {name: label_or_none(prediction.get(name)) for name in LABEL_COLUMNS}
         predicted |= {name: number_or_none(prediction.get(name)) for name in CONFIDENCE_COLUMNS}
@@ -138,7 +139,9 @@ class Recorder(AbstractContextManager["Recorder"]):
         verdict = None if is_correct is None else bool(is_correct)  # SQLite does not take numpy's
         read = model_input(text).decode()
         correction = Corrected(time.time(), self._stream("app"), read, predicted, verdict, *user_labels)
-        self._store.write([correction])
+        named = product if start is not None else None  # another mention may begin at the same character
+        earlier = replace(correction, is_correct=None, product=named)
+        self._store.write([earlier] if is_correct is None else [earlier, correction])  # both, or none
         self._notify(correction)
 
     def _stream(self, source: str) -> Stream:

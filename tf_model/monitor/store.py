@@ -113,7 +113,7 @@ class Store:
     @property
     def exists(self) -> bool:
         """Whether there is a log to read."""
-        return self.path.is_file()
+        return self.path.is_file() and self.path.stat().st_size > 0  # empty while, or after, its creation fails
 
     # ------------------------------------------------------------ writing
 
@@ -177,7 +177,8 @@ class Store:
                 if not removed and size(connection) > MAX_BYTES:
                     removed = _remove_requests(connection, math.inf)
                 for table in ("errors", "corrections") if corrections else ("errors",):
-                    removed += connection.execute(f"DELETE FROM {table} WHERE time < ?", [oldest]).rowcount
+                    old_rows = f"SELECT id FROM {table} WHERE time < ? ORDER BY time LIMIT {PRUNED_TEXTS}"
+                    removed += connection.execute(f"DELETE FROM {table} WHERE id IN ({old_rows})", [oldest]).rowcount
                 for level, first in ((MINUTE, max(oldest, now - MINUTE_RETENTION)), (HOUR, oldest)):
                     # A row is removed when all that it covers is too old.
                     connection.execute("DELETE FROM aggregates WHERE level = ? AND start < ?", [level, first - level])

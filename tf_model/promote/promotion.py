@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tf_model import cli, data, paths, signing
+from tf_model import cli, data, model_dir, paths, signing
 from tf_model.errors import ModelError, TweetTargetError, UsageError
 from tf_model.inference.predictor import Predictor
 from tf_model.model_dir import probabilities_sum_to_1, probability_column, refuse_to_replace, training_of
@@ -42,7 +42,7 @@ def promote(
     checked with the public key ``verify`` before the model is loaded and after it is copied; the private key ``sign``
     signs the copy.
     """
-    add_signature = sign and signing.signer(sign)
+    add_signature, version = sign and signing.signer(sign), model_dir.identity(Path(new))
     model = load_and_try(Path(new), verify)
     new, target = Path(new), _absolute_path(paths.SAVED_MODELS / model.task if target is None else target)
     with versions.locked(target):
@@ -52,6 +52,8 @@ def promote(
         comparison = _compare(model, target, path, force) if is_replacement else None
 
         def finish(copy: Path) -> None:
+            if not model_dir.identity(copy) == model_dir.identity(new) == version:
+                raise ModelError(f"{paths.shown(new)} was replaced by another model meanwhile; promote it again")
             if verify:
                 signing.verify(copy, verify)
             if add_signature:
