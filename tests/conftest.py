@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pytest
 from filelock import FileLock
@@ -21,6 +22,9 @@ from filelock import FileLock
 from tf_model import paths
 from tf_model.device import cores
 from tf_model.io.files import whole_folder
+
+if TYPE_CHECKING:
+    from tf_model.data import Dataset
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Started in the background by a shell: the commands under test would inherit the ignored signal.
@@ -153,6 +157,14 @@ def real_data() -> Path:
     if not path.is_file():
         pytest.skip("the real dataset is neither in ../shared/data nor in data/raw")
     return path
+
+
+@pytest.fixture(scope="session")
+def real_dataset(real_data: Path) -> Dataset:
+    """The real workbook, read once: it takes more than a second."""
+    from tf_model import data
+
+    return data.read(real_data)
 
 
 @pytest.fixture(scope="session")

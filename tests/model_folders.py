@@ -9,6 +9,7 @@ import pandas as pd
 from tf_model import config, tasks
 from tf_model.evaluation.metrics import evaluate_probabilities
 from tf_model.model_dir import probability_column
+from tf_model.training.cross_validation import FoldResult
 
 SHA256 = "f" * 64
 ROWS = 60
@@ -26,6 +27,13 @@ def distributions(label_ids: np.ndarray, classes: int, seed: int) -> np.ndarray:
 def labelled(labels, rows: int = ROWS, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     label_ids = np.random.default_rng(seed).integers(0, len(labels), rows)
     return label_ids, distributions(label_ids, len(labels), seed)
+
+
+def guessed_fold(config, backbone, rows, encoded, split, **_) -> FoldResult:
+    """In place of ``cross_validation._train_fold``, which takes seconds."""
+    label_ids = rows.label_ids[split.validation].T
+    scores = [distributions(ids, len(task.labels), 0) for ids, task in zip(label_ids, rows.tasks, strict=True)]
+    return FoldResult(split.validation, np.concatenate(scores, axis=1).astype(np.float32), [])
 
 
 def write_single(parent: Path, task: str = "product", *, name: str | None = None, seed: int = 0, **changes) -> Path:

@@ -3,8 +3,10 @@
 import io
 import json
 import re
+import shutil
 import sys
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -13,7 +15,7 @@ from answered_rows import three_months
 from model_folders import write_answer
 from stub_model import stub, target_stub
 
-from tf_model import report
+from tf_model import analysis, report
 from tf_model.analysis.changes import find_dates
 from tf_model.analysis.figures import figures
 from tf_model.data.products import Products
@@ -25,20 +27,25 @@ from tf_model.io.base import Table
 from tf_model.model_dir import read_json
 from tf_model.tasks import NEGATIVE, NO_EMOTION
 
+read_correction = cache(analysis.figures.read_correction)  # half a second of fitting
 NASTY = '<script>alert("1")</script><img src=http://x.invalid/a.png> my iPad & I'
 
 
+@pytest.fixture(scope="module")
+def answer(tmp_path_factory):
+    return write_answer(tmp_path_factory.mktemp("models"))
+
+
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(answer, monkeypatch):
     """The folder of a model whose answers are those of the stub."""
-    made = write_answer(tmp_path / "models")
 
     def load(path):
-        model = stub(has_emotion=True)
-        return replace(model, folder=path, metrics=read_json(made / "metrics.json"))
+        return replace(stub(has_emotion=True), folder=path, metrics=read_json(answer / "metrics.json"))
 
     monkeypatch.setattr(Predictor, "load", load)
-    return made
+    monkeypatch.setattr(analysis.figures, "read_correction", read_correction)
+    return answer
 
 
 @pytest.fixture
@@ -154,7 +161,8 @@ def test_standard_input_is_read_once(file, folder, monkeypatch, tmp_path):
     assert json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["rows"] == len(lines) - 1
 
 
-def test_own_labels_need_not_be_names_that_texts_contain(file, folder):
+def test_own_labels_need_not_be_names_that_texts_contain(file, folder, tmp_path):
+    folder = shutil.copytree(folder, tmp_path / "own")
     labels = read_json(folder / "labels.json")
     labels["labels"]["product"][0] = "battery life"
     (folder / "labels.json").write_text(json.dumps(labels), encoding="utf-8")

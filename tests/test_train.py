@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas
 import pytest
+from model_folders import guessed_fold
 from sample_datasets import BAD, GOOD, write_csv
 
 from tf_model import cli, data, evaluate, paths, tasks, train
@@ -46,17 +47,26 @@ def test_every_file_of_the_contract_is_there(trained):
     assert [path.name for path in folder.parent.iterdir() if path.name.startswith(".product")] == []
 
 
-def test_an_mpnet_answers_from_its_saved_model_and_has_no_light_one(tiny_mpnet, tmp_path, capsys):
+def test_an_mpnet_learns_extra_rows_answers_from_its_saved_model_and_has_no_light_one(
+    trained, tiny_mpnet, tmp_path, capsys
+):
+    extra = write_csv(tmp_path / "corrections.csv", [("my toaster runs android and I adore it", "Android", GOOD)])
     options = ["--recipe", "tuned", "--epochs", "1", "--backbone", str(tiny_mpnet), "--output-dir", str(tmp_path)]
+    options += ["--extra", str(extra)]
     assert train.main([*SAMPLE, *FAST, *options]) == 0
     assert "no light model: it supports only BERT, not the model 'mpnet'" in capsys.readouterr().err
     predictor = Predictor.load(tmp_path / "product")
-    trained = pandas.read_csv(tmp_path / "product" / "validation_predictions.csv")
-    texts = data.read(paths.SAMPLE_CORPUS).labelled.set_index("row")[tasks.TEXT_COLUMN][trained["row"]].tolist()
-    columns = [name for name in trained if name.startswith("product_probability_")]
+    validated = pandas.read_csv(tmp_path / "product" / "validation_predictions.csv")
+    texts = data.read(paths.SAMPLE_CORPUS).labelled.set_index("row")[tasks.TEXT_COLUMN][validated["row"]].tolist()
+    columns = [name for name in validated if name.startswith("product_probability_")]
     served = predictor.predict(texts, probabilities=True)[columns]
-    np.testing.assert_allclose(served, trained[columns], atol=1e-5)
+    np.testing.assert_allclose(served, validated[columns], atol=1e-5)
     assert predictor.explain("I love my iPad").words == ("I", "love", "my", "iPad")
+    plain, more = (json.loads((folder / "metrics.json").read_text()) for folder in (trained[0], tmp_path / "product"))
+    assert more["train"]["product"]["rows"] == plain["train"]["product"]["rows"] + 1
+    assert more["validation"]["product"]["rows"] == plain["validation"]["product"]["rows"]
+    assert "extra" in more
+    assert "extra" not in plain
 
 
 def test_metrics_say_what_was_measured_and_on_what(trained, shallow_bert):
@@ -423,19 +433,6 @@ def test_a_termination_keeps_the_epochs_and_leaves_nothing_half(tmp_path, steady
     assert "emotion already exists; add --overwrite to replace it" in said
 
 
-def test_extra_rows_are_trained_on_and_never_validated(trained, tmp_path, steady_bert):
-    extra = tmp_path / "corrections.csv"
-    header = f"{tasks.TEXT_COLUMN},{tasks.PRODUCT_COLUMN},{tasks.EMOTION_COLUMN}"
-    extra.write_text(f"{header}\nmy toaster runs android and I adore it,Android,Positive emotion\n", encoding="utf-8")
-    arguments = [*SAMPLE, "--backbone", str(steady_bert), "--epochs", "1", "--output-dir", str(tmp_path)]
-    assert train.main([*arguments, "--extra", str(extra)]) == 0
-    plain, more = (json.loads((folder / "metrics.json").read_text()) for folder in (trained[0], tmp_path / "product"))
-    assert more["train"]["product"]["rows"] == plain["train"]["product"]["rows"] + 1
-    assert more["validation"]["product"]["rows"] == plain["validation"]["product"]["rows"]
-    assert "extra" in more
-    assert "extra" not in plain
-
-
 # ---------------------------------------------------------------- products and emotions of one's own
 
 COLUMNS = ("satz", "Marke", "Stimmung")
@@ -454,7 +451,7 @@ def own(request, tmp_path_factory, shallow_bert) -> tuple[Path, Path, str | None
     arguments = ["--data", str(path), "--task", "answer", "--name", "own", "--output-dir", str(folder), *NAMED]
     none = ["--no-emotion", "meh"] if request.param else []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cross_validation, "CALIBRATION_FOLDS", 2)  # each takes seconds
+        patch.setattr(cross_validation, "_train_fold", guessed_fold)
         assert train.main([*arguments, *none, *FAST, "--epochs", "1", "--backbone", str(shallow_bert)]) == 0
     return folder / "own", path, request.param
 

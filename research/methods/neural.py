@@ -107,6 +107,7 @@ class KerasNlpBert:
             metrics=[],
             jit_compile=False,  # XLA would recompile for each batch length
         )
+        self._model.optimizer.build(self._model.trainable_variables)  # in the first step, it would be traced twice
         batches = batches.map(lambda inputs, ids: (keras_nlp_inputs(inputs), ids))
         self._model.fit(batches, epochs=config.epochs, steps_per_epoch=steps, verbose=0, shuffle=False)
         return self

@@ -228,11 +228,11 @@ def test_a_dataset_without_products_is_audited_for_emotions(tmp_path):
 # ---------------------------------------------------------------- the real dataset
 
 
-def test_real_dataset_leaks_as_splits_says(real_data, monkeypatch):
+def test_real_dataset_leaks_as_splits_says(real_dataset, monkeypatch):
     monkeypatch.setattr("tf_model.data.audit._find_label_errors", lambda *_: {})  # it takes minutes
-    dataset = data.read(real_data)
-    product = dataset.labelled[dataset.labelled[tasks.PRODUCT_COLUMN].notna()].reset_index(drop=True)
-    only_products = replace(dataset, labelled=product, tasks=(tasks.PRODUCT,))
+    labelled = real_dataset.labelled
+    product = labelled[labelled[tasks.PRODUCT_COLUMN].notna()].reset_index(drop=True)
+    only_products = replace(real_dataset, labelled=product, tasks=(tasks.PRODUCT,))
     (leakage,) = audit(only_products)["leakage"]
     assert len(leakage["leaks"]) == 204
     assert leakage["validation_rows"] == 659

@@ -304,10 +304,9 @@ def test_a_correction_of_another_task_does_not_hide_one_before_it(tmp_path, data
     assert labels(joined) == [("this is calm", "iPad")]
 
 
-def test_real_retweets_do_not_leak(tmp_path, real_data):
+def test_real_retweets_do_not_leak(tmp_path, real_dataset):
     """Retweets of real tweets of both parts: those kept have no near-duplicate in validation."""
-    whole = dataset_file.read(real_data)
-    dataset = replace(whole, labelled=whole.labelled.head(1500))  # enough, and fast to compare
+    dataset = replace(real_dataset, labelled=real_dataset.labelled.head(1500))  # enough, and fast to compare
     rows = data.training_rows(dataset, "product")
     shuffled = np.random.default_rng(0).permutation(len(rows))
     split = splits.Split(shuffled[100:], shuffled[:100])

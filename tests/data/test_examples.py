@@ -203,28 +203,23 @@ def test_assumed_labels_are_taken_along(tmp_path):
 # ---------------------------------------------------------------- the real dataset
 
 
-@pytest.fixture(scope="module")
-def real(real_data) -> data.Dataset:
-    return data.read(real_data)
-
-
-def test_real_dataset_is_recognized(real):
-    assert real.name == data.ASSIGNMENT
-    assert real.sha256 == ASSIGNMENT_SHA256
-    assert list(real.labelled.columns) == ["row", *COLUMNS]
-    assert len(real.labelled) == 8588
-    assert real.dropped == (Dropped("the text is missing", (6,)),)
-    assert list(real.unlabelled.columns) == ["Tweet"]
-    assert len(real.unlabelled) == 504
-    assert (real.unlabelled["Tweet"] != "").all()
+def test_real_dataset_is_recognized(real_dataset):
+    assert real_dataset.name == data.ASSIGNMENT
+    assert real_dataset.sha256 == ASSIGNMENT_SHA256
+    assert list(real_dataset.labelled.columns) == ["row", *COLUMNS]
+    assert len(real_dataset.labelled) == 8588
+    assert real_dataset.dropped == (Dropped("the text is missing", (6,)),)
+    assert list(real_dataset.unlabelled.columns) == ["Tweet"]
+    assert len(real_dataset.unlabelled) == 504
+    assert (real_dataset.unlabelled["Tweet"] != "").all()
 
 
 def counts(rows: data.TrainingRows) -> dict[str, int]:
     return dict(zip(rows.strata_names, np.bincount(rows.strata).tolist(), strict=True))
 
 
-def test_real_products(real, capsys):
-    rows = data.checked_rows(real, "product")
+def test_real_products(real_dataset, capsys):
+    rows = data.checked_rows(real_dataset, "product")
     assert len(rows) == 3291
     assert capsys.readouterr().err == ""
     assert counts(rows) == {
@@ -240,29 +235,29 @@ def test_real_products(real, capsys):
     }
 
 
-def test_real_emotions(real):
+def test_real_emotions(real_dataset):
     # 5,389 + 2,672 + 519 in the file, less the one row without a text, which says "No emotion".
-    assert counts(data.training_rows(real, "emotion")) == {NONE: 5388, GOOD: 2672, BAD: 519}
-    assert data.training_rows(real, "answer").ignored == {"emotion": {tasks.CANNOT_TELL: 9}}
+    assert counts(data.training_rows(real_dataset, "emotion")) == {NONE: 5388, GOOD: 2672, BAD: 519}
+    assert data.training_rows(real_dataset, "answer").ignored == {"emotion": {tasks.CANNOT_TELL: 9}}
 
 
-def test_real_targets(real):
+def test_real_targets(real_dataset):
     """In this workbook every emotion has a target, and a hundred targets have no emotion."""
-    product, emotion = data.training_rows(real, "answer").label_ids.T
+    product, emotion = data.training_rows(real_dataset, "answer").label_ids.T
     felt = (emotion >= 0) & (emotion != tasks.EMOTIONS.index(NONE))
     assert (felt.sum(), (emotion >= 0).sum(), (product >= 0).sum()) == (3191, 8579, 3291)
     assert (product[felt] >= 0).all()
 
 
-def test_real_row_numbers_are_those_of_the_sheet(real):
-    sheet = pd.read_excel(real.path, sheet_name="Train", dtype=str, keep_default_na=False, engine="openpyxl")
-    rows = data.training_rows(real, "product")
+def test_real_row_numbers_are_those_of_the_sheet(real_dataset):
+    sheet = pd.read_excel(real_dataset.path, sheet_name="Train", dtype=str, keep_default_na=False, engine="openpyxl")
+    rows = data.training_rows(real_dataset, "product")
     assert (np.diff(rows.rows) > 0).all()
     assert sheet["tweet_text"].iloc[rows.rows].tolist() == rows.texts
     assert all(25 <= len(text) <= 170 for text in rows.texts)
 
 
-def test_real_repeats_are_kept_and_rows_counted(real):
-    assert real.labelled["tweet_text"].duplicated().any()
-    lines = [" ".join(line.split()) for line in describe(real)]
+def test_real_repeats_are_kept_and_rows_counted(real_dataset):
+    assert real_dataset.labelled["tweet_text"].duplicated().any()
+    lines = [" ".join(line.split()) for line in describe(real_dataset)]
     assert {"no label (left out) 5,297", f"{tasks.CANNOT_TELL} (left out) 9"} <= set(lines)

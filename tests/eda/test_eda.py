@@ -42,8 +42,8 @@ def sample() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def real(real_data) -> pd.DataFrame:
-    return eda.describe(data.read(real_data).labelled)
+def real(real_dataset) -> pd.DataFrame:
+    return eda.describe(real_dataset.labelled)
 
 
 def lines(frame: pd.DataFrame, *columns: str) -> list[tuple]:

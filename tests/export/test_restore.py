@@ -82,25 +82,18 @@ def same(one: Path, other: Path) -> None:
     assert first.drop(columns=numbers).equals(second.drop(columns=numbers))
 
 
-def test_a_model_that_is_exported_once_more_is_the_same_model(folder, tmp_path, capsys):
+def test_a_model_that_is_exported_once_more_is_the_same_model(folder, tmp_path, keys, capsys):
     again = tmp_path / "again"
-    assert export.main([str(folder), "--output", str(again)]) == 0
+    command = [str(folder), "--output", str(again), "--sign"]
+    with pytest.raises(UsageError, match="expected an elliptic-curve key"):
+        export.main([*command, str(keys[1])])
+    assert export.main([*command, str(keys[0])]) == 0
+    signing.verify(again, keys[1])
     assert "use it with `python -m tf_model.predict --model" in capsys.readouterr().err
     same(folder, again)
     assert all((again / artifact).read_bytes() == (folder / artifact).read_bytes() for artifact in ARTIFACTS)
     with pytest.raises(OutputError, match="again already exists; add --overwrite"):
         export.main([str(folder), "--output", str(again)])
-
-
-def test_an_export_is_signed_and_does_not_keep_an_earlier_signature(copy, tmp_path, keys):
-    command = [str(copy), "--output"]
-    with pytest.raises(UsageError, match="expected an elliptic-curve key"):
-        export.main([*command, str(tmp_path / "never"), "--sign", str(keys[1])])
-    assert export.main([*command, str(tmp_path / "signed"), "--sign", str(keys[0])]) == 0
-    signing.verify(tmp_path / "signed", keys[1])
-    signing.signer(keys[0])(copy)
-    assert export.main([*command, str(tmp_path / "unsigned")]) == 0
-    assert not (tmp_path / "unsigned" / signing.SIGNATURE).exists()
 
 
 def test_only_a_model_is_replaced(product, tmp_path, monkeypatch):
@@ -119,10 +112,12 @@ def test_only_a_model_is_replaced(product, tmp_path, monkeypatch):
     assert export.main([*command, str(tmp_path / "new")]) == 0
 
 
-def test_a_model_is_exported_into_its_own_place(copy, product):
+def test_a_model_is_exported_into_its_own_place_without_its_earlier_signature(copy, product, keys):
+    signing.signer(keys[0])(copy)
     assert export.main([str(copy), "--output", str(copy), "--overwrite"]) == 0
     same(product, copy)
     assert (copy / "mine.txt").is_file()
+    assert not (copy / signing.SIGNATURE).exists()
 
 
 def test_the_rows_that_validated_judge_the_light_model_again(trained, monkeypatch):

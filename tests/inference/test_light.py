@@ -73,14 +73,20 @@ def folder(request, tiny_bert, tmp_path_factory) -> Path:
     return save(request.param, tiny_bert, tmp_path_factory.mktemp("models") / request.param)
 
 
+@pytest.fixture(scope="module")
+def saved(folder) -> Predictor:
+    """The SavedModel, loaded once: it takes seconds."""
+    return Predictor.load(folder, "tensorflow")
+
+
 @pytest.fixture
 def copy(product, tmp_path) -> Path:
     return shutil.copytree(product, tmp_path / "copy")
 
 
-def test_it_answers_as_the_saved_model_does(folder):
+def test_it_answers_as_the_saved_model_does(folder, saved):
     texts = [mark(text or "", 0, len(text or "") // 2) for text in TEXTS] if folder.name == "target" else TEXTS
-    models = [Predictor.load(folder, runtime) for runtime in ("tensorflow", "light", "auto")]
+    models = [saved, *(Predictor.load(folder, runtime) for runtime in ("light", "auto"))]
     assert [model.runtime for model in models] == ["tensorflow", "light", "light"]
     expected, *found = (model.predict_measured(texts) for model in models)
     for each in found:
@@ -132,10 +138,10 @@ def write_products(folder: Path) -> Path:
     return folder / "products.csv"
 
 
-def test_the_words_count_as_for_the_saved_model(folder):
-    light, saved = (Predictor.load(folder, runtime).explain("I love my iPad") for runtime in ("light", "tensorflow"))
-    assert light.words == saved.words == ("I", "love", "my", "iPad")
-    for task, attribution in saved.tasks.items():
+def test_the_words_count_as_for_the_saved_model(folder, saved):
+    light, expected = (model.explain("I love my iPad") for model in (Predictor.load(folder, "light"), saved))
+    assert light.words == expected.words == ("I", "love", "my", "iPad")
+    for task, attribution in expected.tasks.items():
         assert light.tasks[task].label == attribution.label
         assert light.tasks[task].weights == pytest.approx(attribution.weights, abs=1e-4)
         assert any(attribution.weights)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from model_folders import guessed_fold
 
 from tf_model import data, paths, predict, tasks
 from tf_model.config import make_config
@@ -199,13 +200,13 @@ def test_folds_that_are_done_are_not_trained_again_after_an_interrupt(tiny_bert,
 
     arguments = ["--data", str(paths.SAMPLE_CORPUS), "--backbone", str(tiny_bert), "--precision", "float32"]
     arguments += ["--epochs", "1", "--batch-size", "64", "--task", "answer", "--output-dir", str(tmp_path)]
-    train_fold, trained = cross_validation._train_fold, []
+    trained = []
 
     def interrupted(*given, **options):
         if trained:
             raise KeyboardInterrupt
         trained.append(1)
-        return train_fold(*given, **options)
+        return guessed_fold(*given, **options)
 
     monkeypatch.setattr(cross_validation, "_train_fold", interrupted)
     with pytest.raises(KeyboardInterrupt):

@@ -9,7 +9,7 @@ import pytest
 
 from tests.monitor.made_up import predictions, window_of, window_of_columns
 from tests.monitor.other_topics import other_topics
-from tf_model import data, tasks
+from tf_model import tasks
 from tf_model.modeling.joint_label import NOT_SURE, answer_text
 from tf_model.monitor import drift, reference
 from tf_model.monitor.aggregates import Window, join
@@ -160,7 +160,7 @@ def test_the_test_of_numbers_is_that_of_scipy():
 
 
 @cache
-def scored(path):
+def scored(dataset):
     """A reference, and the recorded columns of 2,100 ordinary tweets and 600 texts on other topics.
 
     TF-IDF with logistic regression stands in for BERT, to train in seconds. It learns from half of the tweets; a
@@ -170,7 +170,7 @@ def scored(path):
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    tweets = data.read(path).labelled.sample(frac=1, random_state=0)
+    tweets = dataset.labelled.sample(frac=1, random_state=0)
     half, quarter = len(tweets) // 2, len(tweets) // 4
     models = {}
     for task in tasks.TASKS.values():
@@ -214,8 +214,8 @@ def mixed(generator, ordinary, others, rows, share):
     [(500, 0.0, 0, 5), (50, 0.0, 0, 2), (500, 0.3, 95, 100)],
     ids=["500 ordinary tweets", "50 ordinary tweets", "500 tweets, 30% of another topic"],
 )
-def test_alarms_on_100_windows_of_real_tweets(real_data, rows, share, fewest, most):
-    expected, ordinary, others = scored(real_data)
+def test_alarms_on_100_windows_of_real_tweets(real_dataset, rows, share, fewest, most):
+    expected, ordinary, others = scored(real_dataset)
     generator = numpy.random.default_rng(rows)
     windows = (mixed(generator, ordinary, others, rows, share) for _ in range(100))
     raised = sum(any(found.alarm for found in drift.compare(expected, window)) for window in windows)

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tf_model import data
 from tf_model.device import import_tensorflow
 from tf_model.preprocessing.cleaning import CLEANINGS, READ_CHARACTERS, mark, mark_bytes
 from tf_model.tasks import TEXT_COLUMN
@@ -135,9 +134,8 @@ def test_every_character_of_unicode_is_cleaned_as_plain_python_does(name):
 
 
 @pytest.mark.parametrize("name", CLEANINGS)
-def test_every_real_tweet_is_cleaned_as_plain_python_does_and_only_once(name, real_data):
-    dataset = data.read(real_data)
-    tweets = [*dataset.labelled[TEXT_COLUMN], *dataset.unlabelled["Tweet"]]
+def test_every_real_tweet_is_cleaned_as_plain_python_does_and_only_once(name, real_dataset):
+    tweets = [*real_dataset.labelled[TEXT_COLUMN], *real_dataset.unlabelled["Tweet"]]
     found = clean(name, tweets)
     assert found == [RULES[name](tweet) for tweet in tweets]
     assert clean(name, found) == found

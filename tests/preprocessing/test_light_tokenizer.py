@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from tests.preprocessing.test_cleaning import PIECES
-from tf_model import data
 from tf_model.io.characters import well_formed
 from tf_model.modeling import backbone
 from tf_model.preprocessing.batching import encode
@@ -87,8 +86,7 @@ def test_mentions_are_masked_by_any_cleaning_with_the_steps_for_it(weights, monk
 
 
 @pytest.mark.parametrize("name", CLEANINGS)
-def test_the_ids_of_the_real_tweets_are_those_of_the_graph(weights, real_data, name):
-    dataset = data.read(real_data)
-    texts = dataset.labelled[TEXT_COLUMN].tolist() + dataset.unlabelled["Tweet"].tolist()
+def test_the_ids_of_the_real_tweets_are_those_of_the_graph(weights, real_dataset, name):
+    texts = real_dataset.labelled[TEXT_COLUMN].tolist() + real_dataset.unlabelled["Tweet"].tolist()
     assert len(texts) > 9_000
     assert both(weights, name, True, marked(texts, seed=2) if name == "target" else texts) == []

@@ -180,11 +180,10 @@ def assert_same_ids(request, hugging_face, vocabulary_file):
 
 
 @pytest.fixture(scope="module")
-def tweets(real_data):
+def tweets(real_dataset):
     """All real tweets; one cell of the workbook is empty."""
-    dataset = data.read(real_data)
-    without_text = sum(len(dropped.rows) for dropped in dataset.dropped)
-    return [*dataset.labelled[TEXT_COLUMN], *dataset.unlabelled["Tweet"], *[""] * without_text]
+    without_text = sum(len(dropped.rows) for dropped in real_dataset.dropped)
+    return [*real_dataset.labelled[TEXT_COLUMN], *real_dataset.unlabelled["Tweet"], *[""] * without_text]
 
 
 def test_an_mpnet_gets_the_ids_of_hugging_face(tiny_mpnet):

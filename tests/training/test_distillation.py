@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from model_folders import guessed_fold
 
 from tf_model import data, paths, tasks, train
 from tf_model.config import make_config
@@ -108,7 +109,7 @@ def test_a_teacher_of_other_classes_is_refused(trained, dataset, rows, split):
 
 
 def test_a_student_is_trained_by_the_real_command(answer_model, shallow_bert, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(cross_validation, "CALIBRATION_FOLDS", 2)  # each fold takes seconds
+    monkeypatch.setattr(cross_validation, "_train_fold", guessed_fold)
     (tmp_path / "more.txt").write_text("love my ipad\nhate the google maps app\n", encoding="utf-8")
     options = ["--task", "answer", "--data", str(paths.SAMPLE_CORPUS), "--backbone", str(shallow_bert), "--epochs", "1"]
     options += ["--precision", "float32", "--teacher", str(answer_model), "--unlabelled", str(tmp_path / "more.txt")]

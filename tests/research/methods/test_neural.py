@@ -59,8 +59,11 @@ def nothing_changes_the_number_format(monkeypatch):
 
 
 @pytest.fixture
-def recipe(tiny_torch) -> config.TrainingConfig:
-    return replace(config.TUNED, backbone=str(tiny_torch), epochs=2, batch_size=4, learning_rate=1e-2, seed=3)
+def recipe(tiny_torch, tmp_path) -> config.TrainingConfig:
+    shallow = shutil.copytree(tiny_torch, tmp_path / "shallow")  # tracing takes the time
+    settings = (shallow / "config.json").read_text()
+    (shallow / "config.json").write_text(settings.replace('"num_hidden_layers": 2', '"num_hidden_layers": 1'))
+    return replace(config.TUNED, backbone=str(shallow), epochs=2, batch_size=4, learning_rate=1e-2, seed=3)
 
 
 def padded_inputs() -> dict[str, np.ndarray]:
