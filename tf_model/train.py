@@ -243,10 +243,11 @@ def _show(rows: data.TrainingRows, config: TrainingConfig, metrics: dict[str, An
     else:
         joint_metrics.print_evaluation(stdout, "validation part", validation)
     result = validation[metrics["task"]]
+    noun = "mentions" if metrics["task"] == tasks.TARGET.name else "tweets"
     low, high = result["accuracy_interval"]
     stdout.print(
         f"validation accuracy {result['accuracy']:.4f} (95% interval {low:.3f} to {high:.3f}, "
-        f"{result['rows']:,} tweets) after {cli.duration(metrics['seconds'])} of training on {metrics['device']}\n"
+        f"{result['rows']:,} {noun}) after {cli.duration(metrics['seconds'])} of training on {metrics['device']}\n"
         f"saved in {paths.shown(folder)}",
         highlight=False,
         markup=False,

@@ -112,9 +112,9 @@ def as_xlsx(frame: pd.DataFrame, dates: Dates | None = None) -> bytes:
     """
     frame = frame.copy(deep=False)
     for position in range(frame.shape[1]):
-        values = frame.iloc[:, position].dropna()
-        if values.map(lambda value: isinstance(value, str) and bool(_PLAIN_NUMBER.fullmatch(value))).all():
-            frame.isetitem(position, pd.to_numeric(frame.iloc[:, position]))
+        values = frame.iloc[:, position].dropna().tolist()
+        if values and all(isinstance(value, str) and _PLAIN_NUMBER.fullmatch(value or "0") for value in values):
+            frame.isetitem(position, pd.to_numeric(frame.iloc[:, position].astype(object).replace("", None)))
     if dates:
         position, values = dates.position, dates.values
         is_day = (values.dropna() == values.dropna().dt.normalize()).all()

@@ -101,7 +101,8 @@ def _texts_of(report: ModelReport) -> tuple[dict[int, str] | None, str]:
 
 def _show_trust(report: ModelReport) -> None:
     """For each emotion and product, recall and precision as counts of 100 texts."""
-    validation = report.metrics["validation"]
+    validation, is_target = report.metrics["validation"], tasks.TARGET.name in report.labels
+    noun = "mentions" if is_target else "texts"
     matrices = {task: validation[task]["confusion_matrix"] for task in reversed(report.labels)}
     st.subheader("Can I trust it?", anchor=False)
     for task, matrix in matrices.items():
@@ -117,7 +118,7 @@ def _show_trust(report: ModelReport) -> None:
         words = "".join(f"; {rule} is right in {_of_100(count, rows)}" for rule, count in rules.items())
         right = _of_100(counts.trace(), rows)
         lines = [
-            f"It gets the {TASK_NOUNS[task]} right in {right} of 100 texts{words}. Measured on {rows:,} texts."
+            f"It gets the {TASK_NOUNS[task]} right in {right} of 100 {noun}{words}. Measured on {rows:,} {noun}."
         ] + [
             f"{label}: of 100 real ones it finds {_of_100(hits, real)}; of 100 that it flags, {_of_100(hits, flags)} "
             "are real."
@@ -129,9 +130,10 @@ def _show_trust(report: ModelReport) -> None:
         names = ("emotion_rows_accuracy", "not_sure_share", "answered_accuracy")
         non_neutral, not_sure, answered = (f"{100 * answer[name]:.0f}" for name in names)
         both = _of_100(answer["accuracy"] * answer["rows"], answer["rows"])
+        together = "" if is_target else f"Emotion and product together are right in {both} of 100 texts. "
         st.markdown(
-            f"Emotion and product together are right in {both} of 100 texts, and in {non_neutral} of 100 with an "
-            f'emotion. It answers "Not sure" to {not_sure} of 100; {answered} of 100 other answers are right.'
+            f"{together}Of those with an emotion, {non_neutral} of 100 are right. "
+            f'It answers "Not sure" to {not_sure} of 100; {answered} of 100 other answers are right.'
         )
     st.caption(
         "Measured on labelled texts that the model was not trained on, with 95% intervals in brackets. It may be "

@@ -189,7 +189,7 @@ def test_labels_of_products_that_are_not_found_are_counted(tmp_path, capsys):
     rows += [("a Kindle, so what", "", "neutral")] * 2
     dataset = data.read(write_csv(tmp_path / "own.csv", rows, BRANDS))
     data.checked_rows(dataset, "target", Products({"Kindle": []}))
-    assert "note: 2 rows are left out: no listed name of the labelled product" in capsys.readouterr().err
+    assert "note: 2 rows are left out: their texts do not name the labelled product" in capsys.readouterr().err
 
 
 def test_assumed_labels_are_taken_along(tmp_path):

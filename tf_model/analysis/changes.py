@@ -34,6 +34,7 @@ FORMS = {
 _WITH_OFFSET = r".*(?:Z|UTC|[+-]\d{2}:?\d{2}(?: \d{4})?)|\d{10,}(?:\.\d+)?"  # Unix time is in UTC
 _UNITS = {"Unix seconds": "s", "Unix milliseconds": "ms"}
 _USUAL_NAMES = {"at", "created", "date", "datetime", "datum", "day", "posted", "published", "sent", "time", "timestamp"}
+EARLIEST = pd.Timestamp("1990-01-01")  # before: stands for a missing date, as 0001-01-01, 1900-01-01 or 1970-01-01
 _SAMPLE = 1000  # cells that decide whether a column holds dates
 
 
@@ -51,8 +52,8 @@ class Dates:
 def find_dates(table: pd.DataFrame, now: pd.Timestamp | None = None) -> Dates | None:
     """Find the column with the most dates in :data:`FORMS`; a column with a usual name takes precedence.
 
-    None if no column holds mostly dates. Numbers count as dates only under a usual name. Dates more than a day in the
-    future are left out, and counted in the notes.
+    None if no column holds mostly dates. Numbers count as dates only under a usual name. Dates before
+    :data:`EARLIEST`, or more than a day in the future, are left out, and counted in the notes.
     """
     latest = (now or pd.Timestamp.now("UTC").tz_localize(None)) + pd.Timedelta(days=1)
     candidates = []
@@ -68,15 +69,16 @@ def find_dates(table: pd.DataFrame, now: pd.Timestamp | None = None) -> Dates | 
         return None
     _, name, position, cells, dates, notes = max(candidates, key=lambda each: each[0])
     is_utc = bool(cells[dates.notna()].str.fullmatch(_WITH_OFFSET).any())
-    is_future = dates > latest
+    is_future, is_too_early = dates > latest, dates < EARLIEST
     for count, description in (
         (len(table) - len(dates), "without a date"),
         (dates.isna().sum(), "with an unreadable date"),
         (is_future.sum(), "with a date in the future, left out"),
+        (is_too_early.sum(), f"with a date before {EARLIEST.year}, left out"),
     ):
         if count:
             notes.append(f"{count:,} {plural(count, 'row', 'rows')} {description}")
-    return Dates(name, position, dates.mask(is_future).reindex(table.index), tuple(notes), is_utc)
+    return Dates(name, position, dates.mask(is_future | is_too_early).reindex(table.index), tuple(notes), is_utc)
 
 
 def _parse_dates(cells: pd.Series, allow_numbers: bool) -> tuple[pd.Series, list[str]]:

@@ -72,7 +72,7 @@ def figures(
         "least_texts": LEAST_TEXTS,
         "not_fit": reasons.to_dict(),
         "shares": _lines(emotion_shares(rows, emotions, correction, checked_labels)),
-        "checked_rows": 0 if checked_labels is None else len(checked_sample(rows, checked_labels)),
+        "checked_rows": 0 if checked_labels is None else int(checked_sample(rows, checked_labels).count()),
         "correction_rows": correction and correction.rows,
         "correction_problem": problem,
         "dates": dates and {"column": dates.column, "notes": list(dates.notes), "of_file": of_file},

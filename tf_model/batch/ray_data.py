@@ -97,20 +97,16 @@ def predict_files(
                 shards = job.begin(first_table, shard_rows)
             missing = job.missing(shards)
             on_start(shards, shards.rows - sum(shards.sizes[index] for index in missing))
-            args = (
-                partial(load_model, model_folder, products, answer_folder, runtime),
-                job,
-                shards.text_column,
-                options,
-            )
+            load = partial(load_model, model_folder, products, answer_folder, runtime)
+            args = (load, job, shards.text_column, options)
             try:
                 for rows in _run(ray, missing, args, workers, gpu_share):
                     on_progress(rows)
             except ray.exceptions.RayError as error:
                 state = f"{len(shards.sizes) - len(job.missing(shards))} of {len(shards.sizes)} shards are kept"
                 raise TweetTargetError(
-                    f"the workers were lost ({first_line(error)[:200]}); {state}: run the same command again, with fewer "
-                    "--workers if memory ran out"
+                    f"the workers were lost ({first_line(error)[:200]}); {state}: run the same command again, with "
+                    "fewer --workers if memory ran out"
                 ) from error
         job.finalize(shards)
         return shards

@@ -195,8 +195,6 @@ def checked_rows(dataset: Dataset, name: str, products: Products | None = None) 
         frame = dataset.labelled
         has_labels = frame[tasks.PRODUCT_COLUMN].notna() & frame[tasks.EMOTION_COLUMN].isin(rows.tasks[0].labels)
         if count := int((has_labels & ~frame["row"].isin(rows.rows)).sum()):
-            noun = plural(count, "row is", "rows are")
-            cli.say(
-                f"note: {count:,} {noun} left out: no listed name of the labelled product is in the text; see --products"
-            )
+            noun = plural(count, "row is left out: its text does", "rows are left out: their texts do")
+            cli.say(f"note: {count:,} {noun} not name the labelled product; list its other names in --products")
     return rows

@@ -268,13 +268,13 @@ def print_evaluation(console: Any, title: str, metrics: dict[str, Any]) -> None:
             console.print(f"{name}, {title}: {line}", highlight=False, markup=False, soft_wrap=True)
     if tasks.ANSWER not in metrics:
         return
-    answer = metrics[tasks.ANSWER]
+    answer, noun = metrics[tasks.ANSWER], "mentions" if tasks.TARGET.name in metrics else "tweets"
     low, high = answer["accuracy_interval"]
     note = f" (for {answer['unknown_target_rows']:,}, only the emotion is evaluated: they have no product label)"
     shares = (f"{name} {', '.join(map(decimal, each.values()))}" for name, each in answer["emotion_shares"].items())
     lines = [
         f"answer, {title}: exactly correct {answer['accuracy']:.4f} (95% interval {low:.3f} to {high:.3f}) of "
-        f"{answer['rows']:,} tweets, {decimal(answer['emotion_rows_accuracy'])} of the {answer['emotion_rows']:,} "
+        f"{answer['rows']:,} {noun}, {decimal(answer['emotion_rows_accuracy'])} of the {answer['emotion_rows']:,} "
         f"non-neutral{note if answer['unknown_target_rows'] else ''}",
         f"with 'Not sure' below {answer['threshold']:.2f}: {answer['not_sure_share']:.1%} not sure, "
         f"{decimal(answer['answered_accuracy'])} of the given correct, {answer['accuracy_not_sure_wrong']:.4f} of all",

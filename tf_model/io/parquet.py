@@ -47,10 +47,12 @@ class Parquet(Table):
         delta_columns = {chunk.path_in_schema for chunk in chunks if "BYTE_ARRAY" in str(chunk.encodings)}
         unpacked = 0
         with pyarrow.parquet.ParquetFile(self.path, read_dictionary=text_columns - delta_columns) as file:
-            for batch in file.iter_batches(16 if delta_columns else self._chunk_rows(CHUNK_ROWS)):
-                batch.validate(full=True)  # else bytes that are not UTF-8 are only found when a text is used
-                unpacked += sum(map(_unpacked_bytes, batch.columns))
-                self.refuse_beyond_limits(unpacked=unpacked)
+            rows = 16 if delta_columns else self._chunk_rows(CHUNK_ROWS)
+            for group in range(file.num_row_groups):  # a batch over two groups cannot hold lists of such texts
+                for batch in file.iter_batches(rows, row_groups=[group]):
+                    batch.validate(full=True)  # else bytes that are not UTF-8 are only found when a text is used
+                    unpacked += sum(map(_unpacked_bytes, batch.columns))
+                    self.refuse_beyond_limits(unpacked=unpacked)
 
     def chunks(self, rows: int = CHUNK_ROWS) -> Iterator[Any]:
         """Yield the rows in order with their types."""

@@ -102,12 +102,15 @@ class Delimited(_TextFile):
             self.delimiter = max(",;\t", key=re.sub('"[^"]*("|$)', "", first_line).count)
         try:
             super().check()
-        except DataError:
+        except DataError as error:
             if is_csv:
                 raise
             self.quoting = csv.QUOTE_NONE
             self.notes = ['its double quotes do not pair up, so each " was read as an ordinary character']
-            super().check()
+            try:
+                super().check()
+            except DataError:
+                raise error from None  # the later one may be of a text of several lines
 
     def records(self) -> Iterator[tuple[int, list[str]]]:
         """Yield the header, then the rows, without blank lines. A text of several lines is one row."""

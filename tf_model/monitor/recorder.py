@@ -130,8 +130,9 @@ class Recorder(AbstractContextManager["Recorder"]):
         """Write a user's judgement of a prediction, with the text and the labels that the user named, if any.
 
         With ``start`` and ``end``, it is about the mention at these characters of the text as a model reads it. It
-        replaces the last correction of the same model, version, text and start, and of the same product if it is about a
-        mention; if ``is_correct`` is None, it only takes that back. Raises :class:`DataError` or :class:`OutputError` if it cannot be written.
+        replaces the last correction of the same model, version, text and start, and for a mention of the same product;
+        if ``is_correct`` is None, it only takes that back. Raises :class:`DataError` or :class:`OutputError` if it
+        cannot be written.
         """
         predicted: dict[str, Any] = {name: label_or_none(prediction.get(name)) for name in LABEL_COLUMNS}
         predicted |= {name: number_or_none(prediction.get(name)) for name in CONFIDENCE_COLUMNS}

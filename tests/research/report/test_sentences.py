@@ -72,7 +72,7 @@ def only_the_time_is_missed_at_scale() -> bool:
 def no_target_of_the_log_is_missed() -> bool:
     run = lookup.recorded("bench_monitor")
     return (
-        run["paired"]["p50_share"] <= 0.01
+        run["paired"]["p50_share"] <= 0.01 < run["paired"]["p50_share_high"]
         and run["caller"]["p99_milliseconds"] <= 0.2
         and run["sustained"]["records_per_second"] >= 0.98 * run["rate"]
         and run["sustained"]["dropped"] == run["kills"]["faulty_rounds"] == 0
@@ -428,7 +428,7 @@ SENTENCES: list[tuple[str, str, Callable[[], bool]]] = [
     ("benchmarks", "20 people keep less than half a core busy", lambda: cores_for_20_people() < 0.5),
     (
         "benchmarks",
-        "No target is missed.",
+        "Every figure meets its target, the first one not significantly.",
         no_target_of_the_log_is_missed,
     ),
 ]
