@@ -153,6 +153,7 @@ def test_help_shows_the_value_of_each_recipe():
         ("learning_rate", -1e-5),
         ("learning_rate", 1.0),
         ("learning_rate", float("nan")),
+        ("teacher_temperature", float("inf")),
         ("warmup", -0.1),
         ("warmup", 1.0),
         ("label_smoothing", -0.1),

@@ -290,6 +290,11 @@ def test_what_cannot_be_done_is_said_before_any_work(file, folder, tmp_path):
     (tmp_path / "report.json").write_text("{}", encoding="utf-8")
     with pytest.raises(OutputError, match=r"report\.json already exists; add --overwrite"):
         report.main([str(file), "--output", str(tmp_path / "report.html")])
+    own = tmp_path / "own.json"
+    own.write_text('{"text": "my ipad"}\n', encoding="utf-8")
+    with pytest.raises(UsageError, match=r"own\.json is the input itself, which is never overwritten"):
+        report.main([str(own), "--output", str(tmp_path / "own.html"), "--overwrite"])
+    assert own.read_text(encoding="utf-8") == '{"text": "my ipad"}\n'
     products = tmp_path / "mine.csv"
     products.write_text("name\niPad\nKindle\n", encoding="utf-8")
     with pytest.raises(UsageError, match=r"knows only 'iPhone', .*, not 'Kindle'; .* `make targets`"):

@@ -20,6 +20,7 @@ from tf_model.evaluation import metrics as single_task
 from tf_model.export.saved_model import export
 from tf_model.io import files, tables
 from tf_model.modeling import backbone
+from tf_model.preprocessing.cleaning import CLEANINGS
 from tf_model.training import checkpoint as checkpoints
 from tf_model.training import cross_validation, distillation, trainer
 
@@ -78,6 +79,9 @@ def main(argv: list[str] | None = None) -> int:
     cli.say(f"recipe: {config}")
     cli.say(f"device: {runtime.describe()}")
     cli.say(f"rows: {len(split.train):,} to train, {len(split.validation):,} to validate")
+    unread = sum(not any(map(str.isalnum, CLEANINGS[config.cleaning].clean(text))) for text in rows.texts)
+    if unread > len(rows) / 2:
+        cli.say(f"note: {unread:,} of {len(rows):,} texts have no Latin letter or digit, and the model reads no others")
 
     files_sha256 = [dataset.identity, *([extra.sha256] if extra else []), *(each["sha256"] for each in teachers)]
     data_identity = cross_validation.data_identity(files_sha256, rows, config)

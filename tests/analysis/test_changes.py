@@ -121,3 +121,10 @@ def test_no_change_is_claimed_of_fewer_than_thirty_texts():
     assert find_changes(frame_of(emotion_ids, "iPad", dates=days), (NEGATIVE,)).empty
     more = pd.concat([days, days.tail(1)], ignore_index=True)
     assert len(find_changes(frame_of(np.append(emotion_ids, 0), "iPad", dates=more), (NEGATIVE,))) == 1
+
+
+@pytest.mark.parametrize("placeholder", ["0001-01-01T00:00:00", "1900-01-01", "1970-01-01", "1.1.0000"])
+def test_a_date_that_stands_for_none_does_not_stretch_the_time(placeholder):
+    dates = dates_of("2024-05-01", "2024-05-09", "2024-05-20", placeholder)
+    assert dates.notes == ("1 row with a date before 1990, left out",)
+    assert changes_module.period_of(dates.values) == "day"

@@ -19,6 +19,7 @@ import pytest
 from tf_model import paths, predict
 from tf_model.batch import ray_data
 from tf_model.errors import DataError, OutputError, UsageError
+from tf_model.io.files import locked
 
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="the package ray is not installed")
 # A job that waits for a CPU waits forever in silence; no test may. A job takes half a minute, on a busy machine
@@ -271,3 +272,10 @@ def test_the_command_says_what_was_done_before_and_what_was_set_aside(folder, mo
     assert lines[2].startswith("400 texts in ")
     assert lines[3].startswith("600 rows are in ")
     assert lines[3].endswith("; 2 were set aside in _bad/, with the reason")
+
+
+@needs_ray
+def test_two_runs_never_share_a_folder(folder, monkeypatch):
+    monkeypatch.setattr(ray_data, "connected", lambda *_: pytest.fail("Ray was started"))
+    with locked(folder / "out" / ".lock", "x"), pytest.raises(OutputError, match=r"another run into .* is under way"):
+        ray_data.predict_files(folder / "model", folder / "in", folder / "out")

@@ -491,4 +491,4 @@ def test_a_column_of_texts_is_no_column_of_labels(tmp_path):
     message = line_of(own, tmp_path, rows, ("text", "label"))
     assert "the column 'label'" in message
     assert "101 different values" in message
-    assert "name another one with --emotion-column" in message
+    assert "name another one with --emotion-column, or rename the column if you need no labels from it" in message

@@ -232,3 +232,9 @@ def test_a_date_that_python_does_not_know_is_refused(tmp_path, nested):
     path = tmp_path / "far.parquet"
     pyarrow.parquet.write_table(pyarrow.table({"text": ["an ipad", "ok"], "when": values}), path)
     assert "date value out of range" in message_of(DataError, path)
+
+
+def test_lists_of_texts_in_several_row_groups_are_read(tmp_path):
+    table = pyarrow.table({"text": list("abcd"), "tags": [["x", "y"]] * 4})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet", row_group_size=3)
+    assert read(tmp_path / "a.parquet")["text"].tolist() == list("abcd")

@@ -411,3 +411,18 @@ def test_a_lock_that_another_program_holds_is_one_line_and_no_wait_for_ever(path
     with FileLock(f"{path}.lock"), pytest.raises(OutputError, match=r"another program holds .*\.lock; stop it first"):
         Store(path).open()
     assert bytes_used(Store(path)) > 0
+
+
+def test_the_space_of_many_errors_is_freed(path):
+    store = Store(path)
+    store.write([Failed(time.time() - 40 * DAY, APP, "ValueError", "x" * 300)] * 30_000)
+    while store.prune(30 * DAY):
+        pass
+    assert path.stat().st_size < 1_000_000
+
+
+def test_an_empty_file_is_no_log_yet(path):
+    path.parent.mkdir()
+    path.touch()
+    with pytest.raises(DataError, match="there is no prediction log"):
+        Store(path).versions()

@@ -52,6 +52,19 @@ def promote(new: Path, difference: float, target: Path | None = None, **options)
         return promotion.promote(new, target, **options)
 
 
+def test_a_model_that_is_replaced_while_it_is_compared_is_not_promoted(models, new, monkeypatch):
+    old, compare = write(models / "product", mark="old"), promotion._compare
+
+    def train_again(*arguments):
+        (new / "saved_model.pb").write_text("of another training")
+        return compare(*arguments)
+
+    monkeypatch.setattr(promotion, "_compare", train_again)
+    with pytest.raises(ModelError, match="was replaced by another model meanwhile; promote it again"):
+        promote(new, 0.1)
+    assert mark_of(old) == "old"
+
+
 def mark_of(folder: Path | None) -> str | None:
     return (folder / "saved_model.pb").read_text() if folder and folder.exists() else None
 

@@ -1,5 +1,7 @@
 """One text in, an answer out: what the page shows, and what it never does with a text."""
 
+import sqlite3
+
 import pandas
 import pytest
 from app_stub import open_app, words_of
@@ -10,6 +12,8 @@ from tf_model import tasks
 from tf_model.errors import DataError, ModelError
 from tf_model.inference.attribution import MOST_WORDS
 from tf_model.model_dir import training_of
+from tf_model.monitor import store
+from tf_model.monitor.recorder import Recorder
 from tf_model.monitor.store import Store
 
 LOVED = "I love the iPad"
@@ -313,14 +317,30 @@ def test_feedback_that_is_not_stored_and_an_undo_that_fails_are_said(stub, monke
 
     app = ask(LOVED)
     with monkeypatch.context() as patches:
-        patches.setattr(recording, "correct", fail)
+        patches.setattr(Recorder, "correct", fail)
         app.feedback[0].set_value(1).run()
     assert {"Your feedback could not be stored.", "database is locked"} <= set(words_of(app).splitlines())
     app.feedback[0].set_value(None).run().feedback[0].set_value(1).run()
-    monkeypatch.setattr(recording, "correct", fail)
+    monkeypatch.setattr(Recorder, "correct", fail)
     next(each for each in app.button if each.label == "Undo").click().run()
     assert "Your feedback could not be stored." in words_of(app)
     assert app.success[0].value == "Thank you. Your feedback is stored."
+
+
+def test_feedback_that_cannot_be_stored_leaves_the_earlier_one(stub, monkeypatch):
+    log = recording.recorder(loading.current_model())
+    log.correct(LOVED, {}, is_correct=False, emotion=tasks.NEGATIVE)
+    write = store._write_correction
+
+    def full(connection, event, stream):
+        if event.is_correct is not None:
+            raise sqlite3.OperationalError("database or disk is full")
+        write(connection, event, stream)
+
+    monkeypatch.setattr(store, "_write_correction", full)
+    with pytest.raises(DataError, match="disk is full"):
+        log.correct(LOVED, {}, is_correct=False, emotion=tasks.POSITIVE)
+    assert Store(log.path).corrections()["correct_emotion"].tolist() == [tasks.NEGATIVE]
 
 
 def test_without_a_log_the_page_answers_and_says_that_nothing_is_kept(stub, models):

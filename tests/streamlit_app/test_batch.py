@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import openpyxl
 import pandas
+import pyarrow
 import pytest
 import streamlit as st
 from app_stub import StubPredictor, open_app, stub_predict_texts, words_of
@@ -468,6 +469,37 @@ def test_a_deleted_run_leaves_nothing_whoever_deletes_it_and_when(held):
     assert "There is no such file here" in open_run(run).info[-1].value
 
 
+def test_a_run_is_not_begun_again_that_another_window_deleted_or_began(held):
+    app = press(upload(MANY, "a.csv"), "Answer 1,000 rows")
+    assert held.reached.wait(20)
+    press(app, "Cancel")
+    held.go_on.set()
+    run = wait(run_of(app))
+    app.run()
+    other, third = open_run(run), open_run(run)
+    held.reached.clear()
+    held.go_on.clear()
+    press(press(app, "Answer it again"), "Answer 1,000 rows")
+    assert held.reached.wait(20)
+    press(other, "Answer it again")
+    assert runs.find(run.id).status == runs.RUNNING
+    press(app, "Delete")
+    press(third, "Answer it again")
+    assert "There is no such file here" in third.info[-1].value
+    assert not run.folder.exists()
+
+
+def test_a_disk_that_fills_up_later_is_said(stub, monkeypatch):
+    app = answer(upload(b"text\nI love the iPad\nI hate it\n", "a.csv"))
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tf_model.io.files.tempfile.mkdtemp", full)
+    choose(app, "contains", "love")
+    assert "filters.json: the disk is full" in words_of(app)
+
+
 def test_a_file_that_cannot_be_stored_leaves_no_run(stub, models, monkeypatch):
     def full(path, content):
         path.write_text("text\nI lo")
@@ -556,6 +588,19 @@ def test_plain_numbers_are_numbers_in_a_workbook_and_ids_keep_their_digits():
     rows = list(openpyxl.load_workbook(io.BytesIO(content)).active.iter_rows(min_row=2, values_only=True))
     assert rows[0] == (3, 9.9, 1, "1", "01067", "1234567890123456789", None)
     assert rows[2] == (None, 10.5, 3, "x", "80331", "2", None)
+
+
+def test_an_empty_cell_leaves_a_column_of_numbers():
+    content = files.as_xlsx(pandas.DataFrame({"text": list("abc"), "likes": ["3", "", "12"]}))
+    rows = openpyxl.load_workbook(io.BytesIO(content)).active.iter_rows(min_row=2, values_only=True)
+    assert list(rows) == [("a", 3), ("b", None), ("c", 12)]
+
+
+@pytest.mark.parametrize("kind", ["string", "date32", "null"])
+def test_a_column_without_a_value_can_be_in_a_workbook(kind):
+    dtype = pandas.ArrowDtype(getattr(pyarrow, kind)())
+    frame = pandas.DataFrame({"text": ["a", "b"], "x": pandas.array([None, None], dtype=dtype)})
+    assert openpyxl.load_workbook(io.BytesIO(files.as_xlsx(frame))).active["B2"].value is None
 
 
 def test_columns_of_one_name_are_kept_apart():

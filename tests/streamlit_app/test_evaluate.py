@@ -233,8 +233,8 @@ class TestAnswer:
         write_answer(models)
         page = open_page()
         low, high = wilson_interval(0.75 * ROWS, ROWS)
-        words = f"together are right in 75 ({100 * low:.0f} to {100 * high:.0f}) of 100 texts, and in 58 of 100 with an"
-        assert words in said(page)
+        words = f"together are right in 75 ({100 * low:.0f} to {100 * high:.0f}) of 100 texts. Of those with an emotion"
+        assert f"{words}, 58 of 100 are right." in said(page)
         assert page.slider(key="evaluate_threshold_answer_answer").value == 0.5  # the model's own
         assert "the model's own threshold, 0.50" in said(page)
 
@@ -319,3 +319,14 @@ def test_the_figures_of_the_fake_folders_are_real(models):
     columns = [probability_column("product", label) for label in tasks.PRODUCTS]
     again = evaluate_probabilities(ids, frame[columns].to_numpy(), tasks.PRODUCTS)
     assert again["accuracy"] == json.loads((folder / "metrics.json").read_text())["validation"]["product"]["accuracy"]
+
+
+def test_a_model_of_targets_is_not_said_to_find_products(models):
+    path = write_single(models, "target") / "metrics.json"
+    metrics, shares = json.loads(path.read_text()), ("accuracy", "emotion_rows_accuracy", "not_sure_share")
+    metrics["validation"]["answer"] = dict.fromkeys(shares, 0.5) | {"rows": 60, "answered_accuracy": 0.8}
+    path.write_text(json.dumps(metrics))
+    words = said(open_page())
+    assert "product together" not in words
+    assert "Of those with an emotion, 50 of 100 are right." in words
+    assert f"Measured on {ROWS} mentions." in words

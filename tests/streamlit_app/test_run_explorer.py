@@ -447,3 +447,15 @@ def test_each_product_of_a_text_is_labelled_and_its_file_trains_targets(targets,
     ]
     labels = [tasks.EMOTIONS[each] for each in together.label_ids[-2:, 0]]
     assert labels == [tasks.POSITIVE, tasks.NEGATIVE]
+
+
+def test_themes_that_another_window_changes_meanwhile_are_kept(themes, monkeypatch):
+    find_themes = run_explorer.find_themes
+
+    def slow(*arguments):
+        themes.store("themes", {"other": {"themes": {}, "names": {"0": "renamed"}}})
+        return find_themes(*arguments)
+
+    monkeypatch.setattr(run_explorer, "find_themes", slow)
+    open_tab(themes, "Themes")
+    assert set(themes.stored("themes")) == {"other", f"{tasks.NEGATIVE} → iPhone"}

@@ -223,7 +223,8 @@ def _task_of(path: Path, task: tasks.Task, name: str, labels: list[str], no_emot
         if len(classes) > MOST_CLASSES:
             raise DataError(
                 f"the column {name!r} of {path} has {len(classes):,} different values, and a task at most "
-                f"{MOST_CLASSES} classes; name another one with --{task.name}-column"
+                f"{MOST_CLASSES} classes; name another one with --{task.name}-column, or rename the column if you "
+                "need no labels from it"
             )
         normalized = {label: " ".join(label.casefold().split()) for label in classes}
         if duplicates := [label for label in classes if list(normalized.values()).count(normalized[label]) > 1]:

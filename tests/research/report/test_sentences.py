@@ -538,7 +538,7 @@ def test_pages_that_no_run_is_filled_into_say_what_was_measured():
             f"95% of the answers appear within {crowd['answer_seconds']['p95']:.2f} s, and with their charts and "
             f"explanations within {crowd['page_seconds']['p95']:.1f} s",
         ),
-        ("docs/your-own-products.md", f"more epochs than the {config.ANSWER.epochs} of the configuration"),
+        ("docs/your-own-products.md", f"more epochs than the {config.ANSWER.epochs} of the recipe"),
         (
             "docs/app.md",
             f"400 from the queue give an emotion macro-F1 of {queue['mean']:.3f}, 600 drawn at random "
