@@ -106,6 +106,14 @@ def test_rows_checked_by_hand_narrow_the_interval_which_still_holds_the_truth():
     assert np.diff(np.mean(errors, axis=0)) < 0
 
 
+def test_once_all_texts_are_checked_their_share_is_known():
+    own = predictions((5, 25, 10), 7)
+    answered, labels = rows(own), np.array(EMOTIONS, object)[own.label_ids]
+    table = emotion_shares(answered, EMOTIONS, correction_of(1), pd.Series(labels, answered.index))
+    for name in ("share", "low", "high"):
+        np.testing.assert_allclose(table[name], np.bincount(own.label_ids) / 40)
+
+
 def test_only_a_random_sample_of_the_rows_counts_as_checked():
     answered = rows(predictions((60, 200, 140), 1), np.array(["iPad", "iPhone"])[np.arange(400) % 2])
     ipads = answered[answered["product"] == "iPad"]

@@ -168,10 +168,12 @@ def estimated_shares(
         return np.stack([share, low, high])
     # The mean of two estimates, weighted by precision (W. G. Cochran, 1954). The variance adds one to each emotion:
     # 50 texts without a negative one do not prove that there is none.
-    variance = ((high - low) / 2 / Z) ** 2
+    variance, checked = ((high - low) / 2 / Z) ** 2, checked_counts.sum()
     smooth = (checked_counts + 1) / (checked_counts + 1).sum()
-    weight = 1 / (1 + variance / (smooth * (1 - smooth) / checked_counts.sum()))
-    share = weight * share + (1 - weight) * checked_counts / checked_counts.sum()
+    # Drawn without replacement: once all texts are checked, their share is known.
+    sampling_variance = smooth * (1 - smooth) / checked * (1 - checked / len(probabilities))
+    weight = sampling_variance / np.maximum(sampling_variance + variance, 1e-12)
+    share = weight * share + (1 - weight) * checked_counts / checked
     share, margin = share / share.sum(), Z * np.sqrt(weight * variance)
     return np.clip(np.stack([share, share - margin, share + margin]), 0, 1)
 
