@@ -102,20 +102,11 @@ def test_every_row_is_in_one_share_and_the_shares_are_alike_in_size(replicas):
 # ------------------------------------------------------------------------------------------------ two processes
 
 
-# The real command with two calibration folds instead of three: each takes seconds in both workers.
-TRAIN = """
-from tf_model import cli, train
-from tf_model.training import cross_validation
-cross_validation.CALIBRATION_FOLDS = 2
-cli.run(train.main)
-"""
-
-
 def start(folder: Path, bert: Path, *arguments: str, place: int, ports: list[int]) -> subprocess.Popen:
     """The real command as one of several workers."""
     addresses = [f"127.0.0.1:{port}" for port in ports]
     environment = os.environ | {VARIABLE: config({"type": "worker", "index": place}, worker=addresses)}
-    command = [sys.executable, "-c", TRAIN, "--task", "answer", "--data", str(paths.SAMPLE_CORPUS)]
+    command = [sys.executable, "-m", "tf_model.train", "--task", "answer", "--data", str(paths.SAMPLE_CORPUS)]
     command += ["--backbone", str(bert), "--precision", "float32", "--learning-rate", "2e-3", "--batch-size", "30"]
     command += ["--epochs", str(EPOCHS), "--output-dir", str(folder), *arguments]
     return subprocess.Popen(
@@ -176,7 +167,7 @@ def test_two_workers_learn_and_calibrate_as_one_does_and_a_killed_one_costs_an_e
 ):
     folder = tmp_path / "answer"
     chief, second = start_two(tmp_path, steady_bert)
-    assert "calibration, fold 2 of 2" in kill_in_epoch(1, second, chief), "the folds are shared out too"
+    assert "calibration, fold 3 of 3" in kill_in_epoch(1, second, chief), "the folds are shared out too"
     assert not folder.exists()
     chief, second = start_two(tmp_path, steady_bert, "--resume")
     kill_in_epoch(2, chief, second)
