@@ -338,11 +338,6 @@ SENTENCES: list[tuple[str, str, Callable[[], bool]]] = [
         refitted_since,
     ),
     ("results", "`tuned` misses its target for accuracy", tuned_reaches_one_target),
-    (
-        "results",
-        'measured before `target` ignored a final "!" and learned from more opinions',
-        lambda: "cleaning" not in lookup.recorded("targets"),  # which is recorded since
-    ),
     ("results", "The negative emotion and the rarest product.", hardest_classes),
     ("results", "confuses emotion with no emotion more often than positive with negative", kinds_of_confusion),
     ("results", "are confused most", most_confused_products),
