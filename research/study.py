@@ -44,11 +44,7 @@ def parser(
     if methods:
         default = list(quick) or [method.name for method in methods.values() if not method.slow]
         command_parser.add_argument(
-            "--methods",
-            nargs="+",
-            choices=list(methods),
-            default=default,
-            help="others may take hours",
+            "--methods", nargs="+", choices=list(methods), default=default, help="others may take hours"
         )
     return command_parser
 
