@@ -195,7 +195,7 @@ def _show_run(name: str, state: ModelState | None) -> None:
     elif run.status == runs.CANCELLED:
         st.info(f"{run.problem} No answers were kept.", icon=":material/stop_circle:")
     else:
-        st.info("The app was stopped before all rows were answered.", icon=":material/power_off:")
+        st.info("Not all rows were answered: the app was stopped, or its disk is full.", icon=":material/power_off:")
 
 
 @st.fragment(run_every=POLL_SECONDS)

@@ -447,7 +447,7 @@ def test_a_finished_run_survives_a_restart_and_an_interrupted_one_is_offered_ane
     unfinished.status = runs.RUNNING  # and no job: as after a restart
     unfinished.save()
     app = open_run(unfinished)
-    assert "The app was stopped before all rows were answered." in app.info[-1].value
+    assert "Not all rows were answered: the app was stopped, or its disk is full." in app.info[-1].value
     press(app, "Answer it again")
     assert app.selectbox[-1].value == "other"
     done = run_of(answer(app))
