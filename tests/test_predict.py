@@ -468,7 +468,7 @@ def test_the_threshold_and_the_guesses_hold_for_the_test_sheet_too(answering, da
 
 def test_the_dataset_is_never_replaced_by_its_predictions(stubbed, dataset, tmp_path):
     (tmp_path / "data.xlsx").write_bytes(b"the labels")
-    with pytest.raises(UsageError, match="is the dataset itself, which is never overwritten"):
+    with pytest.raises(UsageError, match="is the input itself, which is never overwritten"):
         predict.main(["--test-predictions", "--output", str(tmp_path / "data.xlsx"), "--overwrite"])
     assert (tmp_path / "data.xlsx").read_bytes() == b"the labels"
 

@@ -17,6 +17,7 @@ from tf_model.inference.predictor import RUNTIMES, Predictor, find_model
 from tf_model.inference.render import count_progress, explain_texts, print_rows, print_table
 from tf_model.inference.targets import TargetPredictor, find_targets
 from tf_model.io import tables
+from tf_model.io.files import refuse_to_overwrite
 from tf_model.model_dir import read_labels
 
 RECORDED = "predict"  # the source that --record names
@@ -183,10 +184,7 @@ def _predict_test_sheet(arguments: argparse.Namespace) -> None:
         )
     source = data.resolve(arguments.data)
     data.announce(source)
-    if output.exists() and output.samefile(source.path):
-        raise UsageError(
-            f"{output} is the dataset itself, which is never overwritten; choose another name for --output"
-        )
+    refuse_to_overwrite(output, arguments.overwrite, source.path)
     unlabelled = data.read(source.path).unlabelled
     if unlabelled is None:
         raise DataError(

@@ -32,9 +32,7 @@ def main(argv: list[str] | None = None) -> int:
         )
     json_path = output.with_suffix(".json")
     for target in (output, json_path):
-        if target.exists() and Path(arguments.input).exists() and target.samefile(arguments.input):
-            raise UsageError(f"{target} is the input itself, which is never overwritten; choose another name")
-        refuse_to_overwrite(target, arguments.overwrite)
+        refuse_to_overwrite(target, arguments.overwrite, Path(arguments.input))
     with cli.stopped_cleanly(), tables.open_table(arguments.input, arguments.column, sheet_option="--column") as table:
         cli.say(f"reading the texts of column {table.text_column!r} ({table.reason})")
         for note in table.notes:

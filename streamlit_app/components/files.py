@@ -23,7 +23,7 @@ TYPES = [suffix.removeprefix(".") for suffix in tables.INPUT_SUFFIXES]
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # without it Excel reads UTF-8 as Windows-1252
 # Spreadsheets read text that begins so as a formula (OWASP, "CSV injection"), Japanese ones also with full-width signs.
 FORMULA_SIGNS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
-_INVISIBLE = "\t\r \0\ufeff"
+_INVISIBLE = "\t\r \0\ufeff"  # but for newlines, each of which begins a search: a run would take quadratic time
 # In locales with semicolons as list separators, such as German, Excel starts a new cell after each.
 _FORMULA_WITHIN = re.compile(rf"([;\n][{_INVISIBLE}\"]*)(?=[=＝])")
 # Not 007, nor an ID so long that a spreadsheet would round it.

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tf_model import errors
-from tf_model.errors import DataError, OutputError
+from tf_model.errors import DataError, OutputError, UsageError
 
 
 @contextmanager
@@ -75,11 +75,16 @@ def make_folder(folder: Path) -> None:
             pass
 
 
-def refuse_to_overwrite(target: Path, overwrite: bool) -> None:
-    """Call :func:`clear_up`, then raise :class:`OutputError` if ``target`` exists and ``overwrite`` is false."""
+def refuse_to_overwrite(target: Path, overwrite: bool, source: Path | None = None) -> None:
+    """Call :func:`clear_up`, then raise :class:`OutputError` if ``target`` exists and ``overwrite`` is false.
+
+    Raises :class:`UsageError` if it is the file ``source``, the input.
+    """
     with explain_write_errors(target):
         clear_up(target)
         exists = target.exists()
+        if exists and source and source.exists() and target.samefile(source):
+            raise UsageError(f"{target} is the input itself, which is never overwritten; choose another name")
     if exists and not overwrite:
         raise OutputError(f"{target} already exists; add --overwrite to replace it, or choose another name")
 

@@ -12,7 +12,7 @@ from typing import Any
 from tf_model.errors import DataError, OutputError, UsageError, close_names, listed
 from tf_model.io import workbooks
 from tf_model.io.base import CHUNK_ROWS, BadRow, Limits, Table, TableWriter, TextsInMemory, TooLargeError, as_text
-from tf_model.io.files import check_file, explain_write_errors, refuse_to_overwrite, whole_file
+from tf_model.io.files import check_file, refuse_to_overwrite, whole_file
 from tf_model.io.parquet import Parquet, ParquetWriter
 from tf_model.io.text_files import CsvWriter, Delimited, JsonLines, JsonLinesWriter, Lines, StandardInput
 from tf_model.io.workbooks import Workbook, WorkbookWriter
@@ -195,12 +195,7 @@ def check_output(output: Path, overwrite: bool = False, table: Table | None = No
     if output.suffix.lower() not in _WRITERS:
         expected = f"expected an output whose name ends in {', '.join(OUTPUT_SUFFIXES)}"
         raise UsageError(f"{output}: {expected}, found {output.suffix or 'no ending'!r}; choose one of these")
-    with explain_write_errors(output):
-        if table and output.exists() and table.path.exists() and output.samefile(table.path):
-            raise UsageError(
-                f"{output} is the input itself, which is never overwritten; choose another name for --output"
-            )
-    refuse_to_overwrite(output, overwrite)
+    refuse_to_overwrite(output, overwrite, table and table.path)
     rows = (table.total_rows if table else None) or 0
     if output.suffix.lower() == ".xlsx" and rows >= workbooks.MOST_ROWS:
         raise OutputError(workbooks.explain_too_many(f"there are {rows:,}"))
