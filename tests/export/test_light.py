@@ -79,9 +79,9 @@ def test_without_rows_to_judge_by_it_stays_in_32_bit_floats(fitted, tmp_path, ca
 def test_8_bits_are_taken_where_they_lose_little(fitted, tmp_path, monkeypatch, rows, probabilities, capsys):
     monkeypatch.setattr(light, "passes", lambda measured: True)
     settings = write(fitted, tmp_path, rows, probabilities)
-    assert settings["network"] == "int8, groups of 64"
-    assert "light model: int8, groups of 64, " in capsys.readouterr().err
-    measured = settings["measured"]["int8, groups of 64"]
+    assert settings["network"] == "int8, fixed scales"
+    assert "light model: int8, fixed scales, " in capsys.readouterr().err
+    measured = settings["measured"]["int8, fixed scales"]
     assert measured == light.differences(rows.label_ids, probabilities, scored(tmp_path), rows.tasks, 0.4)
     assert measured["agreement"].keys() == {"product", "emotion", "answer"}
     assert 0 < np.abs(scored(tmp_path) - probabilities).max() < 0.3
@@ -89,10 +89,13 @@ def test_8_bits_are_taken_where_they_lose_little(fitted, tmp_path, monkeypatch, 
 
 def test_what_loses_too_much_gives_way_to_the_next(fitted, tmp_path, monkeypatch, rows, probabilities):
     judged = []
-    monkeypatch.setattr(light, "passes", lambda measured: judged.append(measured) or len(judged) == 4)
+    monkeypatch.setattr(light, "passes", lambda measured: judged.append(measured) or len(judged) == 6)
     settings = write(fitted, tmp_path, rows, probabilities)
     assert settings["network"] == "float32"
-    assert list(settings["measured"]) == ["int8, groups of 64", "int8, groups of 32", "int8, groups of 16", "float32"]
+    assert list(settings["measured"]) == list(light.NETWORKS)
+    losses = [np.mean([*measured["lost"]["product"].values()]) for measured in judged]
+    assert losses[1] == losses[2]  # the tiny network has no third layer
+    assert len(set(losses)) == 5  # each other one is different
     assert settings["measured"]["float32"]["agreement"] == {"product": 1, "emotion": 1, "answer": 1}
 
 
@@ -132,6 +135,42 @@ def test_the_gate(change, passes):
     values = {"accuracy": 0.003, "macro_f1": 0.003, "ece": 0.005, "agreement": 0.99} | change
     agreement = {"product": 1.0, "answer": values.pop("agreement")}
     assert light.passes({"lost": {"product": values}, "agreement": agreement}) == passes
+
+
+def test_the_peaks_are_those_of_the_texts(fitted):
+    measured = light.peaks(fitted, TEXTS, 0)
+    layers = fitted.model.config.num_hidden_layers
+    assert len(measured) == 3 * layers
+    assert list(light.peaks(fitted, TEXTS, layers - 1)) == list(measured)[-3:]
+    embeddings = fitted.model.bert.embeddings
+    inputs = [embeddings(input_ids=np.array([ids])).numpy()[0] for ids in encode(fitted.encoder, TEXTS).to_list()]
+    first = next(iter(measured.values()))
+    np.testing.assert_allclose(first, np.abs(np.concatenate(inputs)).max(axis=0), rtol=1e-4)
+
+
+def test_a_few_large_inputs_leave_the_others_their_precision():
+    draw = np.random.default_rng(0)
+    inputs, kernel = draw.normal(size=(200, 32)), draw.normal(size=(32, 8)).astype(np.float32)
+    inputs[:, 3] *= 100
+
+    def rounded(values: np.ndarray, peak: float) -> np.ndarray:
+        return np.round(values / peak * 127) * peak / 127
+
+    factors, peak = light.smooth(kernel, np.abs(inputs).max(axis=0))
+    assert np.abs(inputs / factors).max() == pytest.approx(peak)
+    smoothed = rounded(inputs / factors, peak) @ (kernel * factors[:, np.newaxis])
+    plain = rounded(inputs, np.abs(inputs).max()) @ kernel
+    assert np.abs(smoothed - inputs @ kernel).mean() < np.abs(plain - inputs @ kernel).mean() / 3
+
+
+def test_two_neighbouring_weights_do_not_overflow_16_bits():
+    kernel = np.random.default_rng(0).normal(size=(96, 24)).astype(np.float32)
+    kernel[:2, 0] = 9, 9  # worst: both of the greatest weight
+    kernel[:2, 1] = -9, -9
+    quantized, scales = light.quantize_pairs(kernel)
+    assert quantized.dtype == np.int8
+    assert np.abs(quantized.astype(int)).reshape(24, -1, 2).sum(axis=2).max() * 255 <= np.iinfo(np.int16).max
+    np.testing.assert_allclose((quantized * scales).T, kernel, atol=np.abs(kernel).max() / 120)
 
 
 def test_a_matrix_of_8_bits_is_nearly_the_same():

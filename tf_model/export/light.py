@@ -1,8 +1,9 @@
 """Write the light model beside a SavedModel: the network for OpenVINO, as small as its answers allow.
 
 The network is built operation by operation from the trained weights, for batches of texts with the same number of
-tokens, which need no mask. Weights become 8-bit integers; so do activations, group by group while it runs. A text gets
-the same answer alone and among others, and no calibration data is needed.
+tokens, which need no mask. Weights and activations become 8-bit integers. The scale of most activations is fixed
+beforehand; those that a layer's activation function has made have too wide a range, and get a scale for each group of
+64 while the network runs. A text gets the same answer alone and among others.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,14 +21,28 @@ import numpy as np
 from tf_model import cli, model_dir
 from tf_model.data import TrainingRows
 from tf_model.data.source import DATA_VARIABLE
+from tf_model.device import cores
 from tf_model.errors import ModelError
 from tf_model.evaluation import joint_metrics
-from tf_model.inference.light import FORMAT, NETWORK, SETTINGS, VOCABULARY, LightModel
+from tf_model.inference.light import FORMAT, NETWORK, SETTINGS, VOCABULARY, LightModel, compile_network
 from tf_model.io.files import write_json
 from tf_model.tasks import ANSWER, Task
 from tf_model.training.trainer import Fitted
 
-GROUPS = (64, 32, 16, None)  # weights or activations that share a scale, fastest first; None: 32-bit floats
+# How many weights or activations share a scale (None: they stay 32-bit floats), and the first layer with fixed scales
+# (None: there is none), fastest first.
+NETWORKS = {
+    "int8, fixed scales": (64, 0),
+    "int8, fixed scales from layer 3 on": (64, 2),
+    "int8, groups of 64": (64, None),
+    "int8, groups of 32": (32, None),
+    "int8, groups of 16": (16, None),
+    "float32": (None, None),
+}
+# The products of a layer whose inputs get a fixed scale. The others read what an activation function made: too wide a
+# range.
+FIXED = ("attention/self", "attention/output/dense", "intermediate/dense")
+SMOOTHING = 0.85  # share of the inputs' range that is moved into the weights; less and more changed more answers
 # The most that the light model may lose on the validation rows of each task, and the least share of equal answers.
 MOST_LOST = {"accuracy": 0.003, "macro_f1": 0.003, "ece": 0.005}
 LEAST_AGREEMENT = 0.99
@@ -40,7 +56,7 @@ def write_light(
     validation: TrainingRows | None,
     probabilities: np.ndarray | None,
 ) -> None:
-    """Write ``light/`` into a model's ``folder``, with the first of :data:`GROUPS` that :func:`passes`.
+    """Write ``light/`` into a model's ``folder``, with the first of :data:`NETWORKS` that :func:`passes`.
 
     It is compared with the calibrated ``probabilities`` of the SavedModel, float [N, classes of all tasks], on the rows
     ``validation``. Without these rows the network stays in 32-bit floats. If no network will do, such as for another
@@ -63,9 +79,10 @@ def write_light(
     (light_folder / VOCABULARY).write_text("\n".join(encoder.vocabulary) + "\n", encoding="utf-8")
     measured = {}
     try:
-        for group in GROUPS if validation else GROUPS[-1:]:
-            name = f"int8, groups of {group}" if group else "float32"
-            built = network(fitted, group)
+        for name in NETWORKS if validation else [*NETWORKS][-1:]:
+            group, first = NETWORKS[name]
+            fixed = {} if first is None else peaks(fitted, validation.texts[::2], first)  # the others test them
+            built = network(fitted, group, fixed)
             try:
                 ov.save_model(built, light_folder / NETWORK, compress_to_fp16=False)
             except RuntimeError as error:  # OpenVINO does not say why it cannot write
@@ -121,11 +138,32 @@ def passes(comparison: Mapping[str, Any]) -> bool:
     return is_accurate and min(comparison["agreement"].values()) >= LEAST_AGREEMENT
 
 
-def network(fitted: Fitted, group: int | None) -> Any:
+def peaks(fitted: Fitted, texts: Sequence[str], first: int) -> dict[str, np.ndarray]:
+    """The greatest absolute value of each input of each product :data:`FIXED`, float32 [K] by name, over ``texts``.
+
+    ``first`` is the number of the first layer, from 0.
+    """
+    import openvino as ov
+    from openvino import opset15 as op
+
+    from tf_model.preprocessing.batching import encode
+
+    built = network(fitted, None)
+    products = {each.get_friendly_name(): each for each in built.get_ops()}
+    layers = range(first, fitted.model.config.num_hidden_layers)
+    names = [f"bert/encoder/layer_._{number}/{name}" for number in layers for name in FIXED]
+    inputs = [op.absolute(products[name].input_value(0)) for name in names]
+    greatest = [op.result(op.reduce_max(values, op.constant(np.array([0, 1])), False)) for values in inputs]
+    probe = compile_network(ov.Model(greatest, built.get_parameters(), "peaks"), 0, cores())
+    measured = [[*probe([np.array([ids], np.int32)]).values()] for ids in encode(fitted.encoder, texts).to_list()]
+    return dict(zip(names, np.max(measured, axis=0), strict=True))
+
+
+def network(fitted: Fitted, group: int | None, peaks: Mapping[str, np.ndarray] = MappingProxyType({})) -> Any:
     """The OpenVINO model from ``input_ids``, int32 [B, L] without padding, to ``logits``, float32 [B, classes].
 
-    ``group`` weights of a layer share a scale; None: they stay 32-bit floats. Raises :class:`ModelError` for an
-    architecture or activation function that it cannot compute.
+    ``group`` weights of a product share a scale; None: they stay 32-bit floats. Those with ``peaks`` have fixed scales
+    instead. Raises :class:`ModelError` for an architecture or activation function that it cannot compute.
     """
     import openvino as ov
     from openvino import opset15 as op
@@ -142,15 +180,23 @@ def network(fitted: Fitted, group: int | None) -> Any:
     def integers(*values: int) -> Any:
         return op.constant(np.array(values, np.int64))
 
-    def product(values: Any, kernel: np.ndarray) -> Any:
-        if group is None:
-            return op.matmul(values, op.constant(kernel.T), False, True)
-        quantized, scales = quantize(kernel, group)
-        blocks = op.multiply(op.convert(op.constant(quantized), "f32"), op.constant(scales))
-        return op.matmul(values, op.reshape(blocks, integers(*kernel.T.shape), False), False, True)
+    def product(values: Any, kernel: np.ndarray, name: str) -> Any:
+        if name in peaks:
+            factors, greatest = smooth(kernel, peaks[name])
+            bounds = [op.constant(np.float32(bound)) for bound in (-greatest * 128 / 127, greatest)]
+            values = op.fake_quantize(op.multiply(values, op.constant(1 / factors)), *bounds, *bounds, 256)
+            quantized, scales = quantize_pairs(kernel * factors[:, np.newaxis])
+            matrix = op.multiply(op.convert(op.constant(quantized), "f32"), op.constant(scales))
+        elif group is None:
+            matrix = op.constant(kernel.T)
+        else:
+            quantized, scales = quantize(kernel, group)
+            blocks = op.multiply(op.convert(op.constant(quantized), "f32"), op.constant(scales))
+            matrix = op.reshape(blocks, integers(*kernel.T.shape), False)
+        return op.matmul(values, matrix, False, True, name=name)
 
     def dense(values: Any, name: str) -> Any:
-        return op.add(product(values, weights[f"{name}/kernel"]), op.constant(weights[f"{name}/bias"]))
+        return op.add(product(values, weights[f"{name}/kernel"], name), op.constant(weights[f"{name}/bias"]))
 
     def normalize(values: Any, name: str) -> Any:
         gamma, beta = (op.constant(weights[f"{name}/LayerNorm/{each}"]) for each in ("gamma", "beta"))
@@ -173,7 +219,7 @@ def network(fitted: Fitted, group: int | None) -> Any:
             np.concatenate([weights[f"{layer}/attention/self/{each}/{kind}"] for each in ("query", "key", "value")], -1)
             for kind in ("kernel", "bias")
         )
-        qkv = op.add(product(hidden, kernel), op.constant(bias))
+        qkv = op.add(product(hidden, kernel, f"{layer}/attention/self"), op.constant(bias))
         qkv = op.transpose(op.reshape(qkv, integers(0, 0, 3, heads, width), True), integers(2, 0, 3, 1, 4))
         query, key, value = (op.squeeze(each, integers(0)) for each in op.split(qkv, op.constant(0), 3).outputs())
         if pools_cls and number == config.num_hidden_layers - 1:
@@ -191,6 +237,29 @@ def network(fitted: Fitted, group: int | None) -> Any:
     else:
         pooled = op.reduce_mean(hidden, integers(1), False)
     return ov.Model([op.result(dense(pooled, "classifier"))], [input_ids], "classifier")
+
+
+def smooth(kernel: np.ndarray, peaks: np.ndarray) -> tuple[np.ndarray, float]:
+    """What to divide a layer's inputs by and to multiply its weights with, float32 [K], and the inputs' new peak.
+
+    ``kernel`` is float32 [K, N], ``peaks`` float32 [K] the greatest inputs. All inputs share one scale, so without this
+    a few large ones would leave the others little precision.
+    Source: G. Xiao et al., "SmoothQuant: Accurate and Efficient Post-Training Quantization for Large Language Models",
+    ICML 2023.
+    """
+    peaks, weights = np.maximum(peaks, 1e-3), np.maximum(np.abs(kernel).max(axis=1), 1e-6)
+    factors = (peaks**SMOOTHING / weights ** (1 - SMOOTHING)).astype(np.float32)
+    return factors, float((peaks / factors).max())
+
+
+def quantize_pairs(kernel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The weights of a layer, float32 [K, N], as int8 [N, K], and their scales, float32 [N, 1].
+
+    Two neighbours add up to at most 128: processors without VNNI add two products with an 8-bit input in 16 bits.
+    """
+    pairs = np.abs(kernel.T).reshape(kernel.shape[1], -1, 2).sum(axis=2)
+    scales = np.maximum(pairs.max(axis=1, keepdims=True) / 127, 1e-12).astype(np.float32)
+    return np.round(kernel.T / scales).astype(np.int8), scales
 
 
 def quantize(kernel: np.ndarray, group: int) -> tuple[np.ndarray, np.ndarray]:

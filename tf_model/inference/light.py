@@ -80,8 +80,8 @@ class LightModel:
         return scores
 
 
-def compile_network(network: Path, group: int, threads: int) -> Any:
-    """An OpenVINO network compiled for ``threads`` cores; :class:`ModelError` if that fails.
+def compile_network(network: Any, group: int, threads: int) -> Any:
+    """An OpenVINO network, or the file of one, compiled for ``threads`` cores; :class:`ModelError` if that fails.
 
     ``group`` activations share the scale of their 8-bit integers; 0: they stay 32-bit floats.
     """
