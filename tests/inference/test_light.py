@@ -99,6 +99,7 @@ def test_it_answers_as_the_saved_model_does(folder, saved):
 def test_two_processes_do_not_share_one_core(product):
     network = light.LightModel(product / "light", threads=1)._network
     assert not network.get_property("ENABLE_CPU_PINNING"), "each would begin with the first core"
+    assert light.LightModel(product / "light")._network.get_property("ENABLE_CPU_PINNING")
 
 
 def test_an_answer_is_the_same_alone_and_among_others(folder):

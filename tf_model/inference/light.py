@@ -92,7 +92,7 @@ def compile_network(network: Any, group: int, threads: int) -> Any:
     properties = {
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": 1,  # two batches at once on two cores took longer than one after the other
-        "ENABLE_CPU_PINNING": False,  # else two processes with one thread each share the first core
+        "ENABLE_CPU_PINNING": threads == cores(),  # not with fewer: several processes would all share the first cores
         "INFERENCE_PRECISION_HINT": "f32",  # same results on every processor
         "DYNAMIC_QUANTIZATION_GROUP_SIZE": group,
         "CPU_RUNTIME_CACHE_CAPACITY": 100,  # kernels, one per shape; the default of 5,000 takes 50 MB more
