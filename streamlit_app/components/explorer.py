@@ -25,7 +25,7 @@ UNFILTERED_TABS = ("Repeats", "Rows")  # tabs that also show texts unfit for the
 ROW_HEIGHT = 76  # pixels: three lines of text; from about 64 on, cells wrap
 
 
-@dataclass(frozen=True)
+@dataclass
 class Explorer:
     """An explorer of ``all_tweets``, as :func:`tf_model.eda.describe` returns them; a run adds ``status``."""
 
