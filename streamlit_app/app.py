@@ -15,7 +15,6 @@ if str(HERE.parent) not in sys.path:
 from streamlit_app.components import loading, notices  # noqa: E402
 from streamlit_app.components.loading import ModelState  # noqa: E402
 from streamlit_app.components.notices import plain_markdown  # noqa: E402
-from tf_model.errors import TweetTargetError  # noqa: E402
 
 
 def main() -> None:
@@ -37,9 +36,8 @@ def main() -> None:
     st.set_page_config(page_title=f"{page.title} · Tweet Target")
     live_region = st.container()
     try:
-        page.run()
-    except TweetTargetError as error:  # such as a full disk, where a page stores its filters
-        notices.say_problem("This page cannot be shown.", str(error))
+        with notices.explained("This page cannot be shown."):  # such as a full disk, where a page stores its filters
+            page.run()
     finally:
         with live_region:
             notices.show_announced()

@@ -14,7 +14,7 @@ from streamlit_app.components.widgets import pick
 from tf_model import tasks
 from tf_model.cli import duration
 from tf_model.data.products import Products
-from tf_model.errors import TweetTargetError, plural
+from tf_model.errors import plural
 from tf_model.inference.fit import known_products
 from tf_model.inference.targets import TargetPredictor
 
@@ -53,13 +53,10 @@ def _take_file() -> None:
     st.caption(f"Up to {LIMITS.rows:,} rows, {LIMITS.cells:,} cells and 100 MB. Larger files: `{files.COMMAND_LINE}`")
     if file is None:
         return
-    try:
+    with notices.explained("This file cannot be used here."):
         with st.spinner("Reading the file…"):
             st.query_params[RUN] = runs.store(file.name, file.getbuffer()).id
-    except TweetTargetError as error:
-        notices.say_problem("This file cannot be used here.", str(error))
-        return
-    st.rerun()
+        st.rerun()
 
 
 def _offer_answer(run: Run, state: ModelState) -> None:
