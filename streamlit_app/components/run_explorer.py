@@ -30,7 +30,7 @@ from tf_model.report import render
 
 SIDES = ("A", "B")
 MOST_CHANGES = 3  # described in words
-THEMES = "themes"  # key of the themes kept with the run
+THEMES = "theme_names"  # kept with the run: for each product and emotion, the name of the theme of each row
 
 
 class RunExplorer(Explorer):
@@ -224,19 +224,15 @@ class RunExplorer(Explorer):
             is_own = (self.rows["product"] == product) & (self.rows["emotion"] == emotion)
             is_fit = self.all_tweets["status"][self.rows.index] == FIT
             with st.spinner("Looking for themes…"):
-                theme_ids = find_themes(self.rows[is_own & is_fit], products)
-            found = {"themes": {str(row): theme for row, theme in theme_ids[theme_ids >= 0].items()}, "names": {}}
+                found = find_themes(self.rows[is_own & is_fit], products).to_dict()
             stored = {key: found} | self.run.stored(THEMES)  # another window may have changed themes meanwhile
             self.run.store(THEMES, stored)
-        themes = pd.Series(stored[key]["themes"], dtype="int64").rename(int)
-        table = _describe_themes(rows[["text", "date"]], themes, products)
+        themes = pd.Series(stored[key], dtype=object).rename(int)
+        table = _describe_themes(rows[["text", "date"]], themes, products).rename(columns={"theme": "name"})
         if table.empty:
             st.info(f"Themes need {LEAST_TEXTS} different texts, fit for the model, with this emotion and product.")
             return
-        own_names = stored[key]["names"]
-        names = pd.Series([own_names.get(f"{each.theme}") or ", ".join(each.words) for each in table.itertuples()])
-        names = names.where(~names.duplicated(), names + " (" + table["theme"].astype(str) + ")")
-        table = table.assign(name=names, tweets=table["texts"].map(len))
+        table["tweets"] = table["texts"].map(len)
         self._show_bars(
             table,
             lambda bar: rows.loc[bar["texts"]],
@@ -265,11 +261,8 @@ class RunExplorer(Explorer):
             chosen = st.multiselect("Themes (several are merged)", table["name"])
             name = st.text_input("New name", max_chars=80).strip()
             if st.form_submit_button("Rename or merge") and chosen:
-                into, *others = table.loc[table["name"].isin([*chosen, name]), "theme"].tolist()
-                themes = stored[key]["themes"]
-                stored[key]["themes"] = {row: into if each in others else each for row, each in themes.items()}
-                if name:
-                    stored[key]["names"][str(into)] = name
+                name = name or chosen[0]
+                stored[key] = {row: name if theme in chosen else theme for row, theme in stored[key].items()}
                 self.run.store(THEMES, stored)
                 st.rerun()
         if st.button("Find themes again", icon=":material/undo:", key=self._key(f"anew_{key}")):

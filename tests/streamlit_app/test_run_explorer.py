@@ -453,9 +453,9 @@ def test_themes_that_another_window_changes_meanwhile_are_kept(themes, monkeypat
     find_themes = run_explorer.find_themes
 
     def slow(*arguments):
-        themes.store("themes", {"other": {"themes": {}, "names": {"0": "renamed"}}})
+        themes.store(run_explorer.THEMES, {"other": {"0": "renamed"}})
         return find_themes(*arguments)
 
     monkeypatch.setattr(run_explorer, "find_themes", slow)
     open_tab(themes, "Themes")
-    assert set(themes.stored("themes")) == {"other", f"{tasks.NEGATIVE} → iPhone"}
+    assert set(themes.stored(run_explorer.THEMES)) == {"other", f"{tasks.NEGATIVE} → iPhone"}
