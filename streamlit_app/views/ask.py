@@ -19,7 +19,7 @@ from tf_model.errors import TweetTargetError, first_line
 from tf_model.inference.fit import FIT, FitCheck, known_products
 from tf_model.inference.predictor import Measured, model_input, probability_column
 from tf_model.inference.targets import TargetPredictor
-from tf_model.modeling.joint_label import NOT_SURE, answer_text, confidence_of
+from tf_model.modeling.joint_label import NOT_SURE, answer_text
 from tf_model.monitor.recorder import Recorder
 from tf_model.preprocessing.cleaning import mark
 
@@ -146,17 +146,11 @@ def _show_answer(state: ModelState, row: Mapping[str, Any], seconds: float, is_f
 
 
 def _show_guesses(state: ModelState, row: Mapping[str, Any]) -> None:
-    confidence = row["answer_confidence"]
     threshold = state.predictor.threshold
     limit = "" if threshold is None else f"; the model answers only at {threshold:.1%} or above"
-    st.markdown(f"The best guess has a confidence of {confidence:.1%}{limit}.")
-    probabilities = [
-        {label: row[probability_column(task, label)] for label in state.predictor.labels[task]}
-        for task in (tasks.PRODUCT.name, tasks.EMOTION.name)
-    ]
-    second = confidence_of(row["second_guess"], *probabilities)
-    st.markdown(f"Best guess: **{plain_markdown(row['best_guess'])}** ({theme.percent(confidence)})")
-    st.markdown(f"Second guess: **{plain_markdown(row['second_guess'])}** ({theme.percent(second)})")
+    st.markdown(f"The best guess has a confidence of {row['answer_confidence']:.1%}{limit}.")
+    st.markdown(f"Best guess: **{plain_markdown(row['best_guess'])}**")
+    st.markdown(f"Second guess: **{plain_markdown(row['second_guess'])}**")
 
 
 def _show_probabilities(state: ModelState, row: Mapping[str, Any]) -> None:
