@@ -5,6 +5,7 @@ Explore uses it for the labelled tweets, Batch for the answers of a run.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 import pandas as pd
@@ -96,7 +97,8 @@ class Explorer:
         def choose(name: str, widget: Callable[..., Any], label: str, **options: Any) -> None:
             key = self._key(prefix + name)
             if name in self.filters and not prefix:
-                st.session_state.setdefault(key, self.filters[name])
+                kept = self.filters[name]
+                st.session_state.setdefault(key, tuple(map(date.fromisoformat, kept)) if name == "dates" else kept)
             choices[name] = widget(label, key=key, persist_state="session", **options)
 
         def choose_labels(name: str, labels: Iterable[str]) -> None:
@@ -118,6 +120,7 @@ class Explorer:
             if "date" in all_tweets and all_tweets["date"].notna().any():  # else there are no days to choose from
                 days = {"min_value": all_tweets["date"].min(), "max_value": all_tweets["date"].max()}
                 choose("dates", st.date_input, "First and last day", value=(), **days)
+                choices["dates"] = [day.isoformat() for day in choices["dates"]]
         if choices != self.filters and not prefix:
             self.save_filters(choices)
         return eda.filter_tweets(all_tweets, **choices | {"contains": choices["contains"].strip()})

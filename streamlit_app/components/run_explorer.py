@@ -30,6 +30,7 @@ from tf_model.report import render
 
 SIDES = ("A", "B")
 MOST_CHANGES = 3  # described in words
+FILTERS = "filters"  # kept with the run, days as in 2026-05-31
 THEMES = "theme_names"  # kept with the run: for each product and emotion, the name of the theme of each row
 
 
@@ -47,8 +48,8 @@ class RunExplorer(Explorer):
             file=f"{Path(run.name).stem[:80]}_answers",
             no_emotion=run.no_emotion,
             dates=self.answers.dates,
-            filters=run.filters,
-            save_filters=lambda filters: setattr(run, "filters", filters),
+            filters=run.stored(FILTERS),
+            save_filters=partial(run.store, FILTERS),
         )
         self.rows = self.answers.rows
         self.correction, self.correction_problem = _correction(model) if model and run.emotions else (None, "")
@@ -82,7 +83,7 @@ class RunExplorer(Explorer):
         is_measured = self.model and self.run.emotions and "validation" in self.model.predictor.metrics
         if is_measured and key == self._key("all"):
             name, icon = f"{self.file}.html", ":material/summarize:"
-            filters = self.run.filters  # those of these rows: another window may store its own before the click
+            filters = self.run.stored(FILTERS)  # those of these rows: another window may store its own before the click
             offer_file("Download report", lambda: self._report(index, filters), name, f"{key}_report", icon=icon)
 
     def _report(self, index: pd.Index, filters: Mapping[str, Any]) -> str:
@@ -282,7 +283,7 @@ def _first_columns(run: Run, answers: Answers) -> dict[str, Any]:
 
 def _filtered(filters: Mapping[str, Any]) -> str:
     """The filters as a suffix to the name of a file: `` (iPad; 2026-05-01 to 2026-05-31)``."""
-    days = " to ".join(map(str, filters.get("dates", ()))) if len(filters.get("dates", ())) == 2 else ""
+    days = " to ".join(filters.get("dates", ())) if len(filters.get("dates", ())) == 2 else ""
     labels = [", ".join(filters.get(name, ())) for name in ("products", "emotions", "statuses", "sources")]
     parts = [*filter(None, [*labels, filters.get("contains", "").strip(), days])]
     return f" ({'; '.join(parts)})" if parts else ""
