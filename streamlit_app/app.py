@@ -15,39 +15,29 @@ if str(HERE.parent) not in sys.path:
 from streamlit_app.components import loading, notices  # noqa: E402
 from streamlit_app.components.loading import ModelState  # noqa: E402
 from streamlit_app.components.notices import plain_markdown  # noqa: E402
-from tf_model.errors import TweetTargetError  # noqa: E402
-
-PAGES = {  # each has a file in views/ and an icon
-    "Ask": ":material/forum:",
-    "Batch": ":material/table_view:",
-    "Explore": ":material/insights:",
-    "Evaluate": ":material/fact_check:",
-    "Monitor": ":material/monitor_heart:",
-}
 
 
 def main() -> None:
     """Draw the chosen page, then the sidebar."""
     # A local file, set before the pages: as the tab's icon, streamlit would fetch theirs from the internet.
     st.set_page_config(page_icon=str(HERE / "icon.svg"), layout="wide")
-    pages = [
-        st.Page(
-            HERE / "views" / f"{title.lower()}.py",
-            title=title,
-            icon=icon,
-            url_path="home" if title == "Ask" else None,
-            default=title == "Ask",
-        )
-        for title, icon in PAGES.items()
-    ]
-    # Streamlit serves the first page only at /, so /ask redirects there.
-    page = st.navigation([*pages, st.Page(_open_first, title="Ask", url_path="ask", visibility="hidden")])
+    views = HERE / "views"
+    page = st.navigation(
+        [
+            st.Page(views / "ask.py", title="Ask", icon=":material/forum:", url_path="home", default=True),
+            st.Page(views / "batch.py", title="Batch", icon=":material/table_view:"),
+            st.Page(views / "explore.py", title="Explore", icon=":material/insights:"),
+            st.Page(views / "evaluate.py", title="Evaluate", icon=":material/fact_check:"),
+            st.Page(views / "monitor.py", title="Monitor", icon=":material/monitor_heart:"),
+            # Streamlit serves the first page only at /, so /ask redirects there.
+            st.Page(_open_first, title="Ask", url_path="ask", visibility="hidden"),
+        ]
+    )
     st.set_page_config(page_title=f"{page.title} · Tweet Target")
     live_region = st.container()
     try:
-        page.run()
-    except TweetTargetError as error:  # such as a full disk, where a page stores its filters
-        notices.say_problem("This page cannot be shown.", str(error))
+        with notices.explained("This page cannot be shown."):  # such as a full disk, where a page stores its filters
+            page.run()
     finally:
         with live_region:
             notices.show_announced()

@@ -267,8 +267,7 @@ def test_a_curve_is_broken_where_a_week_has_no_texts(folder):
 def test_themes_that_were_renamed_and_merged_on_the_page_stay_so(folder):
     rows = three_months().rename(columns={"date": "posted"})
     own = rows.index[(rows["emotion"] == NEGATIVE) & (rows["product"] == "iPhone")]
-    themes = dict.fromkeys(map(str, [*own, len(rows)]), 7)  # one is left out by the filters
-    kept = {f"{NEGATIVE} → iPhone": {"themes": themes, "names": {"7": NASTY}}}
+    kept = {f"{NEGATIVE} → iPhone": dict.fromkeys(map(str, [*own, len(rows)]), NASTY)}  # one is left out by the filters
     result = rows.drop(columns="text").assign(status="fit")
     found = figures(result, rows["text"], Predictor.load(folder), "made-up.csv", chosen_themes=kept)
     named = [[theme["name"] == NASTY for theme in part["themes"]] for part in found["themes"]]

@@ -22,14 +22,10 @@ _CSS = """
 .mention .sign { margin-inline-start: 0.35rem; vertical-align: baseline; font-weight: 400; }
 """
 
+_HTML = '<p class="text" dir="auto"></p>'
 _JS = """
 export default function ({ data, parentElement }) {
-  const old = parentElement.querySelector('p');
-  if (old) old.remove();
-  const line = document.createElement('p');
-  line.className = 'text';
-  line.dir = 'auto';
-  for (const [text, kind, colour, sign, spoken] of data.pieces) {
+  const spans = data.pieces.map(([text, kind, colour, sign, spoken]) => {
     const span = document.createElement('span');
     span.className = kind;
     span.textContent = text;
@@ -45,9 +41,9 @@ export default function ({ data, parentElement }) {
       }
       span.append(mark);
     }
-    line.append(span);
-  }
-  parentElement.append(line);
+    return span;
+  });
+  parentElement.querySelector('p').replaceChildren(...spans);
 }
 """
 
@@ -81,4 +77,4 @@ def mentions(text: str, spans: Iterable[tuple[int, int, str]]) -> list[Piece]:
 
 def show(pieces: Sequence[Piece], key: str) -> None:
     """Show the pieces of a text."""
-    component("words", css=_CSS, js=_JS)(data={"pieces": pieces}, key=key)
+    component("words", html=_HTML, css=_CSS, js=_JS)(data={"pieces": pieces}, key=key)

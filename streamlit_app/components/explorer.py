@@ -3,9 +3,9 @@
 Explore uses it for the labelled tweets, Batch for the answers of a run.
 """
 
-import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 import pandas as pd
@@ -26,7 +26,7 @@ UNFILTERED_TABS = ("Repeats", "Rows")  # tabs that also show texts unfit for the
 ROW_HEIGHT = 76  # pixels: three lines of text; from about 64 on, cells wrap
 
 
-@dataclass(frozen=True)
+@dataclass
 class Explorer:
     """An explorer of ``all_tweets``, as :func:`tf_model.eda.describe` returns them; a run adds ``status``."""
 
@@ -94,33 +94,33 @@ class Explorer:
         """The texts that pass the page's filters or, with a ``prefix``, a separate set of filters."""
         all_tweets, choices = self.all_tweets, {}
 
-        # Two selections side by side have no room for columns.
-        box = st.container(border=True)
-        places = itertools.cycle([box] if prefix else box.columns(3, vertical_alignment="bottom"))
-
-        def choose(name: str, widget: str, label: str, **options: Any) -> None:
+        def choose(name: str, widget: Callable[..., Any], label: str, **options: Any) -> None:
             key = self._key(prefix + name)
             if name in self.filters and not prefix:
-                st.session_state.setdefault(key, self.filters[name])
-            choices[name] = getattr(next(places), widget)(label, key=key, persist_state="session", **options)
+                kept = self.filters[name]
+                st.session_state.setdefault(key, tuple(map(date.fromisoformat, kept)) if name == "dates" else kept)
+            choices[name] = widget(label, key=key, persist_state="session", **options)
 
         def choose_labels(name: str, labels: Iterable[str]) -> None:
-            choose(name, "multiselect", name.capitalize(), options=labels, placeholder=f"All {name}")
+            choose(name, st.multiselect, name.capitalize(), options=labels, placeholder=f"All {name}")
 
-        choose_labels("products", eda.label_order(all_tweets, "product"))
-        if not prefix:
-            choose_labels("emotions", eda.label_order(all_tweets, "emotion"))
-        choose("contains", "text_input", "Text contains", placeholder="Any text")
-        if "status" not in all_tweets:
-            words = "Texts that differ only in case, punctuation or retweet marks count as one"
-            choose("once", "toggle", "Count each text once", help=words)
-        elif not prefix:
-            choose_labels("statuses", sorted(all_tweets["status"].unique()))
-        if "source" in all_tweets:
-            choose_labels("sources", sorted(all_tweets["source"].dropna().unique()))
-        if "date" in all_tweets and all_tweets["date"].notna().any():  # else there are no days to choose from
-            days = {"min_value": all_tweets["date"].min(), "max_value": all_tweets["date"].max()}
-            choose("dates", "date_input", "First and last day", value=(), **days)
+        # Two selections side by side have no room for filters side by side.
+        with st.container(border=True, horizontal=not prefix, vertical_alignment="bottom"):
+            choose_labels("products", eda.label_order(all_tweets, "product"))
+            if not prefix:
+                choose_labels("emotions", eda.label_order(all_tweets, "emotion"))
+            choose("contains", st.text_input, "Text contains", placeholder="Any text")
+            if "status" not in all_tweets:
+                words = "Texts that differ only in case, punctuation or retweet marks count as one"
+                choose("once", st.toggle, "Count each text once", help=words)
+            elif not prefix:
+                choose_labels("statuses", sorted(all_tweets["status"].unique()))
+            if "source" in all_tweets:
+                choose_labels("sources", sorted(all_tweets["source"].dropna().unique()))
+            if "date" in all_tweets and all_tweets["date"].notna().any():  # else there are no days to choose from
+                days = {"min_value": all_tweets["date"].min(), "max_value": all_tweets["date"].max()}
+                choose("dates", st.date_input, "First and last day", value=(), **days)
+                choices["dates"] = [day.isoformat() for day in choices["dates"]]
         if choices != self.filters and not prefix:
             self.save_filters(choices)
         return eda.filter_tweets(all_tweets, **choices | {"contains": choices["contains"].strip()})

@@ -1,42 +1,58 @@
 """The explorer of a run, with corrected shares, changes over time, a comparison of two selections, and themes."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from streamlit_app.charts import explorer_charts, theme
+from streamlit_app.components import loading
 from streamlit_app.components.explorer import ROW_HEIGHT, Explorer, spoken_values
 from streamlit_app.components.labelling import check_rows, show_queue
+from streamlit_app.components.loading import ModelState
 from streamlit_app.components.notices import plain_markdown
-from streamlit_app.components.runs import Run
+from streamlit_app.components.runs import Answers, Run
 from streamlit_app.components.widgets import offer_file
+from tf_model import tasks
 from tf_model.analysis.changes import PERIODS, SIGNIFICANCE, by_period, find_changes, period_of
 from tf_model.analysis.compare import compare, distinctive_words
+from tf_model.analysis.figures import figures
 from tf_model.analysis.rows import ALL, LEAST_TEXTS
-from tf_model.analysis.shares import Correction, checked_sample, emotion_shares
+from tf_model.analysis.shares import Correction, checked_sample, emotion_shares, read_correction
 from tf_model.analysis.themes import QUOTES, describe_themes, find_themes
-from tf_model.errors import UsageError
-from tf_model.inference.fit import FIT
+from tf_model.errors import TweetTargetError, UsageError
+from tf_model.inference.fit import FIT, STATUS
 from tf_model.modeling.joint_label import answer_text
+from tf_model.report import render
 
 SIDES = ("A", "B")
 MOST_CHANGES = 3  # described in words
-THEMES = "themes"  # key of the themes kept with the run
+FILTERS = "filters"  # kept with the run, days as in 2026-05-31
+THEMES = "theme_names"  # kept with the run: for each product and emotion, the name of the theme of each row
 
 
-@dataclass(frozen=True, kw_only=True)
 class RunExplorer(Explorer):
-    """An explorer of the answers of a run; see :class:`streamlit_app.components.runs.Answers`."""
+    """An explorer of the answers of a run; ``model``: the one that answered, None if another is in use now."""
 
-    rows: pd.DataFrame | None
-    run: Run
-    correction: Correction | None
-    correction_problem: str  # why there is no correction; empty for answers of another model, or without emotions
-    report: Callable[[pd.Index, Mapping[str, Any]], str] | None  # on rows that pass filters, as HTML; None: no model
+    def __init__(self, run: Run, model: ModelState | None) -> None:
+        self.run, self.model, self.answers = run, model, run.answers()
+        super().__init__(
+            key=run.id,
+            all_tweets=self.answers.tweets,
+            table=self.answers.table,
+            display_table=self.answers.display_table,
+            columns=_first_columns(run, self.answers),
+            file=f"{Path(run.name).stem[:80]}_answers",
+            no_emotion=run.no_emotion,
+            dates=self.answers.dates,
+            filters=run.stored(FILTERS),
+            save_filters=partial(run.store, FILTERS),
+        )
+        self.rows = self.answers.rows
+        self.correction, self.correction_problem = _correction(model) if model and run.emotions else (None, "")
 
     def _tabs(self) -> dict[str, Callable[[pd.DataFrame], None]]:
         tabs = {"Labels": self._labels}
@@ -64,10 +80,17 @@ class RunExplorer(Explorer):
 
     def _offer_downloads(self, index: pd.Index, key: str) -> None:
         super()._offer_downloads(index, key)
-        if self.report and key == self._key("all"):
+        is_measured = self.model and self.run.emotions and "validation" in self.model.predictor.metrics
+        if is_measured and key == self._key("all"):
             name, icon = f"{self.file}.html", ":material/summarize:"
-            filters = self.run.filters  # those of these rows: another window may store its own before the click
-            offer_file("Download report", lambda: self.report(index, filters), name, f"{key}_report", icon=icon)
+            filters = self.run.stored(FILTERS)  # those of these rows: another window may store its own before the click
+            offer_file("Download report", lambda: self._report(index, filters), name, f"{key}_report", icon=icon)
+
+    def _report(self, index: pd.Index, filters: Mapping[str, Any]) -> str:
+        selected = self.answers.result.loc[index], self.all_tweets.loc[index, "text"]
+        choices = {"checked_labels": self.run.checked, "chosen_themes": self.run.stored(THEMES), "dates": self.dates}
+        name = f"{self.run.name}{_filtered(filters)}"
+        return render(figures(*selected, self.model.predictor, name, **choices))
 
     def _analysed_rows(self, tweets: pd.DataFrame) -> pd.DataFrame:
         return self.rows[self.rows.index.isin(tweets.index)]
@@ -202,19 +225,15 @@ class RunExplorer(Explorer):
             is_own = (self.rows["product"] == product) & (self.rows["emotion"] == emotion)
             is_fit = self.all_tweets["status"][self.rows.index] == FIT
             with st.spinner("Looking for themes…"):
-                theme_ids = find_themes(self.rows[is_own & is_fit], products)
-            found = {"themes": {str(row): theme for row, theme in theme_ids[theme_ids >= 0].items()}, "names": {}}
+                found = find_themes(self.rows[is_own & is_fit], products).to_dict()
             stored = {key: found} | self.run.stored(THEMES)  # another window may have changed themes meanwhile
             self.run.store(THEMES, stored)
-        themes = pd.Series(stored[key]["themes"], dtype="int64").rename(int)
-        table = _describe_themes(rows[["text", "date"]], themes, products)
+        themes = pd.Series(stored[key], dtype=object).rename(int)
+        table = _describe_themes(rows[["text", "date"]], themes, products).rename(columns={"theme": "name"})
         if table.empty:
             st.info(f"Themes need {LEAST_TEXTS} different texts, fit for the model, with this emotion and product.")
             return
-        own_names = stored[key]["names"]
-        names = pd.Series([own_names.get(f"{each.theme}") or ", ".join(each.words) for each in table.itertuples()])
-        names = names.where(~names.duplicated(), names + " (" + table["theme"].astype(str) + ")")
-        table = table.assign(name=names, tweets=table["texts"].map(len))
+        table["tweets"] = table["texts"].map(len)
         self._show_bars(
             table,
             lambda bar: rows.loc[bar["texts"]],
@@ -243,17 +262,43 @@ class RunExplorer(Explorer):
             chosen = st.multiselect("Themes (several are merged)", table["name"])
             name = st.text_input("New name", max_chars=80).strip()
             if st.form_submit_button("Rename or merge") and chosen:
-                into, *others = table.loc[table["name"].isin([*chosen, name]), "theme"].tolist()
-                themes = stored[key]["themes"]
-                stored[key]["themes"] = {row: into if each in others else each for row, each in themes.items()}
-                if name:
-                    stored[key]["names"][str(into)] = name
+                name = name or chosen[0]
+                stored[key] = {row: name if theme in chosen else theme for row, theme in stored[key].items()}
                 self.run.store(THEMES, stored)
                 st.rerun()
         if st.button("Find themes again", icon=":material/undo:", key=self._key(f"anew_{key}")):
             del stored[key]
             self.run.store(THEMES, stored)
             st.rerun()
+
+
+def _first_columns(run: Run, answers: Answers) -> dict[str, Any]:
+    """The columns to show first, and how."""
+    percent, plain = st.column_config.NumberColumn(format="percent"), st.column_config.Column()  # None would hide it
+    first = ("product", "emotion", "emotion_confidence") if run.per_product else (tasks.ANSWER, "answer_confidence")
+    names = [each for each in dict.fromkeys([*first, STATUS, *run.predicted]) if each in answers.display_table]
+    columns = {name: percent if name.endswith("_confidence") else plain for name in names}
+    return {answers.text_column: st.column_config.TextColumn(width=330)} | columns
+
+
+def _filtered(filters: Mapping[str, Any]) -> str:
+    """The filters as a suffix to the name of a file: `` (iPad; 2026-05-01 to 2026-05-31)``."""
+    days = " to ".join(filters.get("dates", ())) if len(filters.get("dates", ())) == 2 else ""
+    labels = [", ".join(filters.get(name, ())) for name in ("products", "emotions", "statuses", "sources")]
+    parts = [*filter(None, [*labels, filters.get("contains", "").strip(), days])]
+    return f" ({'; '.join(parts)})" if parts else ""
+
+
+@st.cache_resource(max_entries=2, show_spinner=False, hash_funcs=loading.BY_VERSION)
+def _correction(state: ModelState) -> tuple[Correction | None, str]:
+    """The correction for a model's known errors, or None and the reason."""
+    folder = state.predictor.folder  # for a server, the copy that --model names, if any
+    if folder is None:
+        return None, "Shares are not corrected: a model on a server does not tell its errors."
+    try:
+        return read_correction(folder), ""
+    except TweetTargetError as error:
+        return None, f"Shares are not corrected: {error}."
 
 
 _cache = partial(st.cache_data, max_entries=8, show_spinner=False)

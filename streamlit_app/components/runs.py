@@ -15,7 +15,6 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -43,7 +42,7 @@ CANCELLED, FAILED, INTERRUPTED = "cancelled", "failed", "interrupted"
 KEPT_DAYS = 7  # after the last change
 KEPT_SECONDS = KEPT_DAYS * 86_400
 OWNER = "tweet_target_owner"  # cookie for the list of runs; anyone with its address can open a run
-_RUN, _ANSWERS, _FILTERS = "run.json", "answers.parquet", "filters"
+_RUN, _ANSWERS = "run.json", "answers.parquet"
 CHECKED = "checked"  # kept with the run: the emotion by row, None for "Cannot tell", the newest last
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
 _ROW = "row"  # column of the answers: row of the file, from 0
@@ -108,17 +107,6 @@ class Run:
         """Store a user's choices or answers for as long as the run is kept."""
         if self.is_there:
             write_json(self.folder / f"{name}.json", values)
-
-    @property
-    def filters(self) -> dict[str, Any]:
-        """The filters of the page at its last visit."""
-        stored = self.stored(_FILTERS)
-        return stored | {"dates": tuple(map(date.fromisoformat, stored["dates"]))} if "dates" in stored else stored
-
-    @filters.setter
-    def filters(self, values: dict[str, Any]) -> None:
-        dates = {"dates": [day.isoformat() for day in values["dates"]]} if "dates" in values else {}
-        self.store(_FILTERS, values | dates)
 
     @property
     def checked(self) -> pd.Series:

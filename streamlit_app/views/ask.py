@@ -19,7 +19,7 @@ from tf_model.errors import TweetTargetError, first_line
 from tf_model.inference.fit import FIT, FitCheck, known_products
 from tf_model.inference.predictor import Measured, model_input, probability_column
 from tf_model.inference.targets import TargetPredictor
-from tf_model.modeling.joint_label import NOT_SURE, answer_text, confidence_of
+from tf_model.modeling.joint_label import NOT_SURE, answer_text
 from tf_model.monitor.recorder import Recorder
 from tf_model.preprocessing.cleaning import mark
 
@@ -32,6 +32,7 @@ EXAMPLES = {
 }
 MISSED_PRODUCT = "A product that was missed …"
 NO_MENTION = "These words do not name it"
+NOT_STORED = "Your feedback could not be stored."
 LEAST_WEIGHT = 0.001  # of a word that counts, in nats; leaving out a word that is not read changes less
 # In the session: the text; the thanks for each feedback, with start and product of its mention, to undo it.
 TEXT, THANKS = "ask_text", "ask_thanks"
@@ -145,17 +146,11 @@ def _show_answer(state: ModelState, row: Mapping[str, Any], seconds: float, is_f
 
 
 def _show_guesses(state: ModelState, row: Mapping[str, Any]) -> None:
-    confidence = row["answer_confidence"]
     threshold = state.predictor.threshold
     limit = "" if threshold is None else f"; the model answers only at {threshold:.1%} or above"
-    st.markdown(f"The best guess has a confidence of {confidence:.1%}{limit}.")
-    probabilities = [
-        {label: row[probability_column(task, label)] for label in state.predictor.labels[task]}
-        for task in (tasks.PRODUCT.name, tasks.EMOTION.name)
-    ]
-    second = confidence_of(row["second_guess"], *probabilities)
-    st.markdown(f"Best guess: **{plain_markdown(row['best_guess'])}** ({theme.percent(confidence)})")
-    st.markdown(f"Second guess: **{plain_markdown(row['second_guess'])}** ({theme.percent(second)})")
+    st.markdown(f"The best guess has a confidence of {row['answer_confidence']:.1%}{limit}.")
+    st.markdown(f"Best guess: **{plain_markdown(row['best_guess'])}**")
+    st.markdown(f"Second guess: **{plain_markdown(row['second_guess'])}**")
 
 
 def _show_probabilities(state: ModelState, row: Mapping[str, Any]) -> None:
@@ -300,10 +295,11 @@ def _show_thanks(log: Recorder, text: str, key: str) -> bool:
     if key not in thanks:
         return False
     st.success("Thank you. Your feedback is stored.", icon=":material/check_circle:")
-    undo = st.button("Undo", icon=":material/undo:", key=f"undo_{key}")
-    if undo and _is_stored(log, text, {}, is_correct=None, **thanks[key]):
-        del thanks[key]
-        st.rerun()
+    if st.button("Undo", icon=":material/undo:", key=f"undo_{key}"):
+        with notices.explained(NOT_STORED):
+            log.correct(text, {}, is_correct=None, **thanks[key])
+            del thanks[key]
+            st.rerun()
     return True
 
 
@@ -374,19 +370,10 @@ def _take_mention_feedback(
 
 def _store(log: Recorder, text: str, row: Mapping[str, Any], key: str, *, is_correct: bool, **correct: Any) -> None:
     prediction = {name: value for name, value in row.items() if "_probability_" not in name}
-    if _is_stored(log, text, prediction, is_correct=is_correct, **correct):
-        mention = {name: correct[name] for name in ("start", "product")} if "start" in correct else {}
-        st.session_state[THANKS][key] = mention
+    with notices.explained(NOT_STORED):
+        log.correct(text, prediction, is_correct=is_correct, **correct)
+        st.session_state[THANKS][key] = {name: correct[name] for name in ("start", "product") if "start" in correct}
         st.rerun()
-
-
-def _is_stored(log: Recorder, text: str, prediction: Mapping[str, Any], **judgement: Any) -> bool:
-    try:
-        log.correct(text, prediction, **judgement)
-    except TweetTargetError as error:
-        notices.say_problem("Your feedback could not be stored.", str(error))
-        return False
-    return True
 
 
 main()

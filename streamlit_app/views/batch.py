@@ -1,29 +1,22 @@
 """Batch: answers each row of a file; a file is a run with its own address, to explore and download."""
 
-from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from streamlit_app.components import files, loading, notices, products, runs
 from streamlit_app.components.files import LIMITS
 from streamlit_app.components.loading import ModelState
 from streamlit_app.components.notices import plain_markdown
-from streamlit_app.components.run_explorer import THEMES, RunExplorer
+from streamlit_app.components.run_explorer import RunExplorer
 from streamlit_app.components.runs import Run
 from streamlit_app.components.widgets import pick
 from tf_model import tasks
-from tf_model.analysis.figures import figures
-from tf_model.analysis.shares import Correction, read_correction
 from tf_model.cli import duration
 from tf_model.data.products import Products
-from tf_model.errors import TweetTargetError, plural
-from tf_model.inference.fit import STATUS, known_products
+from tf_model.errors import plural
+from tf_model.inference.fit import known_products
 from tf_model.inference.targets import TargetPredictor
-from tf_model.report import render
 
 PER_TEXT, PER_PRODUCT = "one row per text", "one row per product"
 ROWS = "batch_rows"
@@ -60,13 +53,10 @@ def _take_file() -> None:
     st.caption(f"Up to {LIMITS.rows:,} rows, {LIMITS.cells:,} cells and 100 MB. Larger files: `{files.COMMAND_LINE}`")
     if file is None:
         return
-    try:
+    with notices.explained("This file cannot be used here."):
         with st.spinner("Reading the file…"):
             st.query_params[RUN] = runs.store(file.name, file.getbuffer()).id
-    except TweetTargetError as error:
-        notices.say_problem("This file cannot be used here.", str(error))
-        return
-    st.rerun()
+        st.rerun()
 
 
 def _offer_answer(run: Run, state: ModelState) -> None:
@@ -224,58 +214,8 @@ def _show_answers(run: Run, state: ModelState | None) -> None:
         icon=":material/check_circle:",
     )
     with st.spinner("Reading the answers…"):
-        answers = run.answers()
-
-    def report(index: pd.Index, filters: Mapping[str, Any]) -> str:
-        selected = answers.result.loc[index], answers.tweets.loc[index, "text"]
-        choices = {"checked_labels": run.checked, "chosen_themes": run.stored(THEMES), "dates": answers.dates}
-        return render(figures(*selected, current_model.predictor, f"{run.name}{_filtered(filters)}", **choices))
-
-    correction, problem = _correction(current_model) if is_current and run.emotions else (None, "")
-    percent, plain = st.column_config.NumberColumn(format="percent"), st.column_config.Column()  # None would hide it
-    first = ("product", "emotion", "emotion_confidence") if run.per_product else (tasks.ANSWER, "answer_confidence")
-    names = dict.fromkeys([answers.text_column, *first, STATUS, *run.predicted])
-    columns = {
-        name: percent if name.endswith("_confidence") else plain for name in names if name in answers.display_table
-    }
-    columns[answers.text_column] = st.column_config.TextColumn(width=330)
-    RunExplorer(
-        key=run.id,
-        all_tweets=answers.tweets,
-        table=answers.table,
-        display_table=answers.display_table,
-        columns=columns,
-        file=f"{Path(run.name).stem[:80]}_answers",
-        no_emotion=run.no_emotion,
-        filters=run.filters,
-        save_filters=lambda filters: setattr(run, "filters", filters),
-        rows=answers.rows,
-        run=run,
-        correction=correction,
-        correction_problem=problem,
-        dates=answers.dates,
-        report=report if is_current and run.emotions and "validation" in current_model.predictor.metrics else None,
-    ).show()
-
-
-def _filtered(filters: Mapping[str, Any]) -> str:
-    """The filters as a suffix to the name of a file: `` (iPad; 2026-05-01 to 2026-05-31)``."""
-    days = " to ".join(map(str, filters.get("dates", ()))) if len(filters.get("dates", ())) == 2 else ""
-    labels = [", ".join(filters.get(name, ())) for name in ("products", "emotions", "statuses", "sources")]
-    parts = [*filter(None, [*labels, filters.get("contains", "").strip(), days])]
-    return f" ({'; '.join(parts)})" if parts else ""
-
-
-@st.cache_resource(max_entries=2, show_spinner=False, hash_funcs=loading.BY_VERSION)
-def _correction(state: ModelState) -> tuple[Correction | None, str]:
-    """The correction for a model's known errors, or None and the reason."""
-    folder = state.predictor.folder  # for a server, the copy that --model names, if any
-    if folder is None:
-        return None, "Shares are not corrected: a model on a server does not tell its errors."
-    try:
-        return read_correction(folder), ""
-    except TweetTargetError as error:
-        return None, f"Shares are not corrected: {error}."
+        explorer = RunExplorer(run, current_model if is_current else None)
+    explorer.show()
 
 
 main()

@@ -1,8 +1,7 @@
 """Evaluate: in plain words what a trained model finds and gets wrong, then its metrics."""
 
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -62,11 +61,16 @@ def _show_figures(report: ModelReport) -> None:
     task = names[0]
     if len(names) > 1:
         task = pick("Task", names, "evaluate_task", format_func=str.capitalize)
-    if task != tasks.ANSWER:
-        _show_task(report, task)
-    else:
+    st.caption(plain_markdown(f"Measured on the validation part. Protocol: {report.protocol}."))
+    if task == tasks.ANSWER:
         _show_threshold(report, task, *error_analysis.joint_correctness(report))
-    _show_learning_curves(report)
+    else:
+        predictions = report.labelled(task)
+        _show_confusion(report.labels[task], report.metrics["validation"][task]["confusion_matrix"])
+        _show_calibration(predictions)
+        _show_threshold(report, task, predictions.confidences, predictions.correct)
+        _show_mistakes(report, predictions)
+    _show_learning_curves(report.history)
 
 
 @st.cache_data(max_entries=32, show_spinner="Reading the model's files")
@@ -152,40 +156,7 @@ def _of_100(count: float, total: int) -> str:
 # ---------------------------------------------------------------- one task
 
 
-def _show_task(report: ModelReport, task: str) -> None:
-    predictions = report.labelled(task)
-    _show_metrics(report, task)
-    _show_classes(report.labels[task], report.metrics["validation"][task])
-    _show_calibration(report, predictions)
-    _show_threshold(report, task, predictions.confidences, predictions.correct)
-    _show_mistakes(report, predictions)
-
-
-def _show_metrics(report: ModelReport, task: str) -> None:
-    """Accuracy, macro-F1 and loss of both parts, each above the report's, if there are any."""
-    reference, words = error_analysis.report_metrics(report, task)
-    rows = []
-    for part, name in (("train", "training"), ("validation", "validation")):
-        rows.append({"part": name} | report.metrics[part][task])
-        if part in reference:
-            rows.append({"part": f"{name}, the report's"} | dict(reference[part]))
-    frame = pd.DataFrame(rows, columns=["part", "accuracy", "macro_f1", "loss", "rows"])
-    st.subheader("Metrics compared with the report's", anchor=False)
-    st.dataframe(
-        frame.rename(columns={"macro_f1": "macro-F1", "rows": "tweets"}),
-        hide_index=True,
-        column_config=dict.fromkeys(("accuracy", "macro-F1", "loss"), st.column_config.NumberColumn(format="%.4f")),
-        placeholder="-",
-        alt=f"Accuracy, macro-F1 and loss of both parts for the {task}, with the report's where it has them",
-    )
-    low, high = report.metrics["validation"][task]["accuracy_interval"]
-    interval = f"95% CI of the validation accuracy: {low:.3f} to {high:.3f}."
-    st.caption(plain_markdown(f"{words} {interval} Protocol: {report.protocol}."))
-
-
-def _show_classes(labels: Sequence[str], validation: Mapping[str, Any]) -> None:
-    """The confusion matrix and metrics by class of the validation part."""
-    matrix = validation["confusion_matrix"]
+def _show_confusion(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> None:
     counts = pd.DataFrame(matrix, labels, labels).stack()
     confused = counts[[true != predicted and count > 0 for (true, predicted), count in counts.items()]].nlargest(3)
     worst = "; ".join(f"{true} taken for {predicted}: {count}" for (true, predicted), count in confused.items())
@@ -193,35 +164,23 @@ def _show_classes(labels: Sequence[str], validation: Mapping[str, Any]) -> None:
     theme.show(
         evaluate_charts.confusion(matrix, labels),
         alt=f"Confusion matrix of {len(labels)} classes. Most often confused: {worst or 'nothing'}.",
-        caption=f"The {validation['rows']:,} validation tweets; the diagonal is correct. The darker, the larger "
-        "the share of the true class.",
+        caption="The diagonal is correct. The darker, the larger the share of the true class.",
         key="evaluate_confusion",
     )
-    frame = pd.DataFrame([{"class": label, **values} for label, values in validation["per_class"].items()])
-    frame = frame.rename(columns={"f1": "F1", "support": "rows"})
-    share = st.column_config.ProgressColumn(format="%.3f", min_value=0, max_value=1)
-    st.subheader("Each class", anchor=False)
-    st.dataframe(
-        frame,
-        hide_index=True,
-        column_config=dict.fromkeys(("precision", "recall", "F1"), share),
-        alt="Precision, recall and F1 of each class with its number of rows",
-    )
 
 
-def _show_calibration(report: ModelReport, predictions: Predictions) -> None:
+def _show_calibration(predictions: Predictions) -> None:
     st.subheader("Calibration: does the confidence hold?", anchor=False)
     labelled = predictions.label_ids, predictions.probabilities
     ece = calibration.expected_calibration_error(*labelled)
+    words = f"On average the confidence is off by {ece:.1%} (expected calibration error, {calibration.BINS} bins)."
     theme.show(
         evaluate_charts.reliability(calibration.reliability(*labelled)),
-        alt=f"Accuracy by confidence. On average the confidence is off by {ece:.1%}.",
-        caption="Above the dotted line the model is right more often than its confidence says, below it less often. "
-        "Larger points stand for more tweets; whiskers: 95% CI.",
+        alt=f"Accuracy by confidence. {words}",
+        caption=f"{words} Above the dotted line the model is right more often than its confidence says, below it less "
+        "often. Larger points stand for more texts; whiskers: 95% CI.",
         key="evaluate_reliability",
     )
-    words = f"On average the confidence is off by {ece:.1%} (expected calibration error, {calibration.BINS} bins), over"
-    st.caption(plain_markdown(f"{words} {len(predictions.rows):,} validation tweets. Protocol: {report.protocol}."))
 
 
 @st.fragment
@@ -257,9 +216,10 @@ def _show_threshold(report: ModelReport, task: str, confidences: np.ndarray, cor
         alt=f"Accuracy of the given answers against the share that is answered. {sentence}",
         key=f"evaluate_risk_{task}",
     )
-    st.caption(plain_markdown(f"Do not choose a threshold on the rows you report on. Protocol: {report.protocol}."))
+    caption = "Do not choose a threshold on the rows you report on."
     if model_threshold is not None:
-        st.caption(f"The slider begins at the model's own threshold, {model_threshold:.2f}, which the page Ask uses.")
+        caption += f" The slider begins at the model's own threshold, {model_threshold:.2f}."
+    st.caption(caption)
 
 
 def _show_mistakes(report: ModelReport, predictions: Predictions) -> None:
@@ -297,8 +257,7 @@ def _show_mistakes(report: ModelReport, predictions: Predictions) -> None:
 # ---------------------------------------------------------------- learning curves
 
 
-def _show_learning_curves(report: ModelReport) -> None:
-    history = report.history
+def _show_learning_curves(history: pd.DataFrame) -> None:
     st.subheader("Learning curves", anchor=False)
     last = history.iloc[-1]
     for column, name in zip(st.columns(2), ("loss", "accuracy"), strict=True):

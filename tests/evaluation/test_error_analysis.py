@@ -1,10 +1,8 @@
 """What follows from validation predictions: metrics worked out by hand."""
 
-import json
-
 import numpy as np
 import pytest
-from model_folders import ROWS, SHA256, write_answer, write_single
+from model_folders import ROWS, SHA256, write_answer
 from sample_datasets import line_of, write_csv
 
 from tf_model import tasks
@@ -12,11 +10,10 @@ from tf_model.data.dataset import read
 from tf_model.evaluation.error_analysis import (
     hardest_mistakes,
     joint_correctness,
-    report_metrics,
     texts_of,
     threshold_effect,
 )
-from tf_model.evaluation.metrics import REPORT, wilson_interval
+from tf_model.evaluation.metrics import wilson_interval
 from tf_model.model_dir import Predictions, read_report
 
 LABELS = ("pear", "fig", "plum")
@@ -34,44 +31,6 @@ FOUR = predictions(
     (9, 2, [0.95, 0.04, 0.01]),  # wrong, certain
     (1, 1, [0.3, 0.5, 0.2]),  # right
 )
-
-
-def change_json(file, change):
-    value = json.loads(file.read_text())
-    change(value)
-    file.write_text(json.dumps(value))
-
-
-class TestReference:
-    @pytest.fixture
-    def as_many(self, tmp_path):
-        """A model validated on as many rows as in the report."""
-        folder = write_single(tmp_path)
-        change_json(folder / "metrics.json", lambda metrics: metrics["validation"]["product"].update(rows=659))
-        return folder
-
-    def test_comparable_on_the_rows_of_the_report(self, as_many):
-        figures, words = report_metrics(read_report(as_many), "product")
-        assert figures == REPORT
-        assert words.startswith("Comparable")
-
-    @pytest.mark.parametrize("setting", [{"split_seed": 43}, {"validation_size": 0.25}, {"split_seed": None}])
-    def test_as_many_rows_of_another_split_are_not_comparable(self, as_many, setting):
-        change_json(as_many / "recipe.json", lambda recipe: recipe.update(setting))
-        assert (
-            report_metrics(read_report(as_many), "product")[1] == "Not comparable: the report validated on other rows."
-        )
-
-    def test_other_rows_are_not_comparable(self, tmp_path):
-        assert "other rows" in report_metrics(read_report(write_single(tmp_path)), "product")[1]
-        sample = read_report(write_single(tmp_path, name="sample", dataset="sample"))
-        assert "another dataset" in report_metrics(sample, "product")[1]
-
-    def test_the_report_has_no_emotion(self, tmp_path):
-        assert report_metrics(read_report(write_single(tmp_path, "emotion")), "emotion") == (
-            {},
-            "The report gives no metrics for the emotion.",
-        )
 
 
 class TestThreshold:

@@ -17,7 +17,6 @@ from tf_model.modeling.joint_label import (
     best_two,
     candidates,
     confidence_and_correctness,
-    confidence_of,
     joint_outputs,
 )
 
@@ -44,12 +43,6 @@ def two(product: list[float], emotion: list[float]) -> tuple[str, str, float]:
 )
 def test_the_emotion_decides_then_the_product(product, emotion, best, second, confidence):
     assert two(product, emotion) == (best, second, pytest.approx(confidence))
-
-
-def test_each_guess_has_its_confidence():
-    product, emotion = {"iPhone": 0.9, "iPad": 0.1}, dict(zip(tasks.EMOTIONS, (0.2, 0.5, 0.3), strict=True))
-    found = [confidence_of(guess, product, emotion) for guess in (tasks.NO_EMOTION, "Positive emotion → iPhone")]
-    assert found == pytest.approx([0.5, 0.27])
 
 
 def test_all_answers_are_told_apart():

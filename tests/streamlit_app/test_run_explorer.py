@@ -15,8 +15,8 @@ from app_stub import open_app, words_of
 from streamlit.testing.v1 import AppTest
 
 from streamlit_app.components import files, labelling, run_explorer, runs
-from tf_model import data, paths, report, tasks
-from tf_model.analysis import figures, shares
+from tf_model import data, paths, tasks
+from tf_model.analysis import shares
 from tf_model.data import corrections, splits
 from tf_model.preprocessing.cleaning import mark
 
@@ -154,7 +154,7 @@ def corrected(monkeypatch):
     labelled = SimpleNamespace(labels=tasks.EMOTIONS, probabilities=(numpy.eye(3)[ids] + unsure) / 2, label_ids=ids)
     named = pandas.Series(["iPhone", "iPad", "iPad"] * 20)
     made = shares.Correction.of(labelled, named)
-    monkeypatch.setattr(shares, "read_correction", lambda _: made)
+    monkeypatch.setattr(run_explorer, "read_correction", lambda _: made)
     st.cache_resource.clear()
 
 
@@ -229,8 +229,8 @@ def test_shares_are_corrected_where_the_model_says_how_it_errs(run, request):
 def test_the_report_is_on_the_rows_that_pass_the_filters(run, stub, monkeypatch):
     offered, given = {}, []
     monkeypatch.setattr(st, "download_button", lambda label, data, **options: offered.update({label: data}))
-    monkeypatch.setattr(figures, "figures", lambda *arguments, **kept: given.append((*arguments, kept)))
-    monkeypatch.setattr(report, "render", lambda _: "a page")
+    monkeypatch.setattr(run_explorer, "figures", lambda *arguments, **kept: given.append((*arguments, kept)))
+    monkeypatch.setattr(run_explorer, "render", lambda _: "a page")
     open_tab(run, "Labels")
     assert "Download report" not in offered, "nothing is known of how good the model is"
     stub.metrics["validation"] = {}
@@ -453,9 +453,9 @@ def test_themes_that_another_window_changes_meanwhile_are_kept(themes, monkeypat
     find_themes = run_explorer.find_themes
 
     def slow(*arguments):
-        themes.store("themes", {"other": {"themes": {}, "names": {"0": "renamed"}}})
+        themes.store(run_explorer.THEMES, {"other": {"0": "renamed"}})
         return find_themes(*arguments)
 
     monkeypatch.setattr(run_explorer, "find_themes", slow)
     open_tab(themes, "Themes")
-    assert set(themes.stored("themes")) == {"other", f"{tasks.NEGATIVE} → iPhone"}
+    assert set(themes.stored(run_explorer.THEMES)) == {"other", f"{tasks.NEGATIVE} → iPhone"}

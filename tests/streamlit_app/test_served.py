@@ -8,9 +8,8 @@ import pytest
 from app_stub import make_model, open_app, words_of
 from stand_in import VERSION, StandIn
 
-from streamlit_app.components import loading, runs
+from streamlit_app.components import loading, run_explorer, runs
 from tf_model import tasks
-from tf_model.analysis import shares
 from tf_model.inference.predictor import Predictor
 from tf_model.monitor.store import Store
 
@@ -58,7 +57,7 @@ def test_a_copy_of_the_model_tells_labels_of_its_own(server, models, monkeypatch
 
 def test_shares_are_not_corrected_for_the_errors_of_another_model(server, models, monkeypatch):
     make_model(models)
-    monkeypatch.setattr(shares, "read_correction", lambda _: pytest.fail("of a model that did not answer"))
+    monkeypatch.setattr(run_explorer, "read_correction", lambda _: pytest.fail("of a model that did not answer"))
     app = open_app("batch")
     app.file_uploader[0].set_value(("a.csv", b"text\nthe new ipad is great\n", "text/csv")).run()
     next(each for each in app.button if each.label == "Answer 1 row").click().run()

@@ -35,7 +35,7 @@ def figures(
 
     ``result`` has the file's own columns, the predictions of ``model`` with probabilities, and the status of each row;
     ``texts`` are its texts. Both have a unique index. Rows that are not fit for the model are only counted.
-    ``chosen_themes`` has, by ``emotion → product``, themes that a user chose: the theme of each row, and their names.
+    ``chosen_themes`` has, by ``emotion → product``, themes that a user chose: the name of the theme of each row.
     ``dates`` are those of the whole file, if ``result`` is a selection: the days of a few rows may look like months.
     """
     emotions = emotions_of(model.labels)
@@ -107,13 +107,12 @@ def _themes(
     for product in products:
         for emotion in emotions:
             if choice := chosen_themes.get(answer_text(emotion, product)):
-                themes, names = pd.Series(choice["themes"], dtype="int64").rename(int), choice["names"]
+                themes = pd.Series(choice).rename(int)
             else:
-                is_own = (rows["product"] == product) & (rows["emotion"] == emotion)
-                themes, names = find_themes(rows[is_own], products), {}
+                themes = find_themes(rows[(rows["product"] == product) & (rows["emotion"] == emotion)], products)
             lines = [
                 {
-                    "name": names.get(str(line.theme)) or ", ".join(line.words),
+                    "name": line.theme,
                     "words": line.words,
                     "texts": len(line.texts),
                     "trend": line.trend,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,22 +25,22 @@ SEED = 0
 
 
 def find_themes(rows: pd.DataFrame, names: Iterable[str] = ()) -> pd.Series:
-    """The theme of each row of one product and emotion: int by row index, all -1 if fewer than 30 texts differ.
+    """The name of the theme of each row of one product and emotion: str by row index, empty if fewer than 30 differ.
 
     Themes are k-means clusters of TF-IDF in 50 dimensions; the silhouette chooses their number. Near-duplicates count
-    once and share a theme. A text of only dull words and ``names``, such as the product's, has no theme: -1.
+    once and share a theme. Left out are texts of only dull words and ``names``, such as the product's.
     """
     from sklearn.cluster import KMeans
     from sklearn.metrics import silhouette_score
     from threadpoolctl import threadpool_limits
 
-    themes = pd.Series(-1, rows.index)
     rows = rows[rows["text"].map(_analyzer(names)).astype(bool)]
     group = groups_of(rows)
     _, first_rows = np.unique(group, return_index=True)
     if len(first_rows) < LEAST_TEXTS:
-        return themes
-    vectors = vectors_of(rows["text"].iloc[first_rows], names)
+        return pd.Series(dtype=object)
+    texts = rows["text"].iloc[first_rows]
+    vectors = vectors_of(texts, names)
     distinct = len(np.unique(vectors.round(6), axis=0))
     size = min(MOST_SCORED, len(first_rows))
     sample = np.sort(np.random.default_rng(SEED).permutation(len(first_rows))[:MOST_FITTED])
@@ -52,47 +53,52 @@ def find_themes(rows: pd.DataFrame, names: Iterable[str] = ()) -> pd.Series:
     best = clusterings[0]
     if len(clusterings) > 1:
         best = max(clusterings, key=lambda each: silhouette_score(vectors, each, sample_size=size, random_state=SEED))
-    themes[rows.index] = best[group]
-    return themes
+    labels = pd.Series(_words(texts, best, names)).map(", ".join)
+    labels = labels.where(~labels.duplicated(), labels + " (" + labels.index.astype(str) + ")")
+    return pd.Series(labels[best[group]].to_numpy(), rows.index)
 
 
 def describe_themes(rows: pd.DataFrame, themes: pd.Series, names: Iterable[str] = ()) -> pd.DataFrame:
     """The ``words``, ``texts`` and ``trend`` of each theme of the rows, largest first; ``themes`` may have more rows.
 
-    The words have the greatest c-TF-IDF (M. Grootendorst, "BERTopic", 2022). The texts are a list of indices, nearest
-    to the centre first, with one of each group of near-duplicates. The trend counts them by period, if the rows have
-    dates. To merge themes, give them the same number.
+    The texts are a list of indices, nearest to the centre first, with one of each group of near-duplicates. The trend
+    counts them by period, if the rows have dates. To merge themes, give them the same name.
     """
-    from scipy.sparse import csr_array
-    from sklearn.feature_extraction.text import CountVectorizer
-
     columns = ["theme", "words", "texts", "trend"]
-    themed_rows = rows[rows.index.isin(themes.index[themes >= 0])]
+    themed_rows = rows[rows.index.isin(themes.index)]
     unique_rows = themed_rows.iloc[np.unique(groups_of(themed_rows), return_index=True)[1]]
-    theme = themes[unique_rows.index]
     if unique_rows.empty:
         return pd.DataFrame(columns=columns)
     if dated := rows["date"].notna().any():
         periods = rows["date"].dt.to_period(PERIODS[period_of(rows["date"])])
         all_periods = pd.period_range(periods.min(), periods.max())
-    vectorizer = CountVectorizer(analyzer=_analyzer(names))
-    counts = csr_array(vectorizer.fit_transform(unique_rows["text"]))  # texts, words
-    words = vectorizer.get_feature_names_out()
-    numbers = np.unique(theme)
-    by_theme = np.vstack([counts[(theme == number).to_numpy()].sum(axis=0) for number in numbers])
-    weights = by_theme * np.log1p(by_theme.sum() / len(numbers) / by_theme.sum(axis=0))
-    weights[:, (counts > 0).mean(axis=0) > MOST_SHARE] *= 1e-3  # rank after all others
-    vectors, lines = vectors_of(unique_rows["text"], names), []
-    for number, weight in zip(numbers, weights, strict=True):
-        is_own = (theme == number).to_numpy()
-        nearness = vectors[is_own] @ vectors[is_own].mean(axis=0)
-        texts = unique_rows.index[is_own][np.argsort(-nearness, kind="stable")]
-        theme_words = [str(words[each]) for each in np.argsort(-weight, kind="stable")[:WORDS] if weight[each]]
+    theme, lines = themes[unique_rows.index].to_numpy(), []
+    vectors = vectors_of(unique_rows["text"], names)
+    for name, words in _words(unique_rows["text"], theme, names).items():
+        nearness = vectors[theme == name] @ vectors[theme == name].mean(axis=0)
+        texts = unique_rows.index[theme == name][np.argsort(-nearness, kind="stable")]
         trend = periods[texts].value_counts().reindex(all_periods, fill_value=0).tolist() if dated else []
-        lines.append((int(number), theme_words, texts.tolist(), trend))
+        lines.append((name, words, texts.tolist(), trend))
     return pd.DataFrame(lines, columns=columns).sort_values(
         "texts", ascending=False, ignore_index=True, kind="stable", key=lambda texts: texts.map(len)
     )
+
+
+def _words(texts: pd.Series, themes: np.ndarray, names: Iterable[str]) -> dict[Any, list[str]]:
+    """The words of each theme with the greatest c-TF-IDF (M. Grootendorst, "BERTopic", 2022)."""
+    from scipy.sparse import csr_array
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    vectorizer = CountVectorizer(analyzer=_analyzer(names))
+    counts = csr_array(vectorizer.fit_transform(texts))  # texts, words
+    words, each_theme = vectorizer.get_feature_names_out(), np.unique(themes)
+    by_theme = np.vstack([counts[themes == theme].sum(axis=0) for theme in each_theme])
+    weights = by_theme * np.log1p(by_theme.sum() / len(each_theme) / by_theme.sum(axis=0))
+    weights[:, (counts > 0).mean(axis=0) > MOST_SHARE] *= 1e-3  # rank after all others
+    return {
+        theme: [str(words[each]) for each in np.argsort(-weight, kind="stable")[:WORDS] if weight[each]]
+        for theme, weight in zip(each_theme.tolist(), weights, strict=True)
+    }
 
 
 def groups_of(rows: pd.DataFrame) -> np.ndarray:

@@ -62,7 +62,7 @@ def filter_tweets(
     emotions: Iterable[str] = (),
     statuses: Iterable[str] = (),
     sources: Iterable[str] = (),
-    dates: Sequence[date] = (),
+    dates: Sequence[date | str] = (),
     contains: str = "",
     once: bool = False,
 ) -> pd.DataFrame:

@@ -1,31 +1,15 @@
 """Analysis of a saved model's validation predictions: thresholds, joint answers, and the hardest mistakes."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tf_model import config, data, paths, tasks
+from tf_model import data, paths, tasks
 from tf_model.errors import DataError
-from tf_model.evaluation.metrics import REPORT, wilson_interval
+from tf_model.evaluation.metrics import wilson_interval
 from tf_model.model_dir import ModelReport, Predictions
 from tf_model.modeling.joint_label import confidence_and_correctness
-
-REPORT_VALIDATION_ROWS = 659  # 20% of the 3,291 tweets with a product, rounded up
-
-
-def report_metrics(model: ModelReport, task: str) -> tuple[Mapping[str, Mapping[str, float]], str]:
-    """The report's metrics for a task (it has only products), and a sentence on whether they are comparable."""
-    if task != tasks.PRODUCT.name:
-        return {}, f"The report gives no metrics for the {task}."
-    split = {name: getattr(config.REPORT, name) for name in ("split_seed", "validation_size")}
-    if model.metrics.get("dataset") != data.ASSIGNMENT:
-        return REPORT, "Not comparable: the report used another dataset."
-    rows = model.metrics["validation"][task]["rows"]
-    if split.items() <= model.recipe.items() and rows == REPORT_VALIDATION_ROWS:
-        return REPORT, "Comparable: measured on the same 659 tweets as the report's."
-    return REPORT, "Not comparable: the report validated on other rows."
 
 
 def threshold_effect(confidences: np.ndarray, correct: np.ndarray, threshold: float) -> dict[str, Any]:

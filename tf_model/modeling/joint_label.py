@@ -41,14 +41,6 @@ def candidates(model_tasks: Sequence[tasks.Task]) -> list[str]:
     return [*neutral, *(f"{label}{ARROW}{name}" for label in non_neutral for name in product[0].labels)]
 
 
-def confidence_of(
-    answer: str, product_probabilities: Mapping[str, float], emotion_probabilities: Mapping[str, float]
-) -> float:
-    """The confidence, 0 to 1, of one of :func:`candidates`; probabilities by label."""
-    emotion, _, product = answer.partition(ARROW)
-    return emotion_probabilities[emotion] * (product_probabilities[product] if product else 1.0)
-
-
 def best_two(probabilities: Sequence[Any], neutral: int | None, xp: Any = np) -> dict[str, Any]:
     """The two best answers of each text, from probabilities float32 [N, products] and [N, emotions], or emotions alone.
 
