@@ -1,6 +1,8 @@
 """Notices about the model and errors; a user's words are never interpreted as Markdown."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import streamlit as st
 
@@ -9,6 +11,7 @@ from streamlit_app.components.loading import ModelState
 from streamlit_app.components.widgets import component
 from tf_model import tasks
 from tf_model.data.dataset import ASSIGNMENT
+from tf_model.errors import TweetTargetError
 from tf_model.paths import shown
 
 FULL_ANSWER = "make answer"  # the command that trains the model of both tasks
@@ -47,6 +50,15 @@ def say_problem(heading: str, detail: str) -> None:
     """Show an error: a heading, then the detail as plain text, since it may contain a user's words."""
     st.error(heading, icon=":material/error:")
     st.text(detail)
+
+
+@contextmanager
+def said_by_toast() -> Iterator[None]:
+    """Show an error of a callback in a toast: callbacks run before the page, so the frame cannot catch it."""
+    try:
+        yield
+    except TweetTargetError as error:
+        st.toast(plain_markdown(str(error)), icon=":material/error:", duration="long")
 
 
 def usable_model() -> ModelState | None:

@@ -150,6 +150,7 @@ def _delete(run: Run) -> None:
     st.query_params.clear()
 
 
+@notices.said_by_toast()
 def _answer_again(run: Run) -> None:
     """Offer a run as if it were new, with its settings, unless another window was faster."""
     now = runs.find(run.id)

@@ -489,13 +489,31 @@ def test_a_run_is_not_begun_again_that_another_window_deleted_or_began(held):
     assert not run.folder.exists()
 
 
-def test_a_disk_that_fills_up_later_is_said(stub, monkeypatch):
-    app = answer(upload(b"text\nI love the iPad\nI hate it\n", "a.csv"))
-
+def fill_disk(monkeypatch):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("tf_model.io.files.tempfile.mkdtemp", full)
+
+
+def test_a_run_whose_end_cannot_be_stored_is_said_and_can_be_answered_again(held, monkeypatch, capfd):
+    app = press(upload(b"text\nI love the iPad\n", "a.csv"), "Answer 1 row")
+    assert held.reached.wait(20)
+    with monkeypatch.context() as patch:
+        fill_disk(patch)
+        held.go_on.set()
+        assert wait(run_of(app)).status == runs.INTERRUPTED
+        assert "run.json: the disk is full" in capfd.readouterr().err.splitlines()[-1]
+        assert "its disk is full" in app.run().info[-1].value
+        press(app, "Answer it again")
+        assert r"run\.json\: the disk is full" in app.toast[0].value
+    press(app, "Answer it again")
+    assert "1 row answered" in answer(app).success[0].value
+
+
+def test_a_disk_that_fills_up_later_is_said(stub, monkeypatch):
+    app = answer(upload(b"text\nI love the iPad\nI hate it\n", "a.csv"))
+    fill_disk(monkeypatch)
     choose(app, "contains", "love")
     assert "filters.json: the disk is full" in words_of(app)
 
