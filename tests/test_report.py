@@ -153,11 +153,12 @@ def test_predictions_with_probabilities_are_taken_as_they_are(file, folder, monk
         run(file, folder, "--overwrite")
 
 
-def test_standard_input_is_read_once(file, folder, monkeypatch, tmp_path):
+def test_standard_input_is_read_once(file, folder, monkeypatch, tmp_path, capsys):
     lines = pd.read_csv(file, keep_default_na=False)["text"]
-    content = "\n".join(line for line in lines if line)
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(content.encode()))))
+    content = "\n".join(line for line in lines if line).encode() + b" caf\xe9"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(content))))
     assert report.main(["-", "--output", str(tmp_path / "r.html"), "--model", str(folder)]) == 0
+    assert "note: not all of it is UTF-8: the other bytes were read as Windows-1252" in capsys.readouterr().err
     assert json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["rows"] == len(lines) - 1
 
 
