@@ -132,6 +132,11 @@ def test_a_line_break_within_a_name_stays(tmp_path, line_break):
         ("a.csv", "name,aliases\nA TV+,\nB,atv+\n", "'A TV+' and 'B' have the same alias 'atv+'"),
         ("a.csv", "name,aliases\nKindle,Fire,e-reader\n", "'Kindle' has more fields than the header"),
         ("a.yaml", "- name: Kindle\n  aliases: ['e;reader']\n", "the alias 'e;reader' of 'Kindle' holds a ;"),
+        (
+            "a.csv",
+            "name,aliases\nKindle,e\0reader\n",
+            "cannot be read (found a NUL character, as in UTF-16); correct it",
+        ),
         ("a.csv", "name,aliases\n", "expected at least one product"),
         ("a.csv", "product\nKindle\n", "expected the columns name and aliases"),
         ("a.yaml", "- name: [\n", "cannot be read (while parsing a flow node); correct it"),

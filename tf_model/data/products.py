@@ -147,6 +147,8 @@ def parse_products(content: bytes, suffix: str, name: str) -> Products:
         raise DataError(f"expected a products file ({', '.join(SUFFIXES)}), got {name}; save it as one of these")
     try:
         text = content.decode("utf-8-sig")
+        if "\0" in text:
+            raise ValueError("found a NUL character, as in UTF-16")
         lines = io.StringIO(text, newline="")
         if suffix == ".csv":
             rows = list(csv.DictReader(lines, strict=True))
