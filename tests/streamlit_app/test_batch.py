@@ -378,6 +378,12 @@ def test_a_column_called_row_keeps_its_name(stub):
     assert list(run_of(app).answers().table)[:2] == ["text", "row"]
 
 
+def test_two_columns_of_texts_with_one_name_are_refused_at_once(stub):
+    app = upload(b"text,id,text\nI love the iPad,1,I hate it\n", "a.csv")
+    assert "a.csv has 2 columns called 'text'; rename all but one" in words_of(app)
+    assert not runs.own_runs()
+
+
 def test_a_header_without_a_row_is_refused(stub):
     app = upload(b"text,id\n", "a.csv")
     assert "a.csv has no rows; give a file with texts" in words_of(app)
