@@ -185,8 +185,9 @@ def _show_run(name: str, state: ModelState | None) -> None:
         if state:
             _offer_answer(run, state)
         return
+    rows = f"{run.rows:,} {plural(run.rows, 'row', 'rows')}"
     settings = f"column {run.column}, {PER_PRODUCT if run.per_product else PER_TEXT}"
-    st.caption(plain_markdown(f"{run.rows:,} rows, {settings}, answered by {run.model} ({run.which}) on {_dates(run)}"))
+    st.caption(plain_markdown(f"{rows}, {settings}, answered by {run.model} ({run.which}) on {_dates(run)}"))
     if run.status == runs.RUNNING:
         _follow(run)
     elif run.status == runs.DONE:

@@ -256,6 +256,14 @@ def test_rows_that_are_not_fit_are_let_into_the_charts_by_one_checkbox(stub):
     assert rows_of(app)["text"].tolist() == ["I love the ipad!"]
 
 
+def test_a_file_of_unfit_texts_is_not_said_to_be_filtered(stub):
+    app = answer(upload("text\n👍\n".encode(), "a.csv"))
+    assert "1 row, column text, one row per text" in words_of(app).replace("\\", "")
+    assert app.info[-1].value.startswith("None of these texts is fit for the model.")
+    choose(app, "contains", "x")
+    assert "No text passes these filters." in app.info[-1].value
+
+
 def test_a_model_of_english_texts_counts_no_others(stub):
     rows = b"text\nI love the iPad\nMe encanta mi nuevo iPad\n"
     assert run_of(answer(upload(rows, "a.csv"))).answers().table["status"].tolist() == ["fit", "fit"]
