@@ -92,6 +92,13 @@ def test_the_page_and_the_json_say_the_same(file, folder, capsys):
     assert total == pytest.approx(1, abs=1e-5)
 
 
+def test_one_row_is_one_row(file, folder):
+    file.write_text("text\n\U0001f44d\n", encoding="utf-8")
+    plain = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", run(file, folder)[0]))
+    assert "0 of 1 row is fit for the model" in plain
+    assert "1 row is left out of everything below" in plain
+
+
 def test_own_names_of_the_products_that_a_model_knows_are_looked_for(file, folder, tmp_path):
     products = tmp_path / "mine.csv"
     products.write_text("name,aliases\niPad,either\n", encoding="utf-8")
