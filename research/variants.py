@@ -1,8 +1,9 @@
 """``python -m research.variants``: compare variants that might improve the answer model with the training as it is.
 
-All use the same grouped folds, seeds and batch order; only the variant differs. The run (research/runs/levers.json) is
-recorded after each seed, so it may be stopped at any time; earlier results are kept. Choose variants on other folds
-(``--fold-seed 100 --seeds 100``, research/runs/levers_folds_100.json).
+All use the same grouped folds, seeds and batch order; only the variant differs. The run is recorded after each seed, so
+it may be stopped at any time; earlier results are kept. Folds and seed are for choices (research/runs/
+levers_folds_100.json); once a variant is chosen, ``--fold-seed 0 --seeds 0 1 2`` measures it on the reported folds
+(levers.json).
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ SMOOTHING = 0.1  # of each label, spread over all classes
 DOUBTFUL_SHARE = 0.05  # share of each task's labels
 LABEL_ERROR_FOLDS = 3
 TEACHER_FOLDS = 3
+CHOICE_SEED = 100  # of folds and training: choices are not made on the folds that results are reported on
 MPNET = {"backbone": "mpnet", "learning_rate": 3e-5, "epochs": 5}
 LORA = {"lora_rank": 16, "learning_rate": 1e-3, "epochs": 8}  # adapters need a higher learning rate and more epochs
 TEACHER_SEEDS = [{"seed": 1000 + number} for number in range(3)]
@@ -282,8 +284,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = study.parser("variants", __doc__.splitlines()[0])
     default = [name for name in VARIANTS if "mpnet" not in name]
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=default, help="by default, without MPNet's")
-    parser.add_argument("--fold-seed", type=int, default=FOLD_SEED, help="seed of the folds")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="training seeds")
+    fold_help = f"seed of the folds ({FOLD_SEED}: the reported ones)"
+    parser.add_argument("--fold-seed", type=int, default=CHOICE_SEED, help=fold_help)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[CHOICE_SEED], help="training seeds")
     arguments = parser.parse_args(argv)
     command = study.command_line("variants", argv)
     dataset = data.load(arguments.data)

@@ -179,6 +179,14 @@ def test_standard_input(stubbed, capsys, monkeypatch):
     assert captured.err.startswith("3 texts in ")
 
 
+def test_that_standard_input_is_not_utf_8_is_said_once_it_is_read(stubbed, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(b"a caf\xe9\n"))))
+    assert predict.main(["-", "--format", "json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["text"] == "a café"
+    assert captured.err.splitlines()[-1] == "note: not all of it is UTF-8: the other bytes were read as Windows-1252"
+
+
 def test_a_file_without_texts_is_refused_unless_its_column_is_named(stubbed, tmp_path, capsys):
     path = tmp_path / "a.csv"
     path.write_text("id,grade\n1,good\n2,bad\n")

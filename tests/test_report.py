@@ -92,6 +92,13 @@ def test_the_page_and_the_json_say_the_same(file, folder, capsys):
     assert total == pytest.approx(1, abs=1e-5)
 
 
+def test_one_row_is_one_row(file, folder):
+    file.write_text("text\n\U0001f44d\n", encoding="utf-8")
+    plain = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", run(file, folder)[0]))
+    assert "0 of 1 row is fit for the model" in plain
+    assert "1 row is left out of everything below" in plain
+
+
 def test_own_names_of_the_products_that_a_model_knows_are_looked_for(file, folder, tmp_path):
     products = tmp_path / "mine.csv"
     products.write_text("name,aliases\niPad,either\n", encoding="utf-8")
@@ -153,11 +160,12 @@ def test_predictions_with_probabilities_are_taken_as_they_are(file, folder, monk
         run(file, folder, "--overwrite")
 
 
-def test_standard_input_is_read_once(file, folder, monkeypatch, tmp_path):
+def test_standard_input_is_read_once(file, folder, monkeypatch, tmp_path, capsys):
     lines = pd.read_csv(file, keep_default_na=False)["text"]
-    content = "\n".join(line for line in lines if line)
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(content.encode()))))
+    content = "\n".join(line for line in lines if line).encode() + b" caf\xe9"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(content))))
     assert report.main(["-", "--output", str(tmp_path / "r.html"), "--model", str(folder)]) == 0
+    assert "note: not all of it is UTF-8: the other bytes were read as Windows-1252" in capsys.readouterr().err
     assert json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["rows"] == len(lines) - 1
 
 

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -84,6 +84,12 @@ def run(main: Callable[[list[str] | None], int | None]) -> None:
 def say(line: str) -> None:
     """Print one line on standard error, where it does not mix with results; control characters become symbols."""
     print(visible(line), file=sys.stderr, flush=True)
+
+
+def say_notes(notes: Iterable[str]) -> None:
+    """Print remarks for the user, a line each, on standard error."""
+    for note in notes:
+        say(f"note: {note}")
 
 
 def stdout() -> Any:

@@ -62,6 +62,8 @@ def main(argv: list[str] | None = None) -> int:
                 if arguments.output:
                     tables.check_output(arguments.output, arguments.overwrite, table)
                 _predict_input(arguments, _load(arguments), table)
+                if table.total_rows is None:  # standard input is read only now
+                    cli.say_notes(table.notes)
     return 0
 
 
@@ -137,8 +139,7 @@ def _open_input(arguments: argparse.Namespace) -> tables.Table:
     table = tables.open_table(arguments.input, arguments.column, arguments.sheet)
     if table.columns != ["text"]:  # so that users notice if the first text was taken for a header
         cli.say(f"reading the texts of column {table.text_column!r} ({table.reason})")
-    for note in table.notes:
-        cli.say(f"note: {note}")
+    cli.say_notes(table.notes)
     return table
 
 

@@ -35,10 +35,11 @@ def main(argv: list[str] | None = None) -> int:
         refuse_to_overwrite(target, arguments.overwrite, Path(arguments.input))
     with cli.stopped_cleanly(), tables.open_table(arguments.input, arguments.column, sheet_option="--column") as table:
         cli.say(f"reading the texts of column {table.text_column!r} ({table.reason})")
-        for note in table.notes:
-            cli.say(f"note: {note}")
+        cli.say_notes(table.notes)
         predictor, products = _load(arguments)
         result, texts = predict_rows(table, predictor, products)
+        if table.total_rows is None:  # standard input is read only now
+            cli.say_notes(table.notes)
     from tf_model.analysis.figures import figures
 
     model = getattr(predictor, "model", predictor)  # of a TargetPredictor

@@ -59,7 +59,9 @@ class Explorer:
                 st.session_state[last_tab_key] = name
                 with tab:
                     tab_tweets = filtered if name in UNFILTERED_TABS else counted_tweets
-                    if tab_tweets.empty:
+                    if tab_tweets.empty and not filtered.empty:
+                        st.info("None of these texts is fit for the model. The checkbox above counts them anyway.")
+                    elif tab_tweets.empty:
                         st.info("No text passes these filters. Loosen one of them.", icon=":material/filter_alt_off:")
                     else:
                         draw(tab_tweets)

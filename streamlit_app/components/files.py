@@ -54,6 +54,7 @@ def read_upload(path: Path, name: str) -> Contents:
                 raise DataError(f"{name} has no rows; give a file with texts")
             sample = next(table.chunks(SAMPLE_ROWS))
             tables.refuse_without_texts(table, sample)
+            tables.named_column(table, table.text_column)  # refuses two columns of this name
             return Contents(
                 columns=tuple(table.columns),
                 text_column=table.text_column,

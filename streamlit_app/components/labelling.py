@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from streamlit_app.components.files import as_training_csv
-from streamlit_app.components.notices import plain_markdown
+from streamlit_app.components.notices import plain_markdown, said_by_toast
 from streamlit_app.components.runs import CHECKED, Run
 from streamlit_app.components.widgets import offer_file
 from tf_model import tasks
@@ -40,11 +40,13 @@ def ask_rows(
         return False
     position, unlabelled = queue.index(row), [each for each in queue if str(each) not in labels]
 
+    @said_by_toast()
     def answer(emotion: str | None) -> None:
         store(row, emotion)
         following = [each for each in (*queue[position + 1 :], *queue[:position]) if each in unlabelled]
         state[key] = following[0] if following else None
 
+    @said_by_toast()
     def undo() -> None:
         state[key] = int(list(labels)[-1])
         store(state[key])
@@ -133,6 +135,7 @@ def show_queue(run: Run, rows: pd.DataFrame, table: pd.DataFrame, key: str) -> N
 def _label(run: Run, rows: pd.DataFrame, queue: list[int], labels: dict[str, Any], key: str, name: str) -> None:
     """One row of the queue; the session key ``key`` holds its number. ``labels``: those given by ``name``, by row."""
 
+    @said_by_toast()
     def begin() -> None:
         if not run.is_there:
             return

@@ -61,6 +61,15 @@ def explained(heading: str) -> Iterator[None]:
         say_problem(heading, str(error))
 
 
+@contextmanager
+def said_by_toast() -> Iterator[None]:
+    """Show an error of a callback in a toast: callbacks run before the page, so the frame cannot catch it."""
+    try:
+        yield
+    except TweetTargetError as error:
+        st.toast(plain_markdown(str(error)), icon=":material/error:", duration="long")
+
+
 def usable_model() -> ModelState | None:
     """The model in use, after showing its limits on the page.
 

@@ -26,7 +26,7 @@ from streamlit_app.components import files, loading, recording
 from streamlit_app.components.files import Contents
 from streamlit_app.components.loading import ModelState
 from streamlit_app.components.widgets import component
-from tf_model import eda, tasks
+from tf_model import cli, eda, tasks
 from tf_model.analysis.changes import Dates, find_dates
 from tf_model.analysis.rows import emotions_of, find_source, rows_of
 from tf_model.data.products import Products
@@ -321,6 +321,8 @@ class Job(threading.Thread):
                 shutil.rmtree(run.folder, ignore_errors=True)
             else:
                 run.save()
+        except TweetTargetError as error:  # find() calls the run interrupted, and its page names a full disk
+            cli.say(f"error: {error}")
         finally:
             _jobs.pop(run.id, None)
 

@@ -140,6 +140,7 @@ def _delete(run: Run) -> None:
     st.query_params.clear()
 
 
+@notices.said_by_toast()
 def _answer_again(run: Run) -> None:
     """Offer a run as if it were new, with its settings, unless another window was faster."""
     now = runs.find(run.id)
@@ -174,8 +175,9 @@ def _show_run(name: str, state: ModelState | None) -> None:
         if state:
             _offer_answer(run, state)
         return
+    rows = f"{run.rows:,} {plural(run.rows, 'row', 'rows')}"
     settings = f"column {run.column}, {PER_PRODUCT if run.per_product else PER_TEXT}"
-    st.caption(plain_markdown(f"{run.rows:,} rows, {settings}, answered by {run.model} ({run.which}) on {_dates(run)}"))
+    st.caption(plain_markdown(f"{rows}, {settings}, answered by {run.model} ({run.which}) on {_dates(run)}"))
     if run.status == runs.RUNNING:
         _follow(run)
     elif run.status == runs.DONE:

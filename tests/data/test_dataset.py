@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sample_datasets import BAD, GOOD, HEADER, NONE, ROWS, labelled, line_of, write_csv, write_workbook
 
-from tf_model import tasks
+from tf_model import data, tasks
 from tf_model.data import dataset as dataset_file
 from tf_model.errors import DataError, UsageError
 from tf_model.io import tables
@@ -491,4 +491,16 @@ def test_a_column_of_texts_is_no_column_of_labels(tmp_path):
     message = line_of(own, tmp_path, rows, ("text", "label"))
     assert "the column 'label'" in message
     assert "101 different values" in message
-    assert "name another one with --emotion-column, or rename the column if you need no labels from it" in message
+    assert "if you need labels of the emotion, name another one with --emotion-column" in message
+
+
+def test_a_column_of_names_is_left_out_for_a_task_that_does_not_need_it(tmp_path):
+    rows = [(f"text {number}", f"name {number}", number % 2) for number in range(dataset_file.MOST_CLASSES + 1)]
+    dataset = own(tmp_path, rows, ("text", "product", "label"))
+    assert [task.name for task in dataset.tasks] == ["emotion"]
+    assert "the column 'product' of" in dataset.notes[0]
+    assert "101 different values, and a task at most 100 classes" in dataset.notes[0]
+    assert len(data.training_rows(dataset, "emotion")) == len(rows)
+    message = line_of(data.training_rows, dataset, "answer")
+    assert "--task answer needs a column of products" in message
+    assert "at most 100 different values; name it with --product-column, or give --task emotion" in message

@@ -187,6 +187,22 @@ def test_of_a_wide_table_fewer_rows_are_held_at_once(tmp_path, monkeypatch):
         assert [len(chunk) for chunk in table.chunks()] == [2, 2, 1]
 
 
+def test_of_json_with_long_lines_fewer_are_held_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(base, "CHUNK_CHARACTERS", 100)
+    rows = [{"text": "a", "tags": [{}] * size} for size in (30, 10, 10, 10, 0)]
+    path = write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, rows)))
+    with tables.open_table(path) as table:
+        chunks = list(table.chunks())
+        assert [len(chunk) for chunk in chunks] == [1, 2, 2]
+        assert pandas.concat(chunks).to_dict("records") == rows
+
+
+def test_values_in_lists_and_objects_of_json_count_as_cells(tmp_path):
+    path = write(tmp_path / "a.jsonl", '{"text": "a", "tags": [{"a": [1, 2]}, {}, "b"]}\n' * 2)
+    assert len(read(path, limits=tables.Limits(cells=16))) == 2
+    assert "more than 15 cells, the most" in message_of(tables.TooLargeError, path, limits=tables.Limits(cells=15))
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [

@@ -11,6 +11,7 @@ from sklearn.metrics import f1_score
 
 from research import runs, study, variants
 from tf_model import config, data, device, paths, tasks
+from tf_model.training.cross_validation import FOLD_SEED
 
 CLASSES = variants.CLASSES
 NONE = tasks.NO_LABEL
@@ -256,7 +257,7 @@ def made_up(monkeypatch, tmp_path):
 
     def command(*names: str, seeds: str = "0") -> dict:
         arguments = ["--data", str(paths.SAMPLE_CORPUS), *(["--variants", *names] if names else [])]
-        arguments += ["--seeds", *seeds.split()]
+        arguments += ["--fold-seed", str(FOLD_SEED), "--seeds", *seeds.split()]
         variants.main(arguments)
         path = tmp_path / "levers.json"
         return json.loads(path.read_text()) if path.is_file() else {}
@@ -288,9 +289,9 @@ def test_a_variant_that_is_measured_later_is_compared_tweet_by_tweet(made_up):
     run = made_up("without_doubtful")
     base = "python -m research.variants --variants"
     assert run["command"].split(" and ") == [
-        f"{base} unchanged --seeds 0 1",
-        f"{base} label_smoothing --seeds 1 0",
-        f"{base} without_doubtful --seeds 0",
+        f"{base} unchanged --fold-seed 0 --seeds 0 1",
+        f"{base} label_smoothing --fold-seed 0 --seeds 1 0",
+        f"{base} without_doubtful --fold-seed 0 --seeds 0",
     ]
 
 
@@ -311,10 +312,13 @@ def test_tweets_with_an_emotion_are_compared_by_themselves(made_up, problem):
     assert found["answer_emotion_rows"]["difference"] != pytest.approx(found["answer"]["difference"])
 
 
-def test_other_folds_are_recorded_apart(made_up, tmp_path):
-    made_up("label_smoothing", "--fold-seed", "100", seeds="100")
+def test_without_a_seed_variants_are_measured_on_other_folds_than_the_reported_ones_and_recorded_apart(
+    made_up, tmp_path
+):
+    variants.main(["--data", str(paths.SAMPLE_CORPUS), "--variants", "label_smoothing"])
     chosen = json.loads((tmp_path / "levers_folds_100.json").read_text())["levers"]
     assert set(chosen) == {variants.UNCHANGED, "label_smoothing"}
+    assert made_up.asked == [(variants.UNCHANGED, 100), ("label_smoothing", 100)]
     assert not (tmp_path / "levers.json").exists()
 
 

@@ -256,6 +256,14 @@ def test_rows_that_are_not_fit_are_let_into_the_charts_by_one_checkbox(stub):
     assert rows_of(app)["text"].tolist() == ["I love the ipad!"]
 
 
+def test_a_file_of_unfit_texts_is_not_said_to_be_filtered(stub):
+    app = answer(upload("text\n👍\n".encode(), "a.csv"))
+    assert "1 row, column text, one row per text" in words_of(app).replace("\\", "")
+    assert app.info[-1].value.startswith("None of these texts is fit for the model.")
+    choose(app, "contains", "x")
+    assert "No text passes these filters." in app.info[-1].value
+
+
 def test_a_model_of_english_texts_counts_no_others(stub):
     rows = b"text\nI love the iPad\nMe encanta mi nuevo iPad\n"
     assert run_of(answer(upload(rows, "a.csv"))).answers().table["status"].tolist() == ["fit", "fit"]
@@ -378,6 +386,12 @@ def test_a_column_called_row_keeps_its_name(stub):
     assert list(run_of(app).answers().table)[:2] == ["text", "row"]
 
 
+def test_two_columns_of_texts_with_one_name_are_refused_at_once(stub):
+    app = upload(b"text,id,text\nI love the iPad,1,I hate it\n", "a.csv")
+    assert "a.csv has 2 columns called 'text'; rename all but one" in words_of(app)
+    assert not runs.own_runs()
+
+
 def test_a_header_without_a_row_is_refused(stub):
     app = upload(b"text,id\n", "a.csv")
     assert "a.csv has no rows; give a file with texts" in words_of(app)
@@ -489,13 +503,31 @@ def test_a_run_is_not_begun_again_that_another_window_deleted_or_began(held):
     assert not run.folder.exists()
 
 
-def test_a_disk_that_fills_up_later_is_said(stub, monkeypatch):
-    app = answer(upload(b"text\nI love the iPad\nI hate it\n", "a.csv"))
-
+def fill_disk(monkeypatch):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("tf_model.io.files.tempfile.mkdtemp", full)
+
+
+def test_a_run_whose_end_cannot_be_stored_is_said_and_can_be_answered_again(held, monkeypatch, capfd):
+    app = press(upload(b"text\nI love the iPad\n", "a.csv"), "Answer 1 row")
+    assert held.reached.wait(20)
+    with monkeypatch.context() as patch:
+        fill_disk(patch)
+        held.go_on.set()
+        assert wait(run_of(app)).status == runs.INTERRUPTED
+        assert "run.json: the disk is full" in capfd.readouterr().err.splitlines()[-1]
+        assert "its disk is full" in app.run().info[-1].value
+        press(app, "Answer it again")
+        assert r"run\.json\: the disk is full" in app.toast[0].value
+    press(app, "Answer it again")
+    assert "1 row answered" in answer(app).success[0].value
+
+
+def test_a_disk_that_fills_up_later_is_said(stub, monkeypatch):
+    app = answer(upload(b"text\nI love the iPad\nI hate it\n", "a.csv"))
+    fill_disk(monkeypatch)
     choose(app, "contains", "love")
     assert "filters.json: the disk is full" in words_of(app)
 

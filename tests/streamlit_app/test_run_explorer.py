@@ -1,5 +1,6 @@
 """What a run shows beyond Explore: corrected shares, changes over time, two selections compared, real dates."""
 
+import errno
 import io
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -185,6 +186,19 @@ def test_rows_are_checked_by_hand_and_kept_with_the_run(run, corrected, monkeypa
     wide = before["high"] - before["low"]
     assert ((after["high"] - after["low"])[wide > 0.2] < wide[wide > 0.2]).all()
     assert after["corrected share"][0] > before["corrected share"][0]
+
+
+def test_a_check_that_cannot_be_stored_is_said_and_the_row_stays(run, corrected, monkeypatch):
+    app = open_tab(run, "Labels")
+    press(app, "Draw 50 rows to check by hand")
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tf_model.io.files.tempfile.mkdtemp", full)
+    press(app, tasks.NEGATIVE)
+    assert r"checked\.json\: the disk is full" in app.toast[0].value
+    assert "50 left." in said(app)
 
 
 def test_rows_that_two_windows_check_are_all_kept(run, corrected):

@@ -61,9 +61,7 @@ def _audit(path: Path, args: argparse.Namespace) -> int:
 
     dataset = read(path, [args.split_column] if args.split_column else [], **options_of(args))
     against = read(args.against, **options_of(args)) if args.against else None
-    notes = [*dataset.notes, *(f"{args.against}: {note}" for note in (against.notes if against else ()))]
-    for note in notes:
-        cli.say(f"note: {note}")
+    cli.say_notes([*dataset.notes, *(f"{args.against}: {note}" for note in (against.notes if against else ()))])
     cli.say(f"auditing {len(dataset.labelled):,} rows: near-duplicates, then a TF-IDF baseline for each task (minutes)")
     results = audit.audit(dataset, against, args.split_column)
     texts = dict(zip(dataset.labelled["row"], dataset.labelled[tasks.TEXT_COLUMN], strict=True))

@@ -38,6 +38,10 @@ CUSTOM = "custom"
 ASSIGNMENT_SHA256 = "4c5b5c09f5197f005ccc33b57547bb4491e59611fde6545ad5f503995d66b447"
 
 
+class _NoLabelsError(DataError):
+    """A column has too many values for labels."""
+
+
 @dataclass(frozen=True)
 class Dropped:
     """Rows that were left out for one reason, numbered as in the ``row`` column."""
@@ -135,7 +139,7 @@ def read(
         raise DataError(f"expected rows with a text below the header of {path}, got none; add labelled texts")
     dropped = (Dropped("the text is missing", tuple(labelled["row"][is_blank])),) if is_blank.any() else ()
     labelled = labelled[~is_blank].reset_index(drop=True)
-    table_tasks = []
+    table_tasks, no_labels = [], []
     for task, name in ((PRODUCT, columns.product), (EMOTION, columns.emotion)):
         if name:
             labels = labelled[task.column].dropna().unique().tolist()
@@ -143,7 +147,12 @@ def read(
             labelled[task.column] = labelled[task.column].mask(labelled[task.column].isin(missing_labels))
             labels = [label for label in labels if label not in missing_labels]
             known = next((replace(each, name=task.name) for each in known_tasks if each.column == task.column), None)
-            table_tasks.append(known or _task_of(path, task, name, labels, no_emotion))
+            try:
+                table_tasks.append(known or _task_of(path, task, name, labels, no_emotion))
+            except _NoLabelsError as error:
+                no_labels.append(error)
+    if not table_tasks:
+        raise no_labels[0]
     check_schema(path, labelled, table_tasks, columns)
     unlabelled = None
     with suppress(UsageError, DataError):  # no workbook, no such sheet or column, or nothing in it
@@ -152,7 +161,7 @@ def read(
     with explain_read_errors(path):
         sha256 = sha256_of(path)
     name = ASSIGNMENT if sha256 == ASSIGNMENT_SHA256 else SAMPLE if is_sample(path) else CUSTOM
-    notes = tuple(table.notes)
+    notes = (*table.notes, *map(str, no_labels))
     return Dataset(name, path, sha256, labelled, unlabelled, dropped, notes, tasks=tuple(table_tasks), columns=columns)
 
 
@@ -221,10 +230,10 @@ def _task_of(path: Path, task: tasks.Task, name: str, labels: list[str], no_emot
         if not classes:
             raise DataError(f"expected labels in the column {name!r} of {path}, got none; fill it in, or name another")
         if len(classes) > MOST_CLASSES:
-            raise DataError(
+            raise _NoLabelsError(
                 f"the column {name!r} of {path} has {len(classes):,} different values, and a task at most "
-                f"{MOST_CLASSES} classes; name another one with --{task.name}-column, or rename the column if you "
-                "need no labels from it"
+                f"{MOST_CLASSES} classes; if you need labels of the {task.name}, name another one with "
+                f"--{task.name}-column"
             )
         normalized = {label: " ".join(label.casefold().split()) for label in classes}
         if duplicates := [label for label in classes if list(normalized.values()).count(normalized[label]) > 1]:

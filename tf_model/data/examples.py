@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tf_model import cli, paths, tasks
-from tf_model.data.dataset import Dataset
+from tf_model.data.dataset import MOST_CLASSES, Dataset
 from tf_model.data.products import Mention, Products, read_products
 from tf_model.errors import DataError, close_names, listed, plural
 from tf_model.preprocessing.cleaning import mark
@@ -88,8 +88,8 @@ def training_rows(dataset: Dataset, name: str, products: Products | None = None)
     if missing:
         alternatives = " or ".join(f"--task {task.name}" for task in dataset.tasks)
         raise DataError(
-            f"--task {name} needs a column of {missing[0]}s, but none in {dataset.path} has a usual name; name it with "
-            f"--{missing[0]}-column, or give {alternatives}"
+            f"--task {name} needs a column of {missing[0]}s, but none in {dataset.path} has a usual name and at most "
+            f"{MOST_CLASSES} different values; name it with --{missing[0]}-column, or give {alternatives}"
         )
     label_ids = np.stack([label_ids_of(dataset.labelled, task) for task in row_tasks], axis=1)
     for task, ids in zip(row_tasks, label_ids.T, strict=True):

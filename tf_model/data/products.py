@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tf_model import paths
-from tf_model.errors import DataError, first_line, quoted
+from tf_model.errors import DataError, first_line, listed, quoted
 from tf_model.io.files import explain_read_errors
 from tf_model.preprocessing.cleaning import url_pattern
 
@@ -147,9 +147,15 @@ def parse_products(content: bytes, suffix: str, name: str) -> Products:
         raise DataError(f"expected a products file ({', '.join(SUFFIXES)}), got {name}; save it as one of these")
     try:
         text = content.decode("utf-8-sig")
+        if "\0" in text:
+            raise ValueError("found a NUL character, as in UTF-16")
         lines = io.StringIO(text, newline="")
         if suffix == ".csv":
-            rows = list(csv.DictReader(lines, strict=True))
+            reader = csv.DictReader(lines, strict=True)
+            rows = list(reader)
+            if rows and "name" not in reader.fieldnames:
+                found = f"expected the columns name and aliases, found {listed(reader.fieldnames)}"
+                raise DataError(f"{name}: {found}; put , between columns and ; between aliases")
         elif any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
             raise yaml.YAMLError("found a reference, *, which may stand for millions of names")
         else:

@@ -92,8 +92,7 @@ def load(path: Path | str | None = None, **options: Any) -> Dataset:
         raise type(error)(f"{error}; if you meant another table, name it with --data") from error
     if dataset.columns != Columns(*COLUMNS):
         cli.say(f"columns: {dataset.columns.describe()}")
-    for note in dataset.notes:
-        cli.say(f"note: {note}")
+    cli.say_notes(dataset.notes)
     return dataset
 
 

@@ -16,6 +16,7 @@ from tf_model.io.files import explain_read_errors
 
 CHUNK_ROWS = 8_192
 CHUNK_CELLS = 2**22  # per chunk: fewer rows of a wide table are held at once
+CHUNK_CHARACTERS = 2**22  # of JSON per chunk, which as Python objects take up to 40 times their size
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Limits:
 
     rows: float = math.inf  # below the header
     columns: float = 16_384  # as many as a workbook has
-    cells: float = math.inf  # a list in a Parquet file counts as its values
+    cells: float = math.inf  # a list or an object counts as its values
     bytes: float = math.inf  # unpacked: a workbook or Parquet file may hold a thousand times its size
 
 
@@ -56,6 +57,7 @@ class Table(AbstractContextManager["Table"]):
         self.reason = ""  # why this column was chosen, in words
         self.total_rows: int | None = None  # None: unknown until the end of the input
         self.notes: list[str] = []  # remarks for the user
+        self.characters = 0  # of JSON, read so far
         self.limits = Limits()
         self.checked_stamp: tuple[int, ...] | None = None  # `stamp` of the checked file; None: it has none
         self.on_bad_row: Callable[[BadRow], None] | None = None  # None: a row that cannot be read is an error
@@ -93,7 +95,11 @@ class Table(AbstractContextManager["Table"]):
         values = (row for _, row in self.rows())
         rows = self._chunk_rows(rows)
         for number in count():
-            chunk = list(islice(values, rows))
+            begin, chunk = self.characters, []
+            for row in islice(values, rows):
+                chunk.append(row)
+                if self.characters - begin >= CHUNK_CHARACTERS:
+                    break
             self.refuse_changed()
             if not chunk and number:
                 return

@@ -157,9 +157,11 @@ class JsonLines(_TextFile):
         """Yield the names of all fields, then one row per object."""
         if not self.columns:
             fields: dict[str, None] = {}
+            cells = 0
             for _, record in self._objects():
                 fields.update(dict.fromkeys(record))
-                self.refuse_beyond_limits(columns=len(fields))
+                cells += _cells(record)
+                self.refuse_beyond_limits(columns=len(fields), cells=cells)
             self.columns = list(fields)
         if not self.columns:
             raise DataError(explain_empty(self.name, 'one JSON object per line, such as {"text": "..."}'))
@@ -172,6 +174,7 @@ class JsonLines(_TextFile):
         for number, line in enumerate(self.lines(), 1):
             if not line.strip():
                 continue
+            self.characters += len(line)
             try:
                 record = json.loads(line, parse_constant=lambda _: None)
             except (ValueError, RecursionError):
@@ -182,6 +185,17 @@ class JsonLines(_TextFile):
                     f"found {quoted(line.strip())}; turn an array into lines with jq -c '.[]'"
                 )
             yield number, {well_formed(name): value for name, value in record.items()}
+
+
+def _cells(record: dict[str, Any]) -> int:
+    """The number of values in a JSON object, at any depth."""
+    cells, nested = 0, [record]
+    while nested:
+        value = nested.pop()
+        values = value.values() if isinstance(value, dict) else value
+        cells += len(values)
+        nested += [each for each in values if isinstance(each, dict | list)]
+    return cells
 
 
 class _TextWriter(TableWriter):
