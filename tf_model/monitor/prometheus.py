@@ -11,7 +11,7 @@ import itertools
 import math
 import time
 from collections import Counter as Tally
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import prometheus_client
@@ -82,8 +82,6 @@ class Exporter(Collector):
         self._recorders: list[Recorder] = []
         self._logs_and_references: dict[tuple[str, str], tuple[Store, Reference | None]] = {}  # by model and version
         self._current_model: tuple[str, str] | None = None
-        # Returns the report to serve. None: serve no drift, accuracy or alarms, as zeros could raise or hide alerts.
-        self.judge: Callable[[], report.Report | None] = self._recent_report
         self.registry.register(self)
 
     # ------------------------------------------------------------ what happened
@@ -130,8 +128,9 @@ class Exporter(Collector):
                 if value is not None:
                     confidences.observe(value)
 
-    def _recent_report(self) -> report.Report | None:
-        """The report on the last :data:`WINDOW_SECONDS` of the answering model's log; None while it cannot be read."""
+    def judge(self) -> report.Report | None:
+        """The report on the last :data:`WINDOW_SECONDS` of the answering model's log; None while it cannot be read:
+        then no drift, accuracy or alarms are served, as zeros could raise or hide alerts."""
         current, now = self._current_model, time.time()
         if current not in self._logs_and_references:
             return None

@@ -99,7 +99,13 @@ class Recorder(AbstractContextManager["Recorder"]):
         in place afterwards, because they are read later, when they are written.
         """
         now, stream, batch = time.time(), self._stream(source), tuple(texts)
-        self._put(len(batch), lambda: _answered(now, stream, batch, measured))
+
+        def make() -> Answered:
+            columns = columns_of(batch, measured.predictions, measured.unknown_shares, measured.no_emotion)
+            seconds = {stage: float(value) for stage, value in measured.seconds.items() if 0 <= value < math.inf}
+            return Answered(now, stream, seconds, columns, measured.no_emotion)
+
+        self._put(len(batch), make)
 
     @contextmanager
     def recording_errors(self, source: str) -> Iterator[None]:
@@ -252,9 +258,3 @@ class Recorder(AbstractContextManager["Recorder"]):
         if self.failure is None:
             logger.error("predictions cannot be recorded: %s", first_line(error))
         self.failure = first_line(error)
-
-
-def _answered(now: float, stream: Stream, texts: tuple[Any, ...], measured: Measured) -> Answered:
-    columns = columns_of(texts, measured.predictions, measured.unknown_shares, measured.no_emotion)
-    seconds = {stage: float(value) for stage, value in measured.seconds.items() if 0 <= value < math.inf}
-    return Answered(now, stream, seconds, columns, measured.no_emotion)
