@@ -4,8 +4,6 @@
 and never changes it.
 """
 
-from tf_model.eda.labels import emotion_by_product, label_counts
-from tf_model.eda.repeats import NOTIONS, conflicting_labels, conflicts, groups_by, repeats
-from tf_model.eda.surface_features import after_cleaning, count_surface_features, token_counts, with_surface_feature
-from tf_model.eda.tweets import NO_LABEL, NO_PRODUCT, describe, filter_tweets, is_label, label_order, named_brands
-from tf_model.eda.words import distinctive_words, frequent_words, keyword_rule, keyword_scores, with_words
+from tf_model.eda.counts import emotion_by_product, label_counts, repeats
+from tf_model.eda.tweets import NO_LABEL, NO_PRODUCT, describe, filter_tweets, is_label, label_order
+from tf_model.eda.words import distinctive_words, frequent_words, keyword_rule, with_words

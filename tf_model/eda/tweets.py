@@ -1,4 +1,4 @@
-"""One line per tweet: its labels, its lengths, its words, and whether it repeats another."""
+"""One line per tweet: its labels, its words, and which tweets it repeats."""
 
 import html
 import re
@@ -8,14 +8,11 @@ from datetime import date
 import pandas as pd
 
 from tf_model import tasks
-from tf_model.data.splits import RETWEET_MARKS, bare_words
+from tf_model.data.splits import bare_words
 from tf_model.preprocessing.cleaning import BROKEN_APOSTROPHE, without_urls
 
 NO_PRODUCT = "no product"
 NO_LABEL = "no label"
-
-# Brands that can occur side by side in a tweet. No apps: their names are a common word, or repeat these brands.
-BRANDS = ("iPhone", "iPad", "Google", "Android", "Apple")
 
 _USER = re.compile(r"\B@\w+")
 _APOSTROPHE = re.compile(f"{BROKEN_APOSTROPHE}|\u2019")
@@ -34,19 +31,10 @@ def describe(labelled: pd.DataFrame) -> pd.DataFrame:
             "text": text,
             "product": labelled[tasks.PRODUCT_COLUMN].fillna(NO_PRODUCT).to_numpy(),
             "emotion": labelled[tasks.EMOTION_COLUMN].fillna(NO_LABEL).to_numpy(),
-            "characters": [len(each) for each in text],
             "terms": pd.Series([terms(each) for each in text], dtype=object),
-            "is_retweet": [bool(RETWEET_MARKS.match(each.lower())) for each in text],
             "same_words": text.map(bare_words).factorize()[0],
-            "named": pd.Series([named_brands(each) for each in text], dtype=object),
         }
     )
-
-
-def named_brands(text: str) -> tuple[str, ...]:
-    """The brand words of :data:`BRANDS` that a text contains, in the order of the list."""
-    lower = text.lower()
-    return tuple(brand for brand in BRANDS if brand.lower() in lower)
 
 
 def terms(text: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Which words are frequent, which words distinguish one label from the others, and how accurate a keyword rule is."""
+"""Which words are frequent, which distinguish one label from the others, and which tell a product by a rule."""
 
 import re
 from typing import Any
@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tf_model.eda.tweets import NO_PRODUCT, is_label, label_order
-from tf_model.evaluation.metrics import wilson_interval
+from tf_model.eda.tweets import is_label, label_order
 
 RETWEET = "rt"  # a mark, not a word
 LEAST_TWEETS = 5  # that a distinctive word must occur in
@@ -101,17 +100,3 @@ def keyword_rule(text: str) -> str | None:
     lower = text.lower()
     matches = (label for patterns, label in PRODUCT_RULES if all(re.search(pattern, lower) for pattern in patterns))
     return next(matches, None)
-
-
-def keyword_scores(tweets: pd.DataFrame) -> tuple[dict[str, Any], pd.DataFrame]:
-    """The accuracy of :func:`keyword_rule` on tweets with a product, with the 95% interval ``low``, ``high``.
-
-    Also the number of ``tweets`` by ``product`` and the rule's ``answer`` (:data:`NO_PRODUCT`: no rule matches).
-    """
-    labelled = tweets[tweets["product"] != NO_PRODUCT]
-    answers = labelled.assign(answer=[keyword_rule(text) or NO_PRODUCT for text in labelled["text"]])
-    table = answers.value_counts(["product", "answer"]).reset_index(name="tweets")
-    rows, correct = len(answers), int((answers["product"] == answers["answer"]).sum())
-    low, high = wilson_interval(correct, rows) if rows else (np.nan, np.nan)
-    accuracy = correct / rows if rows else np.nan
-    return {"rows": rows, "correct": correct, "accuracy": accuracy, "low": low, "high": high}, table

@@ -1,4 +1,4 @@
-"""How many tweets each label has, and how labels go together."""
+"""How many tweets each label has, how labels go together, and how often tweets repeat."""
 
 import numpy as np
 import pandas as pd
@@ -23,3 +23,9 @@ def emotion_by_product(tweets: pd.DataFrame) -> pd.DataFrame:
             count = int((group["emotion"] == emotion).sum())
             lines.append((product, emotion, count, count / len(group), *wilson_interval(count, len(group))))
     return pd.DataFrame(lines, columns=["product", "emotion", "tweets", "share", "low", "high"])
+
+
+def repeats(groups: pd.Series) -> pd.DataFrame:
+    """How many ``groups`` of each ``size`` there are, and their ``tweets``; a group of size 1 has no repeats."""
+    size, number = np.unique(np.unique(groups, return_counts=True)[1], return_counts=True)
+    return pd.DataFrame({"size": size, "groups": number, "tweets": size * number}).astype(np.int64)
