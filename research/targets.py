@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from research import study
 from research.methods.neural import FineTuned
@@ -41,25 +42,10 @@ RESAMPLES = 1000
 VADER_NEUTRAL = 0.05  # the compound score below which its authors call a text neutral
 
 
-@dataclass(frozen=True)
-class Mentions:
-    """All mentions of all texts."""
-
-    texts: list[str]  # with the mention marked
-    rows: np.ndarray  # int64 [N], row numbers of the dataset
-    products: np.ndarray  # object [N]
-    label_ids: np.ndarray  # int64 [N], to train on; -1 where the emotion is unknown
-    judged_ids: np.ndarray  # int64 [N], given by annotators; -1 elsewhere
-    groups: np.ndarray  # int64 [N], of near-duplicates
-
-    @property
-    def of_several(self) -> np.ndarray:
-        """Whether the text names more than one product, bool [N]."""
-        _, index, counts = np.unique(self.rows, return_inverse=True, return_counts=True)
-        return counts[index] > 1
-
-
-Tests = Iterator[tuple[str, Mentions, np.ndarray]]  # name, judged mentions, and their scores, float32 [N, classes]
+# A table of mentions has a row for each, with the columns text (the mention is marked), row (number in the dataset),
+# product, label_id (to train on; -1 where the emotion is unknown), judged_id (given by annotators; -1 elsewhere) and
+# group (of near-duplicates).
+Tests = Iterator[tuple[str, pd.DataFrame, np.ndarray]]  # name, mentions, and their scores, float32 [N, classes]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -77,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
     same = {
         "data_sha256": dataset.sha256,
         "opinions_sha256": hashlib.sha256(paths.OPINIONS.read_bytes()).hexdigest(),
-        "mentions": len(mentions.texts),
+        "mentions": len(mentions),
         "recipe": TARGET.to_dict(),
         "cleaning": list(map(list, CLEANINGS[TARGET.cleaning].steps)),
     }
@@ -91,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
                     of_test = run.setdefault("tests", {}).setdefault(test, {})
                     of_form = of_test.setdefault(form, {})
                     of_form["seeds"] = study.with_seed(of_form, seed, metrics)
-                    of_test[VADER] = evaluate(judged, vader(judged.texts))
+                    of_test[VADER] = evaluate(judged, vader(judged["text"]))
                 if name == "grouped":
                     answers = whole_answers(dataset, mentions, out_of_fold(mentions, form, seed))
                     print(f"whole answer, {form}, seed {seed}: {answers}", flush=True)
@@ -104,25 +90,26 @@ def main(argv: list[str] | None = None) -> int:
 # ---------------------------------------------------------------- rows
 
 
-def all_mentions(dataset: data.Dataset) -> Mentions:
+def all_mentions(dataset: data.Dataset) -> pd.DataFrame:
     """The first mention of each product in each text of the dataset, with the labels to train on."""
     products = data.products_of(dataset)
+    mentions = pd.DataFrame(
+        [
+            (mark(text, mention.start, mention.end), row, name)
+            for row, text in zip(dataset.labelled["row"], dataset.labelled[tasks.TEXT_COLUMN], strict=True)
+            for name, mention in products.first_mentions(text).items()
+        ],
+        columns=["text", "row", "product"],
+    )
     rows = data.training_rows(dataset, tasks.TARGET.name, products)
-    keys = zip(rows.rows, rows.texts, strict=True)
-    labels = dict(zip(keys, zip(rows.label_ids[:, 0], rows.judged_ids[:, 0], strict=True), strict=True))
-    texts, numbers, names = [], [], []
-    for row, text in zip(dataset.labelled["row"], dataset.labelled[tasks.TEXT_COLUMN], strict=True):
-        for name, mention in products.first_mentions(text).items():
-            texts.append(mark(text, mention.start, mention.end))
-            numbers.append(row)
-            names.append(name)
-    unknown = (tasks.NO_LABEL, tasks.NO_LABEL)
-    label_ids = np.array([labels.get(key, unknown) for key in zip(numbers, texts, strict=True)], np.int64)
-    groups = splits.near_duplicate_groups(texts)
-    return Mentions(texts, np.array(numbers), np.array(names, object), *label_ids.T, groups)
+    ids = {"label_id": rows.label_ids[:, 0], "judged_id": rows.judged_ids[:, 0]}
+    labels = pd.DataFrame({"text": rows.texts, "row": rows.rows} | ids)
+    mentions = mentions.merge(labels, how="left").fillna(dict.fromkeys(ids, tasks.NO_LABEL))
+    groups = splits.near_duplicate_groups(mentions["text"].tolist())
+    return mentions.astype(dict.fromkeys(ids, np.int64)).assign(group=groups)
 
 
-def read_dong(path: Path) -> Mentions:
+def read_dong(path: Path) -> pd.DataFrame:
     """Tweets about ten other products and famous people of 2010 to 2013, each with one labelled target."""
     content = path.read_bytes() if path.is_file() else b""
     if hashlib.sha256(content).hexdigest() != DONG_SHA256:
@@ -136,47 +123,47 @@ def read_dong(path: Path) -> Mentions:
     whole = [text.replace("$T$", target) for text, target in zip(texts, targets, strict=True)]
     marked = [mark(text, at, at + len(name)) for text, at, name in zip(whole, places, targets, strict=True)]
     label_ids = np.array([int(label) + 1 for label in labels])  # -1, 0, 1 in the order of the classes
-    numbers = np.arange(len(marked))
     groups = splits.near_duplicate_groups(whole)
-    return Mentions(marked, numbers, np.array(targets, object), label_ids, label_ids, groups)
+    return pd.DataFrame({"text": marked, "label_id": label_ids, "judged_id": label_ids, "group": groups})
 
 
 # ---------------------------------------------------------------- protocols: (name, judged mentions, scores)
 
 
-def grouped(mentions: Mentions, _: Mentions | None, form: str, seed: int) -> Tests:
+def grouped(mentions: pd.DataFrame, _: pd.DataFrame | None, form: str, seed: int) -> Tests:
     """Five folds with no near-duplicate on both sides."""
     scores = out_of_fold(mentions, form, seed)
     yield "grouped, labelled mentions", mentions, scores
     # Includes mentions whose emotion is assumed to be none: the annotators labelled one product of a text.
-    judged = replace(mentions, judged_ids=np.where(mentions.of_several, mentions.label_ids, -1))
+    names_several = mentions.duplicated("row", keep=False)
+    judged = mentions.assign(judged_id=mentions["label_id"].where(names_several, tasks.NO_LABEL))
     yield "grouped, texts with several products", judged, scores
 
 
-def unseen_brand(mentions: Mentions, _: Mentions | None, form: str, seed: int) -> Tests:
+def unseen_brand(mentions: pd.DataFrame, _: pd.DataFrame | None, form: str, seed: int) -> Tests:
     """Train on tweets that name no product of one maker, and test on that maker's products.
 
     The sentences of :mod:`tf_model.data.opinions` do name some, beside the product that is asked about.
     """
     for maker, products in SIDES.items():
-        is_of_maker = np.isin(mentions.products, products)
-        train = np.flatnonzero(~np.isin(mentions.rows, mentions.rows[is_of_maker]) & (mentions.label_ids >= 0))
-        train = train[~np.isin(mentions.groups[train], mentions.groups[is_of_maker])]
-        judged = replace(mentions, judged_ids=np.where(is_of_maker, mentions.judged_ids, -1))
-        everything = splits.Split(train, np.arange(len(mentions.texts)))
-        unseen = trained_and_scored(mentions, [everything], form, seed, mentions.texts)
+        is_of_maker = mentions["product"].isin(products)
+        of_maker = mentions[is_of_maker]
+        is_near = mentions["row"].isin(of_maker["row"]) | mentions["group"].isin(of_maker["group"])
+        judged = mentions.assign(judged_id=mentions["judged_id"].where(is_of_maker, tasks.NO_LABEL))
+        everything = splits.Split(np.flatnonzero(~is_near & (mentions["label_id"] >= 0)), np.arange(len(mentions)))
+        unseen = trained_and_scored(mentions, [everything], form, seed, mentions["text"])
         yield f"{maker}, never seen", judged, unseen
         yield f"{maker}, seen", judged, out_of_fold(mentions, form, seed)
 
 
-def dong_unseen(mentions: Mentions, foreign: Mentions, form: str, seed: int) -> Tests:
+def dong_unseen(mentions: pd.DataFrame, foreign: pd.DataFrame, form: str, seed: int) -> Tests:
     """Train on our tweets, and test on those of Dong et al."""
-    everything = splits.Split(np.flatnonzero(mentions.label_ids >= 0), np.arange(len(foreign.texts)))
-    scores = trained_and_scored(mentions, [everything], form, seed, foreign.texts)
+    everything = splits.Split(np.flatnonzero(mentions["label_id"] >= 0), np.arange(len(foreign)))
+    scores = trained_and_scored(mentions, [everything], form, seed, foreign["text"])
     yield "Dong et al., never trained on", foreign, scores
 
 
-def dong_trained(_: Mentions, foreign: Mentions, form: str, seed: int) -> Tests:
+def dong_trained(_: pd.DataFrame, foreign: pd.DataFrame, form: str, seed: int) -> Tests:
     """Five folds of the tweets of Dong et al."""
     yield "Dong et al., 5 folds", foreign, out_of_fold(foreign, form, seed)
 
@@ -184,27 +171,27 @@ def dong_trained(_: Mentions, foreign: Mentions, form: str, seed: int) -> Tests:
 PROTOCOLS = {each.__name__: each for each in (grouped, unseen_brand, dong_unseen, dong_trained)}
 
 
-def out_of_fold(mentions: Mentions, form: str, seed: int) -> np.ndarray:
+def out_of_fold(mentions: pd.DataFrame, form: str, seed: int) -> np.ndarray:
     """Probabilities of all mentions, float32 [N, classes], each by a model that saw no near-duplicate of its text."""
-    folds = splits.grouped_folds(mentions.label_ids + 1, mentions.groups)
-    return trained_and_scored(mentions, folds, form, seed, mentions.texts)
+    folds = splits.grouped_folds(mentions["label_id"].to_numpy() + 1, mentions["group"].to_numpy())
+    return trained_and_scored(mentions, folds, form, seed, mentions["text"])
 
 
 def trained_and_scored(
-    mentions: Mentions, folds: Sequence[splits.Split], form: str, seed: int, texts: list[str]
+    mentions: pd.DataFrame, folds: Sequence[splits.Split], form: str, seed: int, texts: pd.Series
 ) -> np.ndarray:
     """Probabilities of ``texts``, float32 [N, classes]; a fold has positions of mentions to train on, and of texts."""
 
     def fit_and_score(split: splits.Split) -> np.ndarray:
-        train = split.train[mentions.label_ids[split.train] >= 0]
+        train = mentions.iloc[split.train].query("label_id >= 0")
         model = FineTuned(replace(FORMS[form], seed=seed), [len(CLASSES)])
-        model.fit([mentions.texts[each] for each in train], mentions.label_ids[train])
-        return model.predict_proba([texts[each] for each in split.validation])
+        model.fit(train["text"].tolist(), train["label_id"].to_numpy())
+        return model.predict_proba(texts.iloc[split.validation].tolist())
 
     depends_on = (
-        mentions.texts,
-        mentions.label_ids.tolist(),
-        texts,
+        mentions["text"].tolist(),
+        mentions["label_id"].tolist(),
+        texts.tolist(),
         FORMS[form].to_dict(),
         asdict(CLEANINGS[FORMS[form].cleaning]),
         paths.OPINIONS.read_text("utf-8"),
@@ -213,29 +200,29 @@ def trained_and_scored(
     return study.score_folds(name, depends_on, len(texts), folds, fit_and_score, title).scores
 
 
-def vader(marked: Sequence[str]) -> np.ndarray:
+def vader(marked: Iterable[str]) -> np.ndarray:
     """The class that a sentiment lexicon gives to the clause of each mention, as probabilities of 0 and 1."""
     from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
-    analyzer, scores = SentimentIntensityAnalyzer(), np.zeros((len(marked), len(CLASSES)), np.float32)
-    for row, text in enumerate(marked):
+    analyzer, class_ids = SentimentIntensityAnalyzer(), []
+    for text in marked:
         clause = next(each for each in CLAUSE.split(text) if MENTION_START in each)
         compound = analyzer.polarity_scores(unmark(clause))["compound"]
-        scores[row, 1 + int(compound >= VADER_NEUTRAL) - int(compound <= -VADER_NEUTRAL)] = 1
-    return scores
+        class_ids.append(1 + int(compound >= VADER_NEUTRAL) - int(compound <= -VADER_NEUTRAL))
+    return np.eye(len(CLASSES), dtype=np.float32)[class_ids]
 
 
 # ---------------------------------------------------------------- metrics
 
 
-def evaluate(judged: Mentions, scores: np.ndarray) -> dict[str, Any]:
+def evaluate(judged: pd.DataFrame, scores: np.ndarray) -> dict[str, Any]:
     """Metrics on the judged mentions; the intervals resample groups of near-duplicates."""
-    known = judged.judged_ids >= 0
-    metrics = evaluate_probabilities(judged.judged_ids[known], scores[known], CLASSES)
+    known = (judged["judged_id"] >= 0).to_numpy()
+    label_ids, groups = judged["judged_id"][known].to_numpy(), judged["group"][known].factorize(sort=True)[0]
+    metrics = evaluate_probabilities(label_ids, scores[known], CLASSES)
     del metrics["accuracy_interval"]
-    groups = np.unique(judged.groups[known], return_inverse=True)[1]
     counts = np.zeros((groups.max() + 1, len(CLASSES), len(CLASSES)))  # by group: true class, predicted class
-    np.add.at(counts, (groups, judged.judged_ids[known], scores[known].argmax(axis=1)), 1)
+    np.add.at(counts, (groups, label_ids, scores[known].argmax(axis=1)), 1)
     drawn = np.random.default_rng(0).multinomial(len(counts), np.full(len(counts), 1 / len(counts)), size=RESAMPLES)
     tables = np.einsum("rg,gij->rij", drawn, counts)
     right = np.einsum("rii->ri", tables)
@@ -244,21 +231,21 @@ def evaluate(judged: Mentions, scores: np.ndarray) -> dict[str, Any]:
     return metrics | {name: np.quantile(values, (0.025, 0.975)).tolist() for name, values in intervals.items()}
 
 
-def whole_answers(dataset: data.Dataset, mentions: Mentions, scores: np.ndarray) -> dict[str, Any]:
+def whole_answers(dataset: data.Dataset, mentions: pd.DataFrame, scores: np.ndarray) -> dict[str, Any]:
     """How often emotion and product of a tweet are both correct, over all tweets with an emotion label.
 
     The answer is the tweet's most probable non-neutral mention; neutral if no mention is. It is judged like the answers
     of the ``answer`` model: if the product has no label, any product counts as correct.
     """
     problem, neutral = study.make_problem(dataset, tasks.ANSWER), CLASSES.index(tasks.NO_EMOTION)
-    predicted = scores.argmax(axis=1)
-    felt = np.flatnonzero((predicted != neutral) & np.isin(mentions.rows, problem.rows.rows))
-    felt = felt[np.argsort(scores[felt].max(axis=1))]  # the most probable mention of a row comes last and stays
-    positions = np.searchsorted(problem.rows.rows, mentions.rows[felt])
+    predicted = mentions.assign(emotion=scores.argmax(axis=1), confidence=scores.max(axis=1))
+    felt = predicted[(predicted["emotion"] != neutral) & predicted["row"].isin(problem.rows.rows)]
+    felt = felt.sort_values("confidence").drop_duplicates("row", keep="last")
+    positions = np.searchsorted(problem.rows.rows, felt["row"])
     emotions = np.full(len(problem.rows), neutral)
-    emotions[positions] = predicted[felt]
+    emotions[positions] = felt["emotion"]
     products = np.zeros(len(problem.rows), int)  # ignored where there is no emotion
-    products[positions] = [tasks.PRODUCTS.index(name) for name in mentions.products[felt]]
+    products[positions] = [tasks.PRODUCTS.index(name) for name in felt["product"]]
     answers = {tasks.PRODUCT.name: products, tasks.EMOTION.name: emotions}
     rows, correct = study.correct_by_question(problem, answers)[tasks.ANSWER]
     groups = problem.groups[rows]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from research import runs, targets
@@ -16,7 +17,7 @@ NEGATIVE, NONE, POSITIVE = range(3)
 
 
 @pytest.fixture(scope="module")
-def mentions() -> targets.Mentions:
+def mentions() -> pd.DataFrame:
     return targets.all_mentions(data.read(paths.SAMPLE_CORPUS))
 
 
@@ -40,14 +41,18 @@ def trainings(stores, monkeypatch) -> list[tuple[list[str], list[int]]]:
     return seen
 
 
-def test_every_mention_is_predicted_and_only_what_people_labelled_judges(mentions):
-    assert len(mentions.texts) == len(mentions.rows) == len(mentions.groups)
-    assert all(text.count(MENTION_START) == text.count(MENTION_END) == 1 for text in mentions.texts)
-    judged = mentions.judged_ids >= 0
-    assert np.array_equal(mentions.judged_ids[judged], mentions.label_ids[judged])
-    assert set(mentions.label_ids[~judged]) <= {tasks.NO_LABEL, NONE}
-    assert mentions.of_several.any()
-    assert not mentions.of_several.all()
+def test_every_mention_is_predicted_and_only_what_people_labelled_judges(mentions, trainings):
+    assert all(text.count(MENTION_START) == text.count(MENTION_END) == 1 for text in mentions["text"])
+    is_judged = mentions["judged_id"] >= 0
+    assert (mentions["judged_id"] == mentions["label_id"])[is_judged].all()
+    assert set(mentions["label_id"][~is_judged]) <= {tasks.NO_LABEL, NONE}
+    names_several = mentions.duplicated("row", keep=False)
+    assert names_several.any()
+    assert not names_several.all()
+    (_, labelled, _), (_, several, _) = targets.grouped(mentions, None, "target", seed=0)
+    assert labelled is mentions
+    assert (several["judged_id"][~names_several] == tasks.NO_LABEL).all()
+    assert (several["judged_id"][names_several] == mentions["label_id"][names_several]).all()
 
 
 def test_no_product_of_the_maker_that_is_tested_on_is_trained_on(mentions, trainings):
@@ -60,8 +65,8 @@ def test_no_product_of_the_maker_that_is_tested_on_is_trained_on(mentions, train
         assert texts
         assert named.isdisjoint(targets.SIDES[maker])
     for name, judged, scores in tests:
-        assert set(judged.products[judged.judged_ids >= 0]) <= set(targets.SIDES[name.partition(",")[0]])
-        assert scores.shape == (len(mentions.texts), 3)
+        assert set(judged["product"][judged["judged_id"] >= 0]) <= set(targets.SIDES[name.partition(",")[0]])
+        assert scores.shape == (len(mentions), 3)
 
 
 def test_a_run_is_recorded_and_goes_on_with_what_it_kept(trainings, capsys):
@@ -91,8 +96,8 @@ def test_the_lexicon_reads_the_clause_of_the_mention():
 def test_whole_answers_need_the_emotion_and_its_product():
     dataset = data.read(paths.SAMPLE_CORPUS)
     mentions = targets.all_mentions(dataset)
-    perfect = np.eye(3, dtype=np.float32)[np.maximum(mentions.label_ids, NONE)]
-    perfect[mentions.label_ids == NEGATIVE] = np.eye(3)[NEGATIVE]
+    perfect = np.eye(3, dtype=np.float32)[np.maximum(mentions["label_id"], NONE)]
+    perfect[mentions["label_id"] == NEGATIVE] = np.eye(3)[NEGATIVE]
     best = targets.whole_answers(dataset, mentions, perfect)
     none = targets.whole_answers(dataset, mentions, np.eye(3, dtype=np.float32)[np.full(len(perfect), NONE)])
     assert best["accuracy"] > 0.9 > none["accuracy"]
@@ -112,6 +117,6 @@ def test_other_tweets_than_those_of_dong_are_refused(tmp_path):
 @pytest.mark.skipif(not targets.DONG.is_file(), reason="the tweets of Dong et al. are not there")
 def test_the_tweets_of_dong_have_their_targets_marked():
     mentions = targets.read_dong(targets.DONG)
-    assert len(mentions.texts) == 6248
-    assert np.bincount(mentions.label_ids).tolist() == [1560, 3127, 1561]
-    assert all("$T$" not in text for text in mentions.texts)
+    assert len(mentions) == 6248
+    assert np.bincount(mentions["label_id"]).tolist() == [1560, 3127, 1561]
+    assert all("$T$" not in text for text in mentions["text"])
