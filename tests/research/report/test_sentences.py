@@ -58,11 +58,11 @@ def rival_after_holm() -> float:
     return holm(np.array(p_values))[list(methods).index("keras_nlp_bert")]
 
 
-def only_the_time_is_missed_at_scale() -> bool:
+def no_target_is_missed_at_scale() -> bool:
     run = lookup.recorded("bench_scale")
     plain, ray = (run["runs"][name] for name in ("plain", "ray"))
     return (
-        min(1e6 / each["rows_per_second"] for each in (plain, ray)) > 30 * 60
+        max(1e6 / each["rows_per_second"] for each in (plain, ray)) <= 30 * 60
         and plain["peak_bytes"] <= 500e6
         and run["ratio"] >= 0.85
         and ray["late_bytes"] <= 1.05 * ray["early_bytes"]
@@ -419,7 +419,7 @@ SENTENCES: list[tuple[str, str, Callable[[], bool]]] = [
             and lookup.recorded("bench_peers")["throughput_ratio"] < 1.2
         ),
     ),
-    ("benchmarks", "(target: 30 min, missed), and the plain command", only_the_time_is_missed_at_scale),
+    ("benchmarks", "(target: at most 30 min), and the plain command", no_target_is_missed_at_scale),
     ("benchmarks", "20 people keep less than half a core busy", lambda: cores_for_20_people() < 0.5),
     (
         "benchmarks",
