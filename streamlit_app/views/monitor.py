@@ -1,8 +1,6 @@
 """Monitor: accuracy, latency, throughput, resources, errors and drift of the model in use."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -41,6 +39,7 @@ POINTS = 60  # of each chart
 MOST_ERRORS, MOST_CORRECTIONS = 50, 200
 REFRESH_SECONDS = 10
 MEGABYTE = 10**6
+UNREADABLE = "The log of predictions cannot be read."
 RESOURCES = {  # title, words for the mean, d3 format, scale
     CPU: ("Processor, cores in use", "{:.2f} cores in use", ".2~f", 1.0),
     MEMORY: ("Memory of the process, MB", "{:,.0f} MB", ",.0f", 1 / MEGABYTE),
@@ -54,7 +53,7 @@ def main() -> None:
     st.title("Monitor")
     st.markdown("How the model is doing in use, from the log of every prediction, error and correction.")
     store = Store(loading.monitor_log())
-    with _explained_problems():
+    with notices.explained(UNREADABLE):
         names = _names(store.versions() if store.exists else [])
         if not names:
             words = "Ask a question on the page Ask or answer a file on the page Batch, and it appears here."
@@ -78,14 +77,6 @@ def main() -> None:
         _offer_corrections(store)
 
 
-@contextmanager
-def _explained_problems() -> Iterator[None]:
-    try:
-        yield
-    except TweetTargetError as error:
-        notices.say_problem("The log of predictions cannot be read.", str(error))
-
-
 def _names(versions: list[tuple[str, str, float]]) -> dict[tuple[str, str], str]:
     """The displayed name of each version of each model, the last used first."""
     names: dict[tuple[str, str], str] = {}
@@ -95,7 +86,7 @@ def _names(versions: list[tuple[str, str, float]]) -> dict[tuple[str, str], str]
     return names
 
 
-@_explained_problems()
+@notices.explained(UNREADABLE)
 def _show(store: Store, streams: StreamFilter, seconds: float | None) -> None:
     """Show all metrics of one version of a model; versions are never mixed."""
     model, version, source = streams
