@@ -78,6 +78,7 @@ def test_without_rows_to_judge_by_it_stays_in_32_bit_floats(fitted, tmp_path, ca
 
 def test_8_bits_are_taken_where_they_lose_little(fitted, tmp_path, monkeypatch, rows, probabilities, capsys):
     monkeypatch.setattr(light, "passes", lambda measured: True)
+    monkeypatch.setattr(light, "FEWEST_TEXTS", len(TEXTS))
     settings = write(fitted, tmp_path, rows, probabilities)
     assert settings["network"] == "int8, fixed scales"
     assert "light model: int8, fixed scales, " in capsys.readouterr().err
@@ -87,7 +88,13 @@ def test_8_bits_are_taken_where_they_lose_little(fitted, tmp_path, monkeypatch, 
     assert 0 < np.abs(scored(tmp_path) - probabilities).max() < 0.3
 
 
+def test_few_texts_fix_no_scales(fitted, tmp_path, monkeypatch, rows, probabilities):
+    monkeypatch.setattr(light, "passes", lambda measured: True)
+    assert write(fitted, tmp_path, rows, probabilities)["network"] == "int8, groups of 64"
+
+
 def test_what_loses_too_much_gives_way_to_the_next(fitted, tmp_path, monkeypatch, rows, probabilities):
+    monkeypatch.setattr(light, "FEWEST_TEXTS", len(TEXTS))
     judged = []
     monkeypatch.setattr(light, "passes", lambda measured: judged.append(measured) or len(judged) == 6)
     settings = write(fitted, tmp_path, rows, probabilities)
