@@ -138,18 +138,11 @@ def load_out_of_fold(problem: Problem) -> dict[str, np.ndarray]:
 
 def _read_store(store: Path, problem: Problem) -> dict[str, np.ndarray]:
     """Probabilities of the seeds that have all folds of this problem."""
-    folds, classes = problem.folds[GROUPED], sum(len(task.labels) for task in problem.rows.tasks)
-    by_seed: dict[str, np.ndarray] = {}
-    for first_fold in sorted(store.glob("seed-*-fold-1.npz")):
-        seed = first_fold.name.split("-")[1]
-        files = [store / f"seed-{seed}-fold-{number}.npz" for number in range(1, len(folds) + 1)]
-        if not all(file.is_file() for file in files):
-            continue
-        results = [read_fold(file) for file in files]
-        for result, split in zip(results, folds, strict=True):
-            if not np.array_equal(result.positions, split.validation) or result.probabilities.shape[1] != classes:
-                return {}
-        by_seed[seed] = out_of_fold(results, len(problem.rows))
+    folds, by_seed = [split.validation.tolist() for split in problem.folds[GROUPED]], {}
+    for seed in sorted({file.name.split("-")[1] for file in store.glob("seed-*.npz")}):
+        results = [read_fold(file) for file in sorted(store.glob(f"seed-{seed}-*.npz"))]
+        if [result.positions.tolist() for result in results] == folds:
+            by_seed[seed] = out_of_fold(results, len(problem.rows))
     return by_seed
 
 

@@ -68,13 +68,12 @@ def main(argv: list[str] | None = None) -> int:
 def agreements(problem: Problem) -> dict[str, Any]:
     """:func:`agreement` of texts that are the same except for a link, and of near-duplicates."""
     rows, label_ids = rows_with_labels(problem)
-    ours = our_accuracy(problem)
-    by_threshold = {}
-    for threshold in (SAME_TEXT, splits.THRESHOLD):
-        is_fold_threshold = threshold == splits.THRESHOLD  # the groups of the folds
-        groups = problem.groups if is_fold_threshold else splits.near_duplicate_groups(problem.rows.texts, threshold)
-        by_threshold[f"{threshold:g}"] = agreement(groups[rows], label_ids, None if ours is None else ours[rows])
-    return by_threshold
+    shares, same_texts = our_accuracy(problem), splits.near_duplicate_groups(problem.rows.texts, SAME_TEXT)
+    ours = None if shares is None else shares[rows]
+    return {
+        f"{threshold:g}": agreement(groups[rows], label_ids, ours)
+        for threshold, groups in {SAME_TEXT: same_texts, splits.THRESHOLD: problem.groups}.items()
+    }
 
 
 def rows_with_labels(problem: Problem) -> tuple[np.ndarray, np.ndarray]:

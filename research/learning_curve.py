@@ -16,7 +16,6 @@ from research.runs import load_to_extend, record, still_valid
 from research.study import GROUPED, Problem, make_problem
 from tf_model import cli, data, tasks
 from tf_model.data import splits
-from tf_model.errors import UsageError
 from tf_model.evaluation.metrics import summarize
 from tf_model.training.cross_validation import FOLDS
 
@@ -32,8 +31,6 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--task", choices=list(tasks.TASKS), default=tasks.PRODUCT.name, help="what is predicted")
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), help="numbers of labelled tweets")
     arguments = parser.parse_args(argv)
-    if min(arguments.sizes) < 20:
-        raise UsageError(f"expected --sizes of at least 20, got {min(arguments.sizes)}; leave it out")
     dataset = data.load(arguments.data)
     problem = make_problem(dataset, arguments.task)
     largest = min(len(split.train) for split in problem.folds[GROUPED])
@@ -62,10 +59,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def sample_folds(problem: Problem, size: int, number: int) -> tuple[splits.Split, ...]:
     """The folds with ``size`` random rows of each training part; draws with the same number are nested."""
-    generators = (np.random.default_rng([number, fold]) for fold in range(len(problem.folds[GROUPED])))
     return tuple(
-        splits.Split(np.sort(generator.permutation(split.train)[:size]), split.validation)
-        for generator, split in zip(generators, problem.folds[GROUPED], strict=True)
+        splits.Split(np.sort(np.random.default_rng([number, fold]).permutation(split.train)[:size]), split.validation)
+        for fold, split in enumerate(problem.folds[GROUPED])
     )
 
 

@@ -217,7 +217,6 @@ def test_a_model_without_its_recipe_is_refused(trained, tmp_path):
     ("arguments", "words"),
     [
         (["--protocol", "grouped", "--model", "x"], "give --recipe and --seeds"),
-        (["--protocol", "grouped", "--seeds", "1", "1"], "names a seed twice"),
         (["--protocol", "grouped", "--seeds", "1", "-1"], "recipe setting seed: input should be"),
         (["--protocol", "grouped", "--fold-seed", "-1"], "recipe setting seed: input should be"),
         (["--protocol", "grouped", "--seed", "1"], "give --recipe and --seeds"),

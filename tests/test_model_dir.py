@@ -65,10 +65,6 @@ def test_labels_of_one_task_and_of_both(tmp_path):
         {"task": "product", "labels": ["a", "b"]},  # as an earlier version wrote them
         {"task": tasks.ANSWER, "product": ["a"], "emotion": ["b"]},
         {"labels": {"colour": ["a"]}},
-        {"labels": {"product": []}},
-        {"labels": {"product": "a"}},
-        {"labels": {"product": [1]}},
-        {"labels": {"product": ["a", "b", "a"]}},
         {"labels": {}},
         {},
     ],
@@ -96,10 +92,10 @@ def test_the_rows_that_a_model_validated_on(tmp_path):
 class TestReadReport:
     def test_a_model_of_one_task(self, tmp_path):
         report = read_report(write_single(tmp_path))
-        assert (report.name, report.task) == ("product", "product")
+        assert (report.folder.name, report.task) == ("product", "product")
         assert report.labels == {"product": tasks.PRODUCTS}
         assert report.data_sha256 == SHA256
-        assert report.protocol == "random split (seed 42, 20% to validate)"
+        assert report.metrics["protocol"] == "random split (seed 42, 20% to validate)"
         assert list(report.history["epoch"]) == [1, 2]
         assert report.card.endswith("A card.\n")
         validated = report.labelled("product")

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from tf_model import paths, tasks
 from tf_model.errors import ModelError, OutputError, first_line, listed
@@ -65,8 +65,6 @@ def read_out_of_fold(folder: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def read_labels(folder: Path) -> dict[str, tuple[str, ...]]:
     """The classes of each task of the model; :class:`ModelError` if the model is missing or incomplete."""
-    from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
-
     try:
         missing = next((name for name in (GRAPH, LABELS) if not (folder / name).is_file()), None)
     except OSError as error:
@@ -75,22 +73,13 @@ def read_labels(folder: Path) -> dict[str, tuple[str, ...]]:
         raise ModelError(
             f"{folder} holds no complete model: {missing} is missing; export it again, or give another folder"
         )
-    content = read_json(folder / LABELS)
-    classes = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_each_once)]
-    labels_type = Annotated[dict[Literal[tuple(tasks.ALL_TASKS)], classes], Field(min_length=1)]
-    try:
-        return TypeAdapter(labels_type).validate_python(content.get("labels"))
-    except ValidationError as error:
+    labels = read_json(folder / LABELS).get("labels")
+    if not isinstance(labels, dict) or not labels or not labels.keys() <= tasks.ALL_TASKS.keys():
         raise ModelError(
-            f"{folder / LABELS}: expected the classes of each task ({', '.join(tasks.ALL_TASKS)}), each once, under "
-            f"'labels', got {str(content)[:80]}; the model is of an older version or damaged: train it again"
-        ) from error
-
-
-def _each_once(classes: tuple[str, ...]) -> tuple[str, ...]:
-    if len(set(classes)) < len(classes):
-        raise ValueError
-    return classes
+            f"{folder / LABELS}: expected the classes of each task ({', '.join(tasks.ALL_TASKS)}) under 'labels', got "
+            f"{str(labels)[:80]}; the model is of an older version or damaged: train it again"
+        )
+    return {task: tuple(classes) for task, classes in labels.items()}
 
 
 def read_no_emotion(folder: Path) -> str | None:
@@ -239,16 +228,6 @@ class ModelReport(ModelFacts):
     predictions: Mapping[str, Predictions]  # also for rows without a label of the task
     calibration: Mapping[str, Any]  # empty for a model of one task
     card: str
-
-    @property
-    def name(self) -> str:
-        """The name of the model, which is the name of its folder."""
-        return self.folder.name
-
-    @property
-    def protocol(self) -> str:
-        """How the training and validation rows were chosen, in words."""
-        return self.metrics["protocol"]
 
     def labelled(self, task: str) -> Predictions:
         """The predictions of one task for the rows that have a label."""

@@ -10,8 +10,8 @@ PAGES = ("results", "reproduction", "benchmarks")
 def main(argv: list[str] | None = None) -> int:
     """Write the pages, and the figures of results.md."""
     parser = cli.parser("research.report", "Write research/*.md and research/figures/ from the recorded runs.")
-    parser.add_argument("--no-figures", action="store_true", help="leave research/figures/ as it is")
-    arguments = parser.parse_args(argv)
+    parser.parse_args(argv)
+    from research.report.figures import draw_all
     from research.report.pages import render
 
     for page in PAGES:
@@ -20,14 +20,11 @@ def main(argv: list[str] | None = None) -> int:
         with whole_file(path, overwrite=True) as part:
             part.write_text(text, encoding="utf-8")
         cli.say(f"written to {paths.shown(path)}")
-    if not arguments.no_figures:
-        from research.report.figures import draw_all
-
-        try:
-            for path in draw_all():
-                cli.say(f"written to {paths.shown(path)}")
-        except OutputError as error:
-            cli.say(f"warning: the figures are not updated: {error}")
+    try:
+        for path in draw_all():
+            cli.say(f"written to {paths.shown(path)}")
+    except OutputError as error:
+        cli.say(f"warning: the figures are not updated: {error}")
     return 0
 
 

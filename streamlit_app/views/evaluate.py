@@ -61,7 +61,7 @@ def _show_figures(report: ModelReport) -> None:
     task = names[0]
     if len(names) > 1:
         task = pick("Task", names, "evaluate_task", format_func=str.capitalize)
-    st.caption(plain_markdown(f"Measured on the validation part. Protocol: {report.protocol}."))
+    st.caption(plain_markdown(f"Measured on the validation part. Protocol: {report.metrics['protocol']}."))
     if task == tasks.ANSWER:
         _show_threshold(report, task, *error_analysis.joint_correctness(report))
     else:
@@ -194,7 +194,7 @@ def _show_threshold(report: ModelReport, task: str, confidences: np.ndarray, cor
         max_value=1.0,
         value=0.5 if model_threshold is None else float(model_threshold),
         step=0.01,
-        key=f"evaluate_threshold_{task}_{report.name}",  # each model starts at its own threshold
+        key=f"evaluate_threshold_{task}_{report.folder.name}",  # each model starts at its own threshold
         persist_state="session",
     )
     effect = error_analysis.threshold_effect(confidences, correct, threshold)

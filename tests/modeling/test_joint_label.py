@@ -17,7 +17,6 @@ from tf_model.modeling.joint_label import (
     best_two,
     candidates,
     confidence_and_correctness,
-    joint_outputs,
 )
 
 PRODUCTS = ("iPhone", "iPad")
@@ -87,12 +86,12 @@ def test_of_a_target_the_emotion_is_the_answer_and_its_probability_the_confidenc
     guesses = candidates(chosen)
     assert sorted(guesses) == ["a", "b", "c"]
     probabilities = np.array([[0.5, 0.2, 0.3], [0.1, 0.7, 0.2], [0.2, 0.3, 0.5]], np.float32)
-    found = joint_outputs({"target_probabilities": probabilities}, chosen, threshold=0.5)
+    found = answer_outputs([probabilities], chosen, threshold=0.5)
     texts = {name: values.tolist() for name, values in found.items()}
     assert texts["best_guess"] == texts["answer"] == ["a", "b", "c"]
     assert texts["second_guess"] == ["c", "c", "b"]
     assert texts["answer_confidence"] == pytest.approx([0.5, 0.7, 0.5])
-    sure = joint_outputs({"target_probabilities": probabilities}, chosen, threshold=0.6)
+    sure = answer_outputs([probabilities], chosen, threshold=0.6)
     assert sure["answer"].tolist() == [NOT_SURE, "b", NOT_SURE]
     confidence, right = confidence_and_correctness(np.array([[0], [1], [0]]), [probabilities], target.neutral)
     assert right.tolist() == [True, True, False]

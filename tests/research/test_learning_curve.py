@@ -8,7 +8,6 @@ import pytest
 from research import learning_curve, runs
 from research.study import GROUPED, make_problem
 from tf_model import data, paths
-from tf_model.errors import UsageError
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +45,3 @@ def test_command_records_a_curve_that_rises(tmp_path, monkeypatch, capsys):
     grown = runs.load("learning_curve")
     assert list(grown["methods"]) == ["majority", "keywords", "words_logistic"], "what was measured stays"
     assert grown["methods"]["keywords"] == run["methods"]["keywords"]
-
-
-def test_command_refuses_too_few_tweets():
-    with pytest.raises(UsageError, match="at least 20, got 5"):
-        learning_curve.main(["--sizes", "50", "5"])

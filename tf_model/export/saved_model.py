@@ -91,12 +91,11 @@ def save_graph(
 ) -> None:
     """Save the graph and its variables into ``folder``; :class:`ModelError` if TensorFlow cannot.
 
-    ``serving_default`` takes ``text``, string [N], and returns for each task ``<task>`` string [N],
-    ``<task>_confidence`` float32 [N] and ``<task>_probabilities`` float32 [N, classes], calibrated. A model of one task
-    without calibration also returns them as ``label``, ``confidence`` and ``probabilities``; a model that gives answers
-    adds :func:`tf_model.modeling.joint_label.joint_outputs`. A model of targets reads texts of
-    :func:`tf_model.preprocessing.cleaning.mark`; its signature ``targets`` returns the same outputs, and takes
-    ``text``, string [N], and the bytes at which the mention begins and ends, ``start`` and ``end``, int32 [N].
+    ``serving_default`` takes ``text``, string [N], and returns :func:`tf_model.modeling.joint_label.answer_outputs`. A
+    model of one task without calibration returns them as ``label``, ``confidence`` and ``probabilities`` too. A model
+    of targets reads texts of :func:`tf_model.preprocessing.cleaning.mark`; its signature ``targets`` returns the same
+    outputs, and takes ``text``, string [N], and the bytes at which the mention begins and ends, ``start`` and ``end``,
+    int32 [N].
 
     ``measure`` adds ``unknown_share``, float32 [N], the UNK rate of each text; and ``tokenize_seconds`` and
     ``model_seconds``, float64.

@@ -12,7 +12,7 @@ The rule, written once for the exported graph, the light model and evaluation:
 It uses NumPy functions, ``xp``; in the graph, ``tf.experimental.numpy`` replaces them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -87,31 +87,13 @@ def confidence_and_correctness(
     return best_pair["confidence"], correct
 
 
-def joint_outputs(
-    outputs: Mapping[str, Any], model_tasks: Sequence[tasks.Task], threshold: float, xp: Any = np
-) -> dict[str, Any]:
-    """``answer``, ``best_guess``, ``second_guess``, string [N], and ``answer_confidence``, float32 [N], of each text.
-
-    ``outputs`` holds ``<task>_probabilities``, float32 [N, classes], of the tasks of :func:`candidates`.
-    """
-    answers = np.array([*candidates(model_tasks), NOT_SURE], object)
-    best_pair = best_two([outputs[f"{task.name}_probabilities"] for task in model_tasks], model_tasks[-1].neutral, xp)
-    answer = xp.where(best_pair["confidence"] >= threshold, best_pair["best"], len(answers) - 1)
-    return {
-        "answer": xp.take(answers, answer),
-        "answer_confidence": best_pair["confidence"],
-        "best_guess": xp.take(answers, best_pair["best"]),
-        "second_guess": xp.take(answers, best_pair["second"]),
-    }
-
-
 def answer_outputs(
     probabilities: Sequence[Any], model_tasks: Sequence[tasks.Task], threshold: float | None, xp: Any = np
 ) -> dict[str, Any]:
     """The outputs of a model, from its calibrated probabilities, float32 [N, classes] of each task.
 
     ``<task>`` (string [N]), ``<task>_confidence`` (float32 [N]), ``<task>_probabilities``; with a ``threshold`` also
-    :func:`joint_outputs`.
+    ``answer``, ``best_guess`` and ``second_guess`` (string [N]), of :func:`candidates`, and ``answer_confidence``.
     """
     outputs = {}
     for task, values in zip(model_tasks, probabilities, strict=True):
@@ -120,4 +102,14 @@ def answer_outputs(
             f"{task.name}_confidence": xp.max(values, axis=-1),
             f"{task.name}_probabilities": values,
         }
-    return outputs if threshold is None else outputs | joint_outputs(outputs, model_tasks, threshold, xp)
+    if threshold is not None:
+        answers = np.array([*candidates(model_tasks), NOT_SURE], object)
+        best_pair = best_two(probabilities, model_tasks[-1].neutral, xp)
+        answer = xp.where(best_pair["confidence"] >= threshold, best_pair["best"], len(answers) - 1)
+        outputs |= {
+            "answer": xp.take(answers, answer),
+            "answer_confidence": best_pair["confidence"],
+            "best_guess": xp.take(answers, best_pair["best"]),
+            "second_guess": xp.take(answers, best_pair["second"]),
+        }
+    return outputs
