@@ -23,7 +23,6 @@ from tf_model.errors import DataError, OutputError, UsageError
 from tf_model.inference.predictor import Predictor
 from tf_model.inference.targets import TargetPredictor
 from tf_model.io import tables
-from tf_model.io.base import Table
 from tf_model.model_dir import read_json
 from tf_model.tasks import NEGATIVE, NO_EMOTION
 
@@ -144,20 +143,14 @@ def test_user_text_is_never_html(file, folder):
     assert page.count("&lt;script&gt;") == 5
 
 
-def test_predictions_with_probabilities_are_taken_as_they_are(file, folder, monkeypatch, capsys):
+@pytest.mark.parametrize("probabilities", [False, True])
+def test_the_report_of_predictions_is_that_of_their_texts(file, folder, probabilities):
     _, of_texts = run(file, folder)
-    model = Predictor.load(folder)
     texts = pd.read_csv(file, keep_default_na=False)
-    answers = pd.concat([texts, model.predict(texts["text"].tolist(), probabilities=True)], axis=1)
-    answers.to_csv(file, index=False)
-    monkeypatch.setattr(Predictor, "predict_table", None)
-    capsys.readouterr()
+    answers = Predictor.load(folder).predict(texts["text"].tolist(), probabilities)
+    pd.concat([texts, answers.assign(status="mine")], axis=1).to_csv(file, index=False)
     _, of_answers = run(file, folder, "--overwrite")
     assert of_answers == of_texts
-    assert "texts/s" not in capsys.readouterr().err
-    answers[["when", "source", "text", *model.columns()]].to_csv(file, index=False)
-    with pytest.raises(DataError, match="has predictions without probabilities; give the original texts, or add"):
-        run(file, folder, "--overwrite")
 
 
 def test_standard_input_is_read_once(file, folder, monkeypatch, tmp_path, capsys):
@@ -178,39 +171,13 @@ def test_own_labels_need_not_be_names_that_texts_contain(file, folder, tmp_path)
     assert found["not_fit"] == {"repeated": 1, "blank": 1}
 
 
-def test_repeats_that_stand_together_are_told_from_the_products_of_one_text(file, folder, monkeypatch):
-    model = replace(target_stub(), folder=folder)
-    finder = TargetPredictor(model, Products({"iPad": (), "iPhone": ()}))
+def test_repeats_that_stand_together_are_told_from_the_products_of_one_text(file, folder):
+    finder = TargetPredictor(replace(target_stub(), folder=folder), Products({"iPad": (), "iPhone": ()}))
     text = "my ipad and my iphone"
     pd.DataFrame({"text": [text, text, "the ipad", "the ipad"]}).to_csv(file, index=False)
     with tables.open_table(file) as table:
-        of_texts, _ = report.predict_rows(table, finder, finder.products)
-    of_texts.drop(columns="status").to_csv(file, index=False)
-    of_texts.drop(columns="status").to_parquet(file.with_suffix(".parquet"))
-    for answered in (file, file.with_suffix(".parquet")):
-        with tables.open_table(answered) as table:
-            of_answers, _ = report.predict_rows(table, finder, finder.products)
-        assert of_answers["status"].tolist() == ["fit", "fit", "repeated", "repeated", "fit", "repeated"]
-    whole = Table.chunks
-    monkeypatch.setattr(Table, "chunks", lambda table, rows=1: whole(table, 1))
-    with tables.open_table(file) as table:
-        in_chunks, _ = report.predict_rows(table, finder, finder.products)
-    assert in_chunks["status"].tolist() == of_answers["status"].tolist()
-    with (
-        tables.open_table(file) as table,
-        pytest.raises(UsageError, match="with other products, 'iPhone'; give the sa"),
-    ):
-        report.predict_rows(table, finder, Products({"iPad": ()}))
-
-
-def test_a_column_of_predictions_is_not_taken_for_the_texts(file, folder):
-    comments = pd.DataFrame({"Kommentar": ["the ipad is ok", "an iphone"]})
-    model = Predictor.load(folder)
-    pd.concat([comments, model.predict(comments["Kommentar"], probabilities=True)], axis=1).to_csv(file, index=False)
-    with pytest.raises(UsageError, match=r"'.+' holds predictions; name the column of texts with --column"):
-        run(file, folder)
-    _, found = run(file, folder, "--column", "Kommentar")
-    assert found["counted"] == 2
+        rows, _ = report.predict_rows(table, finder, finder.products)
+    assert rows["status"].tolist() == ["fit", "fit", "repeated", "repeated", "fit", "repeated"]
 
 
 def test_a_model_of_targets_counts_each_product_of_a_text(file, folder, monkeypatch):

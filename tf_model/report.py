@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = cli.parser("tf_model.report", __doc__.splitlines()[0])
     add = parser.add_argument
-    add("input", metavar="INPUT", help="a file of texts, or an output of `predict --probabilities`")
+    add("input", metavar="INPUT", help="a file of texts")
     add("--output", type=Path, required=True, metavar="REPORT", help="the .html to write; a .json is written beside it")
     add("--overwrite", action="store_true", help="replace both files if they exist")
     add("--column", metavar="NAME", help="the column with the texts; detected if not given")
@@ -102,56 +102,24 @@ def predict_rows(
 ) -> tuple[pd.DataFrame, pd.Series]:
     """The rows of a table with predictions, probabilities and status, and their texts; both have one unique index.
 
-    If the table already has predictions with probabilities, they are kept. Raises :class:`DataError` if it has
-    predictions without probabilities, or no texts.
+    Raises :class:`DataError` if the table has no texts.
     """
     import pandas as pd
 
     from tf_model.inference.fit import STATUS, FitCheck
-    from tf_model.inference.predictor import model_input
     from tf_model.inference.render import count_progress
-    from tf_model.inference.targets import TargetPredictor
 
-    is_target = isinstance(predictor, TargetPredictor)
-    model = predictor.model if is_target else predictor
-    columns = predictor.columns(probabilities=True)
-    has_all, has_some = (set(each) <= set(table.columns) for each in (columns, predictor.columns()))
-    if has_some and not has_all:
-        raise DataError(
-            f"{table.name} has predictions without probabilities; give the original texts, or add --probabilities to "
-            "`python -m tf_model.predict`"
-        )
-    if has_all and table.text_column in columns:
-        raise UsageError(
-            f"{table.name}: {table.text_column!r} holds predictions; name the column of texts with --column"
-        )
-    names = tables.input_renames(table, [STATUS])
     if table.total_rows is not None:  # else standard input: it holds texts alone, and can be read only once
         tables.refuse_without_texts(table, next(table.chunks(1_000)))
-    check = FitCheck.of(model, products)
-    with count_progress(table.total_rows, show=not has_all, summary=not has_all) as advance:
-        if has_all:  # at once: the rows of one text may lie on both sides of a chunk's end
-            answered = pd.concat(table.chunks(), ignore_index=True)
-            if is_target:  # one index for the rows of one text, one for each product that it names, in order
-                inputs = pd.Series(map(model_input, table.texts(answered)))
-                starts = pd.to_numeric(answered["start"], errors="coerce").astype("Float64")
-                if unknown := sorted(set(answered.loc[starts.notna(), "product"]) - set(products.aliases)):
-                    words = f"{table.name} was answered with other products, {listed(unknown)}"
-                    raise UsageError(f"{words}; give the same --products")
-                is_further = (inputs == inputs.shift()) & (starts > starts.shift())
-                answered.index = (~is_further.fillna(False)).cumsum()
-            chunks = [answered]
-        else:
-            chunks = predictor.predict_table(table, probabilities=True, on_progress=advance)
-        parts = [chunk.rename(columns=names).assign(**{STATUS: check.of_rows(table, chunk)}) for chunk in chunks]
+    names, check = tables.input_renames(table, [STATUS]), FitCheck.of(getattr(predictor, "model", predictor), products)
+    with count_progress(table.total_rows, show=True) as advance:
+        parts = [
+            rows.rename(columns=names).assign(**{STATUS: check.of_rows(table, rows)})
+            for rows in predictor.predict_table(table, probabilities=True, on_progress=advance)
+        ]
     result = pd.concat(parts, ignore_index=True)
     if result.empty:
         raise DataError(f"{table.name} has no rows; give a file with texts")
-    numbers = [name for name, dtype in columns.items() if dtype == "float32"]
-    try:
-        result[numbers] = result[numbers].apply(pd.to_numeric)
-    except ValueError as error:
-        raise DataError(f"{table.name}: the probabilities are not numbers; give the original texts") from error
     texts = pd.Series(table.texts(result), dtype=object).map(tables.as_text, na_action="ignore")
     return result, texts.fillna("")
 
