@@ -21,18 +21,9 @@ SIGNIFICANCE = 0.05  # for all changes reported for a file together
 MOST_CHANGES = 3  # of the share of one emotion towards one product
 MOST_DESCRIBED = 10  # changes for which words are found; each takes a quarter of a second
 
-_CLOCK = r"(?:,?[ T](?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:\.\d+)?)?(?: ?(?P<half>[AaPp])[Mm])?)?"
-_DOTTED, _SLASHED = "DD.MM.YYYY", "day and month between slashes"
-FORMS = {
-    "ISO": r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?(?:Z|UTC|[+-]\d{2}:?\d{2}))?)?",
-    _DOTTED: r"(?P<day>\d{1,2})\.(?P<month>\d{1,2})\.(?P<year>\d{4})" + _CLOCK,
-    _SLASHED: r"(?P<month>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{4})" + _CLOCK,  # or day first, if the column shows it
-    "Twitter's": r"[A-Z][a-z]{2} [A-Z][a-z]{2} \d{1,2} \d{2}:\d{2}:\d{2} [+-]\d{4} \d{4}",
-    "Unix seconds": r"[1-3]\d{9}(?:\.\d+)?",
-    "Unix milliseconds": r"[1-3]\d{12}(?:\.0)?",
-}
+_CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
+_TWITTER = "%a %b %d %H:%M:%S %z %Y"
 _WITH_OFFSET = r".*(?:Z|UTC|[+-]\d{2}:?\d{2}(?: \d{4})?)|\d{10,}(?:\.\d+)?"  # Unix time is in UTC
-_UNITS = {"Unix seconds": "s", "Unix milliseconds": "ms"}
 _USUAL_NAMES = {"at", "created", "date", "datetime", "datum", "day", "posted", "published", "sent", "time", "timestamp"}
 EARLIEST = pd.Timestamp("1990-01-01")  # before: stands for a missing date, as 0001-01-01, 1900-01-01 or 1970-01-01
 _SAMPLE = 1000  # cells that decide whether a column holds dates
@@ -49,22 +40,24 @@ class Dates:
     is_utc: bool  # whether the file has times with an offset, which are converted to UTC
 
 
-def find_dates(table: pd.DataFrame, now: pd.Timestamp | None = None) -> Dates | None:
-    """Find the column with the most dates in :data:`FORMS`; a column with a usual name takes precedence.
+def find_dates(table: pd.DataFrame) -> Dates | None:
+    """Find the column with the most dates in the usual forms; a column with a usual name takes precedence.
 
-    None if no column holds mostly dates. Numbers count as dates only under a usual name. Dates before
-    :data:`EARLIEST`, or more than a day in the future, are left out, and counted in the notes.
+    None if no column holds mostly dates or has a usual name. Numbers count as dates only under a usual name. Dates
+    before :data:`EARLIEST`, or more than a day in the future, are left out; they and what is no date are counted in the
+    notes.
     """
-    latest = (now or pd.Timestamp.now("UTC").tz_localize(None)) + pd.Timedelta(days=1)
+    latest = pd.Timestamp.now("UTC").tz_localize(None) + pd.Timedelta(days=1)
     candidates = []
     for position, name in enumerate(map(str, table.columns)):
         is_usual = not _USUAL_NAMES.isdisjoint(each.lower() for each in re.findall("[A-Z]?[a-z]+|[A-Z]+", name))
         cells = table.iloc[:, position].map(as_text, na_action="ignore").dropna().astype("str").str.strip()
         cells = cells[cells != ""]
-        if 2 * _parse_dates(cells.head(_SAMPLE), is_usual)[0].notna().sum() <= len(cells.head(_SAMPLE)):
-            continue
-        dates, notes = _parse_dates(cells, is_usual)
-        candidates.append(((is_usual, dates.notna().sum()), name, position, cells, dates, notes))
+        sample = _parse_dates(cells.head(_SAMPLE), is_usual)[0]
+        holds_dates = 2 * sample.notna().sum() > len(sample)
+        if holds_dates or (is_usual and len(cells)):  # else its user would not learn that its dates cannot be read
+            dates, notes = _parse_dates(cells, is_usual)
+            candidates.append(((holds_dates, is_usual, dates.notna().sum()), name, position, cells, dates, notes))
     if not candidates:
         return None
     _, name, position, cells, dates, notes = max(candidates, key=lambda each: each[0])
@@ -83,34 +76,40 @@ def find_dates(table: pd.DataFrame, now: pd.Timestamp | None = None) -> Dates | 
 
 def _parse_dates(cells: pd.Series, allow_numbers: bool) -> tuple[pd.Series, list[str]]:
     """Parse non-empty cells as dates, and note how they were read."""
-    dates, notes = pd.Series(pd.NaT, cells.index, dtype="datetime64[us]"), []
-    for form, pattern in FORMS.items():
-        if form in _UNITS and not allow_numbers:
-            continue
-        matching = cells[cells.str.fullmatch(pattern)]
-        if matching.empty:
-            continue
-        if form in (_DOTTED, _SLASHED):
-            parts = matching.str.extract(pattern)
-            is_first_day, is_second_day = (parts[name].astype(int) > 12 for name in ("month", "day"))
-            if form == _SLASHED and is_first_day.sum() > is_second_day.sum():
-                parts = parts.rename(columns={"month": "day", "day": "month"})
-            elif form == _SLASHED and not is_second_day.any():
-                notes.append("the dates are ambiguous, and were read as month/day/year")
-            numbers = parts.drop(columns="half").fillna("0").astype(int)
-            is_12_hour = parts["half"].notna()
-            numbers["hour"] = numbers["hour"].where(
-                ~is_12_hour, numbers["hour"] % 12 + 12 * parts["half"].isin(("P", "p"))
-            )
-            parsed = pd.to_datetime(numbers, errors="coerce")
-        elif form in _UNITS:
-            parsed = pd.to_datetime(matching.astype(float), unit=_UNITS[form])
-        else:
-            layout = "%a %b %d %H:%M:%S %z %Y" if form == "Twitter's" else "ISO8601"
-            plain = matching.str.replace(" ?UTC$", "Z", regex=True).str.replace(",", ".")
-            parsed = pd.to_datetime(plain, format=layout, utc=True, errors="coerce").dt.tz_localize(None)
-        dates[matching.index] = parsed.astype(dates.dtype)
-    return dates, notes
+    texts = cells.str.replace(", ", " ").str.replace(",", ".").str.replace(" ?UTC$", "Z", regex=True)
+    texts = texts.str.replace("(?i) ?([ap]m)$", r" \1", regex=True)
+    texts = texts.str.replace(r"^(\d{1,2})-(\d{1,2})-", r"\1/\2/", regex=True)
+    texts = texts.str.replace(r"^(\d{1,2})[ -]([A-Za-z]{3,})[ -]", r"\2 \1 ", regex=True)  # 18 Apr 2026: Apr 18 2026
+
+    def parse(beginning: str, *formats: str) -> pd.Series:
+        """The dates of the cells that begin in this way, each in the first format that it has."""
+        own = texts[texts.str.match(beginning)]
+        dates = pd.Series(pd.NaT, own.index, dtype="datetime64[us]")
+        for each in formats:
+            rest = own[dates.isna()]
+            parsed = pd.to_datetime(rest, format=each, utc=True, errors="coerce").dt.tz_localize(None)
+            dates[rest.index] = parsed.astype(dates.dtype)
+        return dates
+
+    def at_any_time(*days: str) -> list[str]:
+        return [day + clock for day in days for clock in _CLOCKS]
+
+    month_first, day_first = (
+        parse(r"\d{1,2}/", *at_any_time(f"{day}/%Y", f"{day}/%y")) for day in ("%m/%d", "%d/%m")
+    )
+    is_ambiguous = 0 < month_first.count() == day_first.count()
+    dates = [
+        parse(r"\d{4}-\d{2}-\d{2}", "ISO8601"),
+        parse(r"\d{4}/", *at_any_time("%Y/%m/%d")),
+        parse("[A-Za-z]", _TWITTER, *at_any_time("%b %d %Y", "%B %d %Y")),
+        parse(r"\d{1,2}\.", *at_any_time("%d.%m.%Y")),
+        max(month_first, day_first, key=pd.Series.count),
+    ]
+    if allow_numbers:  # Unix seconds or milliseconds
+        numbers = texts[texts.str.fullmatch(r"[1-3]\d{9}(?:\d{3})?(?:\.\d+)?")].astype(float)
+        dates.append(pd.to_datetime(numbers.where(numbers < 1e11, numbers / 1000), unit="s").astype("datetime64[us]"))
+    notes = ["the dates are ambiguous, and were read as month/day/year"] if is_ambiguous else []
+    return pd.concat(dates).reindex(cells.index), notes
 
 
 # ---------------------------------------------------------------- over time
@@ -127,23 +126,20 @@ def by_period(rows: pd.DataFrame, emotions: Sequence[str]) -> pd.DataFrame:
 
     One line per ``product``, ``emotion`` and ``start`` of a period, from the first period with texts to the last:
     ``texts``, the ``count`` with the emotion, and ``share`` with Wilson's 95% interval ``low``, ``high``; these three
-    are NaN if the period has no texts. Rows without a date are left out.
+    are NaN if the period has no texts. Rows without a date are left out; at least one must have one.
     """
     dated = rows[rows["date"].notna()]
     periods = dated["date"].dt.to_period(PERIODS[period_of(dated["date"])])
-    parts = [pd.DataFrame(columns=["product", "emotion", "start", "texts", "count", "share", "low", "high"])]
-    for product, product_rows in by_product(dated) if len(dated) else ():
+    parts = []
+    for product, product_rows in by_product(dated):
         counts = pd.crosstab(periods[product_rows.index], product_rows["emotion"].astype("str"))
         counts = counts.reindex(pd.period_range(counts.index[0], counts.index[-1]), fill_value=0)
-        texts = counts.sum(axis=1).to_numpy()
-        totals = np.where(texts > 0, texts, np.nan)
-        for emotion in emotions:
-            count = counts[emotion].to_numpy() if emotion in counts else np.zeros(len(texts), np.int64)
-            low, high = wilson_interval(count, totals)
-            columns = {"texts": texts, "count": count, "share": count / totals, "low": low, "high": high}
-            starts = counts.index.start_time
-            parts.append(pd.DataFrame({"product": product, "emotion": emotion, "start": starts} | columns))
-    return pd.concat(parts[1:] or parts, ignore_index=True)
+        columns = {"product": product, "start": counts.index.start_time, "texts": counts.sum(axis=1)}
+        parts += [pd.DataFrame(columns | {"emotion": each, "count": counts.get(each, 0)}) for each in emotions]
+    series = pd.concat(parts, ignore_index=True)
+    totals = series["texts"].where(series["texts"] > 0)
+    low, high = wilson_interval(series["count"], totals)
+    return series.assign(share=series["count"] / totals, low=low, high=high)
 
 
 # ---------------------------------------------------------------- what changed
