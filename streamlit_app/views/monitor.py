@@ -51,7 +51,7 @@ SIGNAL_NAMES = {signal: signal.capitalize() for signal in SIGNALS} | {"log": "Lo
 def main() -> None:
     """The page."""
     st.title("Monitor")
-    st.markdown("How the model is doing in use, from the log of every prediction, error and correction.")
+    st.markdown("How the model is doing in use, from the log of predictions, errors and corrections.")
     store = Store(loading.monitor_log())
     with notices.explained(UNREADABLE):
         names = _names(store.versions() if store.exists else [])

@@ -87,14 +87,15 @@ def test_export_writes_and_refuses_to_overwrite(log, tmp_path, capsys):
 
 def test_prune_removes_what_is_old(log, capsys):
     old = time.time() - 100 * 86_400
-    store_with(log, [answered(old, ["old"]), corrected(True, old, "an old text")])
+    failed = [Failed(when, APP, "ModelError", "x") for when in (old, time.time() - 1)]
+    store_with(log, [*failed, corrected(True, old, "an old text")])
     assert main(["prune", "--log", str(log)]) == 0
     assert "removed 1 rows; the log now holds " in capsys.readouterr().err
-    assert len(Store(log).corrections()) == 2
+    assert (len(Store(log).errors()), len(Store(log).corrections())) == (1, 2)
     assert main(["prune", "--log", str(log), "--corrections"]) == 0
     assert len(Store(log).corrections()) == 1  # it is recent
     assert main(["prune", "--log", str(log), "--days", "0.00000001"]) == 0
-    assert Store(log).predictions().empty
+    assert Store(log).errors().empty
 
 
 @pytest.mark.parametrize("command", [["report"], ["prune"], ["export", "out.csv"]])

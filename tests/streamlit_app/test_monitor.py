@@ -346,7 +346,6 @@ class TestCharts:
 
 
 def test_the_made_up_log_is_what_the_store_reads(healthy):
-    frame = healthy.predictions()
-    assert len(frame) == 180
-    assert set(frame["product"]) <= set(prediction_logs.ORDINARY)
-    assert set(frame["model"]) == {APP.model}
+    window = healthy.window(time.time() - 7200, time.time(), (APP.model,))
+    assert window.predictions == 180
+    assert set(window.labels("product")) <= set(prediction_logs.ORDINARY)

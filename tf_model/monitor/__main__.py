@@ -41,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--overwrite", action="store_true", help="replace OUTPUT if it exists")
 
     # The default equals that of `store`, which a test checks: importing it would load sqlite3 for --help.
-    prune = command("prune", "Remove old records; if the log exceeds 2 GiB, also the oldest predictions.")
+    prune = command("prune", "Remove old records.")
     prune.add_argument("--days", type=_number, default=90.0, metavar="D", help="days of records to keep")
     prune.add_argument("--corrections", action="store_true", help="remove old corrections as well")
     return parser
@@ -116,9 +116,9 @@ def _prune(arguments: argparse.Namespace) -> int:
     store = Store(arguments.log)
     if not store.exists:
         raise DataError(f"there is no prediction log at {paths.shown(store.path)}; name one with --log PATH")
-    total = sum(iter(lambda: store.prune(arguments.days * DAY, corrections=arguments.corrections), 0))
+    removed = store.prune(arguments.days * DAY, corrections=arguments.corrections)
     with closing(store.open()) as connection:
-        cli.say(f"removed {total:,} rows; the log now holds {size(connection) / MEGABYTE:,.1f} MB")
+        cli.say(f"removed {removed:,} rows; the log now holds {size(connection) / MEGABYTE:,.1f} MB")
     return 0
 
 
