@@ -108,17 +108,14 @@ def _export(arguments: argparse.Namespace) -> int:
 
 
 def _prune(arguments: argparse.Namespace) -> int:
-    from contextlib import closing
-
     from tf_model.errors import DataError
-    from tf_model.monitor.store import Store, size
+    from tf_model.monitor.store import Store
 
     store = Store(arguments.log)
     if not store.exists:
         raise DataError(f"there is no prediction log at {paths.shown(store.path)}; name one with --log PATH")
     removed = store.prune(arguments.days * DAY, corrections=arguments.corrections)
-    with closing(store.open()) as connection:
-        cli.say(f"removed {removed:,} rows; the log now holds {size(connection) / MEGABYTE:,.1f} MB")
+    cli.say(f"removed {removed:,} rows; the log now holds {store.path.stat().st_size / MEGABYTE:,.1f} MB")
     return 0
 
 

@@ -78,7 +78,7 @@ def call_counts(event: Answered) -> Counts:
 
 
 def prediction_counts(columns: Mapping[str, Sequence[Any]], no_emotion: str | None = tasks.NO_EMOTION) -> Counts:
-    """The counts of predictions, from their :data:`~tf_model.monitor.events.COLUMNS`."""
+    """The counts of predictions, from their :func:`~tf_model.monitor.events.columns_of`."""
     counts: Counts = {}
     for name in LABELS:
         for label, count in Counter(columns.get(name, ())).items():

@@ -325,15 +325,6 @@ def _stream_id(connection: sqlite3.Connection, stream: Stream) -> int:
     return connection.execute(query, astuple(stream)).fetchone()[0]
 
 
-def size(connection: sqlite3.Connection) -> int:
-    """Bytes of the log in use."""
-    query = """
-        SELECT (page_count - freelist_count) * page_size
-        FROM pragma_page_count, pragma_freelist_count, pragma_page_size
-    """
-    return connection.execute(query).fetchone()[0]
-
-
 # ---------------------------------------------------------------- the file
 
 
