@@ -295,7 +295,7 @@ def test_a_log_of_another_version_and_a_foreign_database_are_refused(path, state
     with sqlite3.connect(path) as connection:
         connection.execute(statement or "CREATE TABLE theirs (a)")
     for use in (Store(path).open, Store(path).versions):
-        with pytest.raises(DataError, match=f"of version 3, got {kind}; name another file, or move this one away"):
+        with pytest.raises(DataError, match=f"of version 4, got {kind}; name another file, or move this one away"):
             use()
 
 

@@ -138,10 +138,10 @@ def _decile_cells(feature: str, keys: list[int], table: numpy.ndarray) -> tuple[
         groups[-1].append(bin_index)
         cell_rows += table[0, bin_index]
     groups = [group for group in (*groups, list(range(filled_bins[-1] + 1, len(keys)))) if group]
-    bins = NUMERIC_BINS[feature]
+    edges = NUMERIC_BINS[feature]
     names = []
     for group in groups:
-        low, high = bins.edges(keys[group[0]])[0], bins.edges(keys[group[-1]])[1]
+        low, high = edges[keys[group[0]]], edges[keys[group[-1]] + 1]
         names.append(f"{low:g} or more" if high == math.inf else f"{low:g} to {high:g}")
     return names, numpy.column_stack([table[:, group].sum(axis=1) for group in groups])
 

@@ -34,7 +34,7 @@ from tf_model.monitor.events import (
     Stream,
 )
 
-VERSION = 3  # of SCHEMA: add 1 when it changes, or logs begun before can no longer be written to
+VERSION = 4  # of SCHEMA: add 1 when it changes, or logs begun before can no longer be written to
 APPLICATION = 0x54775461  # "TwTa"
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 RETENTION_SECONDS = 90 * DAY  # older errors and counts are removed
