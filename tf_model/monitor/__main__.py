@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import math
 import time
 from pathlib import Path
 
@@ -48,13 +47,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _number(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < MAX_SPAN:
+    if not text.replace(".", "", 1).isdecimal() or not 0 < float(text) < MAX_SPAN:
         raise argparse.ArgumentTypeError(f"expected a number above 0 and below {MAX_SPAN:,.0f}, got {text!r}")
-    return value
+    return float(text)
 
 
 def _report(arguments: argparse.Namespace) -> int:
