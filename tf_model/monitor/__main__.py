@@ -59,21 +59,18 @@ def _report(arguments: argparse.Namespace) -> int:
     from tf_model.monitor.store import Store
 
     store = Store(arguments.log)
-    newest = store.newest(arguments.model)
-    if newest is None and arguments.model:
-        names = listed(sorted({model for model, _, _ in store.versions()}))
+    versions = store.versions()
+    chosen = [each for each in versions if arguments.model in (None, each[0])]
+    if arguments.model and not chosen:
+        names = listed(sorted({model for model, _, _ in versions}))
         raise DataError(
             f"no predictions of the model {arguments.model!r} in {store.path}; choose with --model from: {names}"
         )
     # One version only, so that a reference fits; without a version the log has no calls.
-    model, version = newest or (None, None)
+    model, version, _ = chosen[0] if chosen else (None, None, None)
     now, model_reference = time.time(), reference.load(paths.SAVED_MODELS / model, version) if model else None
     monitor_report = report.make(store, now - arguments.hours * HOUR, now, model_reference, model, version)
-    others = [
-        each
-        for name, each, last in store.versions()
-        if name == model and each != version and last > monitor_report.window.since
-    ]
+    others = [each for name, each, last in chosen[1:] if name == model and last > monitor_report.window.since]
     if others:
         cli.say(f"note: other versions of {model} answered in this time, and are not judged here: {listed(others)}")
     if arguments.json:

@@ -78,6 +78,7 @@ _IN_STREAMS = (
     "(:model IS NULL OR model = :model) AND (:version IS NULL OR version = :version) "
     f"AND (:source IS NULL OR source IN (:source, '{PROCESS}'))"
 )
+ALL = -1  # of SQLite's LIMIT
 Sample = tuple[float, Stream, Counts]  # time, stream, and counts that belong to no event
 
 
@@ -210,10 +211,6 @@ class Store:
                 [time.time()],
             ).fetchall()
 
-    def newest(self, model: str | None = None) -> tuple[str, str] | None:
-        """Model and version of the last call, or of the last call of ``model``; None if there was no call."""
-        return next(((name, version) for name, version, _ in self.versions() if model in (None, name)), None)
-
     def sources(self, streams: StreamFilter) -> list[str]:
         """The sources that ever called a model and version."""
         query = f"SELECT DISTINCT source FROM streams WHERE last_call IS NOT NULL AND {_IN_STREAMS} ORDER BY source"
@@ -228,14 +225,14 @@ class Store:
         return None if first is None else (float(first), float(last + HOUR))
 
     def errors(
-        self, since: float = 0, until: float = math.inf, limit: int | None = None, streams: StreamFilter = ANY
+        self, since: float = 0, until: float = math.inf, limit: int = ALL, streams: StreamFilter = ANY
     ) -> pandas.DataFrame:
         """The newest ``limit`` errors of a span, newest first, with ``time``, ``model``, ``version``, ``source``,
         ``kind`` and ``message``."""
         return self._newest("errors", ("kind", "message"), since, until, limit, streams)
 
     def corrections(
-        self, since: float = 0, until: float = math.inf, limit: int | None = None, streams: StreamFilter = ANY
+        self, since: float = 0, until: float = math.inf, limit: int = ALL, streams: StreamFilter = ANY
     ) -> pandas.DataFrame:
         """The newest ``limit`` corrections of a span, oldest first: the columns of :meth:`errors` up to ``source``,
         ``text``, ``is_correct``, the answer, ``correct_product`` and ``correct_emotion``, and, for a correction of one
@@ -251,7 +248,7 @@ class Store:
         columns: Sequence[str],
         since: float,
         until: float,
-        limit: int | None,
+        limit: int,
         streams: StreamFilter,
     ) -> pandas.DataFrame:
         query = (
@@ -259,7 +256,6 @@ class Store:
             f"JOIN streams ON streams.id = stream WHERE time >= :since AND time < :until AND {_IN_STREAMS} "
             f"ORDER BY time DESC, {table}.id DESC LIMIT :limit"
         )
-        limit = -1 if limit is None else limit
         values = {"since": since, "until": until, "limit": limit, **_stream_values(streams)}
         with self._read_connection() as connection:
             frame = pandas.read_sql_query(query, connection, params=values)
