@@ -161,8 +161,7 @@ def _large(path: Path) -> dict[str, Any]:
         store.corrections(*span, page.MOST_CORRECTIONS, tuple(version))
         return report.make(store, *span, expected, *version, step=seconds / page.POINTS)
 
-    periods = {name: seconds for name, seconds in page.WINDOWS.items() if seconds}  # the whole log is 30 days
-    times = {name: _seconds(lambda seconds=seconds: query_page(seconds)) for name, seconds in periods.items()}
+    times = {name: _seconds(lambda seconds=seconds: query_page(seconds)) for name, seconds in page.WINDOWS.items()}
     assert sum(window.predictions for window in query_page(DAYS * DAY).windows) == RECORDS
     return {
         "records": RECORDS,

@@ -174,8 +174,6 @@ def test_lost_records_belong_to_their_version(path):
 def test_the_newest_model_is_known(path):
     store = store_with(path, [answered(NOON, stream=OLD), answered(NOON + 7200)])
     assert store.versions()[0][:2] == ("answer", "v1")
-    first, last = store.span()
-    assert (first, last) == (NOON, NOON + 3 * 3600)
 
 
 def test_the_newest_model_is_the_one_that_was_asked_last_also_within_an_hour_and_if_it_failed(path):
@@ -306,7 +304,6 @@ def test_a_folder_that_cannot_be_made_is_explained(tmp_path):
 
 def test_an_empty_log_reads_as_empty(path):
     store = store_with(path, [])
-    assert store.span() is None
     assert store.window(0, math.floor(NOON)).counts == {}
     assert len(store.errors()) == len(store.corrections()) == len(store.versions()) == 0
 

@@ -248,7 +248,7 @@ def test_feedback_can_be_taken_back_and_is_kept_once_after_a_reload(stub, models
     ask(LOVED).feedback[0].set_value(1).run()  # a session of its own, as after a reload
     store = log_of(models)
     assert len(store.corrections()) == 1
-    assert store.window(*store.span()).feedback == (1, 1)
+    assert counts_of(store.path).feedback == (1, 1)
 
 
 def test_a_thumb_down_without_what_is_right_is_not_kept(stub, models):

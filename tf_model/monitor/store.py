@@ -217,13 +217,6 @@ class Store:
         with self._read_connection() as connection:
             return [source for (source,) in connection.execute(query, _stream_values(streams))]
 
-    def span(self) -> tuple[float, float] | None:
-        """Beginning and end of the log, in whole hours; None if it is empty."""
-        with self._read_connection() as connection:
-            query = "SELECT min(start), max(start) FROM aggregates WHERE level = ?"
-            [(first, last)] = connection.execute(query, [HOUR])
-        return None if first is None else (float(first), float(last + HOUR))
-
     def errors(
         self, since: float = 0, until: float = math.inf, limit: int = ALL, streams: StreamFilter = ANY
     ) -> pandas.DataFrame:
