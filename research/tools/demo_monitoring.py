@@ -74,11 +74,9 @@ PHASES = (
 def main(argv: list[str] | None = None) -> int:
     """Run the phases and say what the monitor sees after each; returns 1 if it sees anything but what was done."""
     parser = cli.parser("research.tools.demo_monitoring", __doc__.splitlines()[0])
-    parser.add_argument("--model", type=Path, help="model folder; by default, the one that is found")
     parser.add_argument(
         "--minutes", type=int, choices=range(1, 13), default=1, metavar="N", help="length of a phase, 1 to 12"
     )
-    parser.add_argument("--port", type=int, default=9464, help="where /metrics is served on this machine; 0: any")
     parser.add_argument(
         "--models-copy",
         type=Path,
@@ -86,19 +84,17 @@ def main(argv: list[str] | None = None) -> int:
         "streamlit run streamlit_app/app.py -- --models DIR",
     )
     arguments = parser.parse_args(argv)
-    predictor = Predictor.load(arguments.model)
-    if reference.load(predictor.folder) is None:
-        raise ModelError(f"{predictor.folder} has no {reference.FILE} to compare with; train it again")
+    predictor = Predictor.load()
     if not predictor.has_answer:
         raise ModelError(f"{predictor.folder} predicts only one of product and emotion; run `make answer`")
     with tempfile.TemporaryDirectory() as temporary:
         models = arguments.models_copy or Path(temporary) / "models"
         refuse_to_overwrite(models / predictor.folder.name, overwrite=False)
         shutil.copytree(predictor.folder, models / predictor.folder.name)
-        return run(predictor, models, _tweets(predictor), arguments.port, 60 * arguments.minutes - REST)
+        return run(predictor, models, _tweets(predictor), 60 * arguments.minutes - REST)
 
 
-def run(predictor: Predictor, models: Path, tweets: Sequence[Tweet], port: int, seconds: float) -> int:
+def run(predictor: Predictor, models: Path, tweets: Sequence[Tweet], seconds: float) -> int:
     """Run all phases, ``seconds`` each; 0 if the report and ``/metrics`` saw what was done and nothing else.
 
     ``models`` is a folder that holds a copy of the model; the log is written there.
@@ -107,7 +103,7 @@ def run(predictor: Predictor, models: Path, tweets: Sequence[Tweet], port: int, 
     expected, exporter, tweet_cycle = reference.load(models / name), Exporter(), itertools.cycle(tweets)
     passed = []
     with Recorder(log, model=name, version=predictor.version) as recorder:
-        url = exporter.serve(port)
+        url = exporter.serve(0)
         exporter.attach(recorder)
         cli.say(f"the log is {paths.shown(log)}; metrics are at {url}")
         for phase in PHASES:

@@ -23,7 +23,7 @@ from tf_model.monitor.events import ABSTAINED
 from tf_model.monitor.export import labelled_rows
 from tf_model.monitor.report import FEWEST_REQUESTS, PERCENTILES, SIGNALS, Report
 from tf_model.monitor.report import make as make_report
-from tf_model.monitor.store import DAY, HOUR, MINUTE, Store, StreamFilter
+from tf_model.monitor.store import DAY, HOUR, MINUTE, RETENTION_SECONDS, Store, StreamFilter
 
 WINDOWS = {
     "15 min": 15 * MINUTE,
@@ -32,7 +32,7 @@ WINDOWS = {
     "24 hours": DAY,
     "7 days": 7 * DAY,
     "30 days": 30 * DAY,
-    "Whole log": None,
+    "90 days": RETENTION_SECONDS,
 }
 DEFAULT_WINDOW = "1 hour"
 POINTS = 60  # of each chart
@@ -51,7 +51,7 @@ SIGNAL_NAMES = {signal: signal.capitalize() for signal in SIGNALS} | {"log": "Lo
 def main() -> None:
     """The page."""
     st.title("Monitor")
-    st.markdown("How the model is doing in use, from the log of every prediction, error and correction.")
+    st.markdown("How the model is doing in use, from the log of predictions, errors and corrections.")
     store = Store(loading.monitor_log())
     with notices.explained(UNREADABLE):
         names = _names(store.versions() if store.exists else [])
@@ -87,11 +87,11 @@ def _names(versions: list[tuple[str, str, float]]) -> dict[tuple[str, str], str]
 
 
 @notices.explained(UNREADABLE)
-def _show(store: Store, streams: StreamFilter, seconds: float | None) -> None:
+def _show(store: Store, streams: StreamFilter, seconds: float) -> None:
     """Show all metrics of one version of a model; versions are never mixed."""
     model, version, source = streams
     until = time.time()
-    since = until - seconds if seconds else (store.span() or (until - HOUR, until))[0]
+    since = until - seconds
     folder = loading.models_folder() / model
     try:
         model_reference = reference.load(folder, version)

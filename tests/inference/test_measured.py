@@ -7,10 +7,11 @@ import numpy
 import pytest
 from stub_model import stub
 
+from tests.monitor.made_up import counts_of
 from tf_model.errors import ModelError
 from tf_model.inference.predictor import in_flight
+from tf_model.monitor.aggregates import STAGE_SECONDS
 from tf_model.monitor.recorder import Recorder
-from tf_model.monitor.store import Store
 
 TEXTS = ["my ipad", "", "a longer text without it", "my ipad", None]
 
@@ -78,11 +79,9 @@ def recorder(tmp_path):
 
 def test_a_recorder_keeps_everything_that_was_measured(recorder):
     measured = telling().predict_measured(TEXTS)
-    predictions = measured.predictions
     recorder.record_measured(TEXTS, measured, "app")
     assert recorder.flush(30)
-    kept = Store(recorder.path).predictions()
-    assert kept["product"].tolist() == predictions["product"].tolist()
-    assert kept["unk_rate"].tolist() == pytest.approx([0.07, 0, 0.24, 0.07, 0])
-    assert kept[["tokenize_seconds", "model_seconds", "rest_seconds"]].notna().all(axis=None)
-    assert kept["source"].unique().tolist() == ["app"]
+    kept = counts_of(recorder.path, "app")
+    assert kept.labels("product") == measured.predictions["product"].value_counts().to_dict()
+    assert kept.histogram("unk_rate").mean == pytest.approx(0.38 / 5)
+    assert [kept.histogram(name).count for name in STAGE_SECONDS.values()] == [1, 1, 1]

@@ -10,15 +10,15 @@ import pytest
 
 from research.tools.app_client import crowd
 from research.tools.browser import running_app, staged_models
+from tests.monitor.made_up import counts_of
 from tests.monitor.made_up import window_of_columns as window_of
 from tests.monitor.other_topics import other_topics
 from tf_model import data, paths, tasks
 from tf_model.evaluation import joint_metrics
 from tf_model.inference.predictor import probability_column
 from tf_model.monitor import accuracy, drift, reference
-from tf_model.monitor.aggregates import join
+from tf_model.monitor.aggregates import STAGE_SECONDS, join
 from tf_model.monitor.events import columns_of
-from tf_model.monitor.store import Store
 
 # Imports and scoring take long on a busy machine.
 pytestmark = [pytest.mark.model, pytest.mark.timeout(900)]
@@ -156,12 +156,11 @@ def test_the_app_records_what_it_answers_and_closes_its_log_on_sigterm(predictor
             served = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60).read().decode()
         log = models / paths.MONITOR_LOG.relative_to(paths.SAVED_MODELS)
         files = {each.name for each in log.parent.iterdir()}
-        kept = Store(log).predictions()  # leaves SQLite's other files, which a reader may not remove
+        kept = counts_of(log, "app")  # leaves SQLite's other files, which a reader may not remove
     assert files == {log.name, f"{log.name}.lock"}, "SQLite removes the others when the last connection is closed"
-    assert kept["length"].tolist() == [len(question)]
-    assert "text" not in kept
-    assert (kept[["tokenize_seconds", "model_seconds", "rest_seconds"]] > 0).all(axis=None)
-    assert kept["unk_rate"].tolist() == [0]
+    assert (kept.predictions, kept.histogram("length").mean) == (1, len(question))
+    assert all(kept.histogram(name).mean > 0 for name in STAGE_SECONDS.values())
+    assert kept.histogram("unk_rate").mean == 0
     assert 'tweet_target_requests_total{source="app",status="ok"} 1.0' in served
     assert 'tweet_target_alarm{signal="drift"} 0.0' in served
     assert question not in served

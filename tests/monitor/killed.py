@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.monitor import written_under_load
+from tf_model.monitor.store import HOUR, MINUTE
 
 SCRIPT = Path(written_under_load.__file__)
 
@@ -65,21 +66,16 @@ def check(path: Path, recorded: dict[tuple[int, int], float], killed: float) -> 
         [state] = connection.execute("PRAGMA integrity_check").fetchone()
         if state != "ok":
             faults.append(f"integrity: {state}")
-        names = [name for (name,) in connection.execute("SELECT product FROM predictions")]
-        half = connection.execute(
-            "SELECT count(*) FROM requests WHERE texts != (SELECT count(*) FROM predictions WHERE request = id)"
-        ).fetchone()[0]
-        if half:
-            faults.append(f"{half} requests have not all of their predictions")
-        if connection.execute("SELECT count(*) FROM predictions WHERE product IS NULL OR length IS NULL").fetchone()[0]:
-            faults.append("a prediction lacks a value")
-        query = "SELECT sum(count) FROM aggregates WHERE name = 'product' GROUP BY level"
-        query += " UNION ALL SELECT sum(total) FROM aggregates WHERE name = 'requests' GROUP BY level"
-        if any(total != len(names) for (total,) in connection.execute(query)):
-            faults.append("the sums are not those of the rows")
-    kept: dict[tuple[int, int], int] = {}
-    for thread, number in (name.split() for name in names):
-        kept[int(thread), int(number)] = kept.get((int(thread), int(number)), 0) + 1
+        products = "SELECT key, sum(count) FROM aggregates WHERE name = 'product' AND level = ? GROUP BY key"
+        by_minute, by_hour = (dict(connection.execute(products, [level])) for level in (MINUTE, HOUR))
+        if by_minute != by_hour:
+            faults.append("minutes and hours differ")
+        texts = sum(by_minute.values())
+        query = "SELECT sum(total) FROM aggregates WHERE name = 'requests' GROUP BY level"
+        query += " UNION ALL SELECT sum(count) FROM aggregates WHERE name = 'length' GROUP BY level"
+        if any(total != texts for (total,) in connection.execute(query)):
+            faults.append("the counts of a call are there in part")
+    kept = {tuple(map(int, name.split())): count for name, count in by_minute.items()}
     if any(count != written_under_load.TEXTS for count in kept.values()):
         faults.append("a call is there in part, or twice")
     for thread in {thread for thread, _ in kept}:

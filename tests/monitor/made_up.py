@@ -12,7 +12,7 @@ from tf_model import tasks
 from tf_model.inference.predictor import Measured
 from tf_model.monitor.aggregates import Window, prediction_counts
 from tf_model.monitor.events import Answered, Corrected, Stream, columns_of
-from tf_model.monitor.store import Store
+from tf_model.monitor.store import DAY, Store
 
 APP = Stream("answer", "v1", "app")
 NOON = time.time() // 86_400 * 86_400 - 43_200  # yesterday's: recent, a whole minute, far from the end of the day
@@ -73,3 +73,8 @@ def store_with(path: Path, events) -> Store:
     store = Store(path)
     store.write(list(events))
     return store
+
+
+def counts_of(path: Path, source: str | None = None) -> Window:
+    """All counts of a log, or those of a source; a clock that was ahead may have dated some in the future."""
+    return Store(path).window(0, time.time() + 7 * DAY, (None, None, source))

@@ -144,7 +144,7 @@ def test_few_corrections_give_a_count_and_no_share(tmp_path):
     found = accuracy.from_corrections(store.window(NOON, NOON + 60))
     assert (found.rows, found.correct, found.accuracy, found.low) == (3, 2, None, None)
     assert accuracy.from_corrections(store.window(NOON, NOON + 60), minimum=3).accuracy == pytest.approx(2 / 3)
-    assert accuracy.from_corrections(Window(0, 60), minimum=0).accuracy is None
+    assert accuracy.from_corrections(Window(0, 60), minimum=1).accuracy is None
 
 
 def test_corrections_are_followed_over_time(tmp_path):

@@ -49,7 +49,7 @@ def test_a_clock_that_was_ahead_hides_nothing(log, capsys):
     assert main(["report", "--log", str(log)]) == 1
     assert "100 of 159 requests failed" in capsys.readouterr().out
     store_with(log, [answered(time.time(), stream=Stream("answer", "v2", "batch"))])
-    assert Store(log).newest() == ("answer", "v2"), "by a clock that is right"
+    assert Store(log).versions()[0][:2] == ("answer", "v2"), "by a clock that is right"
 
 
 def test_the_reference_is_that_of_the_model(log, tmp_path, capsys, monkeypatch):
@@ -87,14 +87,15 @@ def test_export_writes_and_refuses_to_overwrite(log, tmp_path, capsys):
 
 def test_prune_removes_what_is_old(log, capsys):
     old = time.time() - 100 * 86_400
-    store_with(log, [answered(old, ["old"]), corrected(True, old, "an old text")])
+    failed = [Failed(when, APP, "ModelError", "x") for when in (old, time.time() - 1)]
+    store_with(log, [*failed, corrected(True, old, "an old text")])
     assert main(["prune", "--log", str(log)]) == 0
     assert "removed 1 rows; the log now holds " in capsys.readouterr().err
-    assert len(Store(log).corrections()) == 2
+    assert (len(Store(log).errors()), len(Store(log).corrections())) == (1, 2)
     assert main(["prune", "--log", str(log), "--corrections"]) == 0
     assert len(Store(log).corrections()) == 1  # it is recent
     assert main(["prune", "--log", str(log), "--days", "0.00000001"]) == 0
-    assert Store(log).predictions().empty
+    assert Store(log).errors().empty
 
 
 @pytest.mark.parametrize("command", [["report"], ["prune"], ["export", "out.csv"]])

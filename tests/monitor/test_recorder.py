@@ -17,11 +17,12 @@ import pandas
 import pytest
 
 from tests.monitor.killed import kill_while_recording
-from tests.monitor.made_up import NOON, answered, predictions, record
+from tests.monitor.made_up import NOON, answered, counts_of, predictions, record
 from tf_model import paths, tasks
 from tf_model.errors import DataError, ModelError
 from tf_model.monitor import recorder as recording
 from tf_model.monitor import store as log
+from tf_model.monitor.aggregates import STAGE_SECONDS
 from tf_model.monitor.events import Answered, Corrected, Failed
 from tf_model.monitor.recorder import Recorder
 from tf_model.monitor.store import Store
@@ -50,11 +51,11 @@ def test_what_is_recorded_is_in_the_log_after_a_flush(recorder, path):
     recorder.correct("one", frame.iloc[0], is_correct=False, product="iPhone")
     assert recorder.flush()
     store = Store(path)
-    rows = store.predictions()
-    assert rows["product"].tolist() == ["iPad", "Google"]
-    assert rows["unk_rate"].tolist() == [0.0, 0.25]
-    assert rows["tokenize_seconds"].tolist() == [0.001] * 2
-    assert (rows["model"] + rows["version"] + rows["source"]).unique().tolist() == ["answerv1app"]
+    window = counts_of(path, "app")
+    assert window.labels("product") == {"Google": 1, "iPad": 1}
+    assert window.histogram("unk_rate").mean == 0.125
+    assert window.histogram(STAGE_SECONDS["tokenize"]).mean == 0.001
+    assert [version[:2] for version in store.versions()] == [("answer", "v1")]
     assert store.errors()["message"].tolist() == ["it is too large"]
     [correction] = store.corrections().to_dict("records")
     assert correction["text"] == "one"
@@ -66,9 +67,9 @@ def test_what_is_recorded_is_in_the_log_after_a_flush(recorder, path):
 def test_a_record_is_written_without_a_flush(recorder, path):
     record(recorder, ["one"], predictions(), SECONDS, "app")
     deadline = time.monotonic() + 20
-    while Store(path).predictions().empty and time.monotonic() < deadline:
+    while not counts_of(path).predictions and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert len(Store(path).predictions()) == 1
+    assert counts_of(path).predictions == 1
 
 
 @pytest.mark.parametrize("moved", [True, False])
@@ -80,10 +81,9 @@ def test_a_log_that_is_moved_away_or_deleted_is_begun_anew(recorder, path, moved
     assert recorder.flush()
     record(recorder, ["three"], predictions(product=["iPad"]), SECONDS, "batch")
     assert recorder.flush()
-    assert Store(path).predictions()["product"].tolist() == ["Google", "iPad"]
-    assert Store(path).predictions()["source"].tolist() == ["app", "batch"]
+    assert [counts_of(path, each).labels("product") for each in ("app", "batch")] == [{"Google": 1}, {"iPad": 1}]
     if moved:
-        assert Store(old).predictions()["product"].tolist() == ["iPad"]
+        assert counts_of(old).labels("product") == {"iPad": 1}
 
 
 @pytest.mark.parametrize("moved", [True, False])
@@ -96,9 +96,9 @@ def test_several_writers_leave_a_log_that_is_moved_away_and_begin_one_together(p
     old = path.rename(path.with_name("old.sqlite")) if moved else path.unlink()
     for store in (first, first, second, first, second, third):
         store.write([answered(NOON, ["new"])])
-    assert Store(path).window(NOON, NOON + 60).requests == len(Store(path).predictions()) == 6
+    assert counts_of(path).requests == 6
     if moved:
-        assert len(Store(old).predictions()) == 302
+        assert counts_of(old).requests == 302
     for each in [path, *([old] if moved else [])]:
         with sqlite3.connect(each) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -108,7 +108,6 @@ def test_of_a_text_nothing_is_kept(path):
     with Recorder(path, model="m", version="1") as recorder:
         record(recorder, ["a secret tweet"], predictions(), {}, "app")
     assert b"a secret tweet" not in b"".join(file.read_bytes() for file in path.parent.iterdir())
-    assert "text" not in Store(path).predictions()
 
 
 def test_any_text_and_any_number_can_be_recorded(recorder, path):
@@ -118,10 +117,10 @@ def test_any_text_and_any_number_can_be_recorded(recorder, path):
     recorder.correct("\0 \ud800", {"product": None}, is_correct=True)
     assert recorder.flush()
     assert recorder.failure is None
-    rows = Store(path).predictions()
-    assert rows["length"].tolist() == [0, 0, 0, 1, 5, 20_000]
-    assert rows["product_confidence"].isna().tolist() == [False, False, True, True, False, False]
-    assert rows["model_seconds"].isna().all()
+    window = counts_of(path)
+    assert sum(total for _, total in window.histogram("length").sums.values()) == 1 + 5 + 20_000
+    assert (window.predictions, window.histogram("product_confidence").count) == (6, 4)
+    assert window.histogram(STAGE_SECONDS["model"]).count == 0
     assert Store(path).corrections()["text"].tolist() == ["\0 \ufffd"]
 
 
@@ -130,10 +129,10 @@ def test_predictions_of_a_product_alone_and_with_probabilities_can_be_recorded(r
     record(recorder, ["a"], frame.assign(**{f"product_probability_{number}": 0.1 for number in range(9)}), {}, "app")
     record(recorder, [], frame.iloc[:0], {}, "app")
     assert recorder.flush()
-    rows = Store(path).predictions()
-    assert rows["outcome"].tolist() == ["answered"]
-    assert rows["emotion"].isna().all()
-    assert Store(path).window(time.time(), time.time()).requests == 2
+    window = counts_of(path)
+    assert window.labels("outcome") == {"answered": 1}
+    assert window.labels("emotion") == {}
+    assert window.requests == 2
 
 
 def test_a_call_that_fails_is_recorded_and_its_error_goes_on(recorder, path):
@@ -149,7 +148,7 @@ def test_a_call_whose_lengths_differ_is_dropped_and_breaks_nothing(recorder, pat
     assert recorder.flush()
     assert recorder.dropped == 3
     assert "predictions cannot be recorded" in caplog.text
-    assert Store(path).predictions().empty
+    assert counts_of(path).predictions == 0
 
 
 def test_a_file_of_another_kind_is_refused_when_recording_begins(path):
@@ -179,9 +178,7 @@ def test_eight_threads_record_and_nothing_is_lost(recorder, path):
     for thread in threads:
         thread.join()
     assert recorder.flush(30)
-    rows = Store(path).predictions()
-    assert len(rows) == 400
-    assert rows["source"].value_counts().to_dict() == {"source 0": 200, "source 1": 200}
+    assert [counts_of(path, f"source {each}").predictions for each in (0, 1)] == [200, 200]
 
 
 def test_what_does_not_fit_is_dropped_and_counted_where_everybody_sees_it(path, monkeypatch):
@@ -230,7 +227,7 @@ def test_observers_get_each_event_once_and_their_errors_go_no_further(recorder, 
     assert seen[0].rows == 2
     assert seen[0].columns["outcome"] == ["no_emotion"] * 2
     assert "an observer of the prediction log failed" in caplog.text
-    assert len(Store(path).predictions()) == 2
+    assert counts_of(path).predictions == 2
 
 
 def test_the_machine_is_sampled(path, monkeypatch):
@@ -258,7 +255,7 @@ def test_records_go_on_where_the_machine_cannot_be_sampled(path, monkeypatch):
             time.sleep(0.01)
         record(recorder, ["a"], predictions(), {}, "app")
         assert recorder.flush()
-    assert len(Store(path).predictions()) == 1
+    assert counts_of(path).predictions == 1
 
 
 # ---------------------------------------------------------------- trouble with the disk
@@ -282,7 +279,7 @@ def test_a_locked_log_is_written_when_it_is_free_again(recorder, path, monkeypat
             time.sleep(0.001)
         assert recorder.flush(30)
     assert recorder.failure is None
-    assert len(Store(path).predictions()) == 1
+    assert counts_of(path).predictions == 1
     assert caplog.text.count("database is locked") == 1  # logged once, not at each attempt
 
 
@@ -297,7 +294,7 @@ def test_old_rows_that_cannot_be_removed_are_said_once_and_records_go_on(path, m
             time.sleep(0.01)
         record(recorder, ["a"], predictions(), {}, "app")
     assert caplog.text.count("database is locked") == 1
-    assert len(Store(path).predictions()) == 1
+    assert counts_of(path).predictions == 1
 
 
 def test_a_disk_that_stays_full_does_not_keep_the_program_from_ending(path, monkeypatch, caplog):
@@ -322,8 +319,8 @@ def test_one_call_that_cannot_be_understood_takes_no_other_with_it(recorder, pat
     record(recorder, ["a"], pandas.concat([frame, frame[["product"]]], axis=1), {}, "app")  # two columns of one name
     record(recorder, ["b"], frame, {}, "app")
     assert recorder.flush(30)
-    assert len(Store(path).predictions()) + recorder.dropped == 2
-    assert Store(path).predictions()["product"].tolist()[-1] == "iPad"
+    assert counts_of(path).predictions + recorder.dropped == 2
+    assert counts_of(path).labels("product")["iPad"] >= 1
 
 
 def test_a_correction_that_cannot_be_written_is_an_error_in_one_line(recorder, path, monkeypatch):
@@ -381,7 +378,7 @@ def test_a_process_that_ends_or_a_command_that_is_told_to_loses_nothing(path, af
         if after:
             assert process.stdout.readline() == "recorded\n"
             process.send_signal(signal.SIGTERM)
-    assert (process.returncode, len(Store(path).predictions())) == (code, 20)
+    assert (process.returncode, counts_of(path).predictions) == (code, 20)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -27,6 +27,7 @@ import urllib3
 from filelock import FileLock
 from starlette.testclient import TestClient
 
+from tests.monitor.made_up import counts_of
 from tests.robustness.api_process import CONNECTIONS, assert_same, running_api
 from tf_model import model_dir, paths, tasks
 from tf_model.api.app import make_app
@@ -138,7 +139,7 @@ def locked(log: Path) -> Iterator[None]:
 
 
 def recorded(log: Path) -> int:
-    return len(Store(log).predictions())
+    return counts_of(log).predictions
 
 
 def test_predict_says_how_much_a_locked_log_lost(model, tmp_path, log):

@@ -326,7 +326,7 @@ def test_the_command_asks_a_server_and_records_what_it_said(server, tmp_path, mo
     monkeypatch.setattr(paths, "MONITOR_LOG", tmp_path / "log.sqlite")
     assert predict.main(["--text", "my ipad", "--server", server.url, "--format", "csv", "--record"]) == 0
     assert capsys.readouterr().out.splitlines() == ["text,product,product_confidence", "my ipad,iPad,0.75"]
-    assert Store(tmp_path / "log.sqlite").newest() == ("product", VERSION)
+    assert Store(tmp_path / "log.sqlite").versions()[0][:2] == ("product", VERSION)
 
 
 def test_the_command_explains_by_asking_the_server_once_for_each_word(server, capsys):

@@ -22,6 +22,7 @@ from app_stub import StubPredictor, open_app, stub_predict_texts, words_of
 from streamlit_app.charts import explorer_charts
 from streamlit_app.components import files, loading, recording, runs
 from streamlit_app.components.runs import Run
+from tests.monitor.made_up import counts_of
 from tf_model import eda, tasks
 from tf_model.errors import DataError, ModelError
 from tf_model.io import tables
@@ -317,8 +318,7 @@ def test_predictions_and_errors_are_recorded(stub, models, tmp_path):
     log = recording._recorder(str(loading.monitor_log()), "answer", training_of(models / "answer"))
     assert log.flush()
     store = Store(loading.monitor_log())
-    assert sorted(store.predictions()["answer"]) == sorted(ANSWERS)
-    assert set(store.predictions()["source"]) == {"batch"}
+    assert counts_of(store.path).predictions == counts_of(store.path, "batch").predictions == len(ANSWERS)
     assert store.errors()[["source", "kind"]].values.tolist() == [["batch", "ModelError"]]
 
 

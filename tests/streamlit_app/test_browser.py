@@ -16,6 +16,7 @@ import openpyxl
 import pandas
 import pytest
 
+from tests.monitor.made_up import counts_of
 from tf_model import tasks
 from tf_model.model_dir import LABELS, PRODUCTS, SIGNATURE
 from tf_model.modeling.joint_label import NOT_SURE, answer_text
@@ -330,15 +331,15 @@ def test_keys_alone_ask_and_change_pages(page, address):
 
 def test_sessions_of_the_load_test_get_their_answers(address, models):
     store = Store(models / ".monitor" / "predictions.sqlite")
-    before = len(store.predictions()) if store.exists else 0
+    before = counts_of(store.path).predictions if store.exists else 0
     with ThreadPoolExecutor() as pool:  # playwright occupies this thread's event loop
         asked = pool.submit(lambda: asyncio.run(crowd(address, people=3, questions=2, think=0.0))).result()
     assert len(asked) == 6
     assert all(0 < each.answer <= each.page for each in asked)
     until = time.monotonic() + 10
-    while len(store.predictions()) < before + 6 and time.monotonic() < until:
+    while counts_of(store.path).predictions < before + 6 and time.monotonic() < until:
         time.sleep(0.1)
-    assert len(store.predictions()) >= before + 6
+    assert counts_of(store.path).predictions >= before + 6
 
 
 def test_a_replaced_model_is_picked_up_while_the_page_is_open(page, address, models):

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import math
 import time
 from pathlib import Path
 
@@ -41,20 +40,16 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--overwrite", action="store_true", help="replace OUTPUT if it exists")
 
     # The default equals that of `store`, which a test checks: importing it would load sqlite3 for --help.
-    prune = command("prune", "Remove old records; if the log exceeds 2 GiB, also the oldest predictions.")
+    prune = command("prune", "Remove old records.")
     prune.add_argument("--days", type=_number, default=90.0, metavar="D", help="days of records to keep")
     prune.add_argument("--corrections", action="store_true", help="remove old corrections as well")
     return parser
 
 
 def _number(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < MAX_SPAN:
+    if not text.replace(".", "", 1).isdecimal() or not 0 < float(text) < MAX_SPAN:
         raise argparse.ArgumentTypeError(f"expected a number above 0 and below {MAX_SPAN:,.0f}, got {text!r}")
-    return value
+    return float(text)
 
 
 def _report(arguments: argparse.Namespace) -> int:
@@ -64,21 +59,18 @@ def _report(arguments: argparse.Namespace) -> int:
     from tf_model.monitor.store import Store
 
     store = Store(arguments.log)
-    newest = store.newest(arguments.model)
-    if newest is None and arguments.model:
-        names = listed(sorted({model for model, _, _ in store.versions()}))
+    versions = store.versions()
+    chosen = [each for each in versions if arguments.model in (None, each[0])]
+    if arguments.model and not chosen:
+        names = listed(sorted({model for model, _, _ in versions}))
         raise DataError(
             f"no predictions of the model {arguments.model!r} in {store.path}; choose with --model from: {names}"
         )
     # One version only, so that a reference fits; without a version the log has no calls.
-    model, version = newest or (None, None)
+    model, version, _ = chosen[0] if chosen else (None, None, None)
     now, model_reference = time.time(), reference.load(paths.SAVED_MODELS / model, version) if model else None
     monitor_report = report.make(store, now - arguments.hours * HOUR, now, model_reference, model, version)
-    others = [
-        each
-        for name, each, last in store.versions()
-        if name == model and each != version and last > monitor_report.window.since
-    ]
+    others = [each for name, each, last in chosen[1:] if name == model and last > monitor_report.window.since]
     if others:
         cli.say(f"note: other versions of {model} answered in this time, and are not judged here: {listed(others)}")
     if arguments.json:
@@ -108,17 +100,14 @@ def _export(arguments: argparse.Namespace) -> int:
 
 
 def _prune(arguments: argparse.Namespace) -> int:
-    from contextlib import closing
-
     from tf_model.errors import DataError
-    from tf_model.monitor.store import Store, size
+    from tf_model.monitor.store import Store
 
     store = Store(arguments.log)
     if not store.exists:
         raise DataError(f"there is no prediction log at {paths.shown(store.path)}; name one with --log PATH")
-    total = sum(iter(lambda: store.prune(arguments.days * DAY, corrections=arguments.corrections), 0))
-    with closing(store.open()) as connection:
-        cli.say(f"removed {total:,} rows; the log now holds {size(connection) / MEGABYTE:,.1f} MB")
+    removed = store.prune(arguments.days * DAY, corrections=arguments.corrections)
+    cli.say(f"removed {removed:,} rows; the log now holds {store.path.stat().st_size / MEGABYTE:,.1f} MB")
     return 0
 
 

@@ -39,7 +39,7 @@ class Accuracy:
 def from_corrections(window: Window, minimum: int = MINIMUM) -> Accuracy:
     """Share of the judged answers that users called correct, with Wilson's interval; "Not sure" is not an answer."""
     correct, judged = window.feedback
-    if judged < max(minimum, 1):
+    if judged < minimum:
         return Accuracy(judged, correct)
     return Accuracy(judged, correct, correct / judged, *wilson_interval(correct, judged))
 
@@ -55,7 +55,7 @@ def from_confidence(window: Window, task: str, minimum: int = MINIMUM) -> Accura
     only_directed = task == tasks.PRODUCT.name and predicts_emotion
     histogram = window.histogram(DIRECTED_CONFIDENCE if only_directed else f"{task}_confidence")
     rows, mean = histogram.count, histogram.mean
-    if rows < max(minimum, 1) or mean is None:
+    if rows < minimum:
         return Accuracy(rows)
     # Sum of p(1 - p) over the values p, with the mean of each bin for its values: bins are 0.02 wide.
     means = ((count, total / count) for count, total in histogram.sums.values())

@@ -6,6 +6,7 @@ key is a label or the number of a bin.
 """
 
 import math
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,41 +31,27 @@ DIRECTED_CONFIDENCE = "directed_confidence"  # in the product, for texts with an
 LABELS = ("product", "emotion", "outcome")
 
 
-@dataclass(frozen=True)
-class Bins:
-    """Bins of equal width, of a value or its binary logarithm; the last bin extends to the largest value."""
-
-    width: float
-    last: float = math.inf
-    largest: float = math.inf
-    smallest: float = 0.0  # lower values count as this
-    is_log: bool = False
-
-    def key(self, value: float) -> int:
-        """The number of the bin that holds ``value``."""
-        value = max(value, self.smallest)
-        return min(math.floor((math.log2(value) if self.is_log else value) / self.width + 1e-9), self.last)
-
-    def edges(self, key: int) -> tuple[float, float]:
-        """Lower and upper bound of a bin."""
-        low, high = key * self.width, self.largest if key == self.last else (key + 1) * self.width
-        return (2**low, 2**high) if self.is_log else (low, high)
-
-
-_SHARE = Bins(0.02, last=49, largest=1.0)
-_TIME = Bins(1 / 8, smallest=1e-6, is_log=True)  # a bin is 9% wide, which bounds the error of percentiles
-NUMERIC_BINS: Mapping[str, Bins] = {
-    "product_confidence": _SHARE,
-    "emotion_confidence": _SHARE,
-    "answer_confidence": _SHARE,
-    "unk_rate": _SHARE,
-    "length": Bins(10.0, last=100),
+_SHARES = [each / 50 for each in range(51)]
+_SECONDS = [2 ** (each / 8) for each in range(-160, 137)]  # a bin is 9% wide, which bounds the error of percentiles
+# The edges of bins by name. A bin includes its lower edge; values beyond all edges belong to the first or last bin.
+NUMERIC_BINS: Mapping[str, Sequence[float]] = {
+    "product_confidence": _SHARES,
+    "emotion_confidence": _SHARES,
+    "answer_confidence": _SHARES,
+    "unk_rate": _SHARES,
+    "length": [*range(0, 1001, 10), math.inf],
 }
-BINS: Mapping[str, Bins] = {
+BINS: Mapping[str, Sequence[float]] = {
     **NUMERIC_BINS,
-    DIRECTED_CONFIDENCE: _SHARE,
-    **dict.fromkeys((SECONDS, *STAGE_SECONDS.values()), _TIME),
+    DIRECTED_CONFIDENCE: _SHARES,
+    **dict.fromkeys((SECONDS, *STAGE_SECONDS.values()), _SECONDS),
 }
+
+
+def bin_of(name: str, value: float) -> int:
+    """The number of the bin of :data:`BINS` that holds ``value``."""
+    edges = BINS[name]
+    return min(max(bisect_right(edges, value), 1), len(edges) - 1) - 1
 
 
 def call_counts(event: Answered) -> Counts:
@@ -73,12 +60,12 @@ def call_counts(event: Answered) -> Counts:
     if event.seconds and event.stream.source not in BULK_SOURCES:
         times = {STAGE_SECONDS[stage]: seconds for stage, seconds in event.seconds.items()}
         for name, seconds in (times | {SECONDS: sum(times.values())}).items():
-            counts[name, _TIME.key(seconds)] = (1, seconds)
+            counts[name, bin_of(name, seconds)] = (1, seconds)
     return counts
 
 
 def prediction_counts(columns: Mapping[str, Sequence[Any]], no_emotion: str | None = tasks.NO_EMOTION) -> Counts:
-    """The counts of predictions, from their :data:`~tf_model.monitor.events.COLUMNS`."""
+    """The counts of predictions, from their :func:`~tf_model.monitor.events.columns_of`."""
     counts: Counts = {}
     for name in LABELS:
         for label, count in Counter(columns.get(name, ())).items():
@@ -89,10 +76,9 @@ def prediction_counts(columns: Mapping[str, Sequence[Any]], no_emotion: str | No
     pairs = zip(numbers["product_confidence"], columns.get("emotion", ()), strict=False)
     numbers[DIRECTED_CONFIDENCE] = [confidence for confidence, emotion in pairs if emotion not in (None, no_emotion)]
     for name, values in numbers.items():
-        bin_key = BINS[name].key
         for value in values:
             if value is not None:
-                _add(counts, (name, bin_key(value)), 1, value)
+                _add(counts, (name, bin_of(name, value)), 1, value)
     return counts
 
 
@@ -111,7 +97,7 @@ def _add(counts: Counts, key: tuple[str, Key], count: int, total: float) -> None
 class Histogram:
     """The count and sum of the values in each non-empty bin, by bin number."""
 
-    bins: Bins
+    edges: Sequence[float]
     sums: Mapping[int, tuple[int, float]]
 
     @property
@@ -129,7 +115,7 @@ class Histogram:
         remaining = share * self.count
         for key, (count, _) in sorted(self.sums.items()):
             if remaining <= count:
-                low, high = self.bins.edges(key)
+                low, high = self.edges[key : key + 2]
                 return low + (high - low) * remaining / count
             remaining -= count
         return None

@@ -126,24 +126,17 @@ def _kolmogorov_smirnov(table: numpy.ndarray) -> float:
 
 
 def _decile_cells(feature: str, keys: list[int], table: numpy.ndarray) -> tuple[list[str], numpy.ndarray]:
-    """Merge neighbouring bins into cells with about a tenth of the reference each; returns their names and counts.
+    """Merge neighbouring bins that begin in the same tenth of the reference into cells; returns their names and counts.
     Values below or above the whole reference have cells of their own."""
-    filled_bins = numpy.flatnonzero(table[0])
-    groups = [list(range(filled_bins[0]))]
-    cell_rows = table[0].sum()  # makes the first bin of the reference begin a cell
-    for bin_index in range(filled_bins[0], filled_bins[-1] + 1):
-        if cell_rows >= table[0].sum() / CELLS:
-            groups.append([])
-            cell_rows = 0
-        groups[-1].append(bin_index)
-        cell_rows += table[0, bin_index]
-    groups = [group for group in (*groups, list(range(filled_bins[-1] + 1, len(keys)))) if group]
-    bins = NUMERIC_BINS[feature]
-    names = []
-    for group in groups:
-        low, high = bins.edges(keys[group[0]])[0], bins.edges(keys[group[-1]])[1]
+    up_to = table[0].cumsum()
+    tenths = numpy.where(up_to == 0, -1, (up_to - table[0]) * CELLS // table[0].sum())
+    first_bins = numpy.flatnonzero(numpy.diff(tenths, prepend=-2))
+    last_bins = [*first_bins[1:] - 1, len(keys) - 1]
+    edges, names = NUMERIC_BINS[feature], []
+    for first, last in zip(first_bins, last_bins, strict=True):
+        low, high = edges[keys[first]], edges[keys[last] + 1]
         names.append(f"{low:g} or more" if high == math.inf else f"{low:g} to {high:g}")
-    return names, numpy.column_stack([table[:, group].sum(axis=1) for group in groups])
+    return names, numpy.add.reduceat(table, first_bins, axis=1)
 
 
 def _stability_index(table: numpy.ndarray) -> tuple[float, int]:

@@ -20,9 +20,6 @@ BULK_SOURCES = ("batch", "predict")
 
 LABEL_COLUMNS = (*tasks.TASKS, tasks.ANSWER)
 CONFIDENCE_COLUMNS = tuple(f"{name}_confidence" for name in LABEL_COLUMNS)
-# Of one prediction; None if a value is unknown. ``length`` is in characters, ``unk_rate`` 0 to 1. They are columns of
-# the log, see ``store.SCHEMA``.
-COLUMNS = (*LABEL_COLUMNS, *CONFIDENCE_COLUMNS, "outcome", "length", "unk_rate")
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,7 @@ class Answered:
     time: float  # seconds since 1970 (UTC), here and below
     stream: Stream
     seconds: Mapping[str, float]  # of the whole call, by stage
-    columns: Mapping[str, Sequence[Any]]  # one list of N values for each of COLUMNS that is known
+    columns: Mapping[str, Sequence[Any]]  # see columns_of
     no_emotion: str | None = tasks.NO_EMOTION  # the model's label for no emotion
 
     @property
@@ -91,7 +88,8 @@ def columns_of(
     unk_rates: Sequence[float | None] | None = None,
     no_emotion: str | None = tasks.NO_EMOTION,
 ) -> dict[str, list[Any]]:
-    """The values of :data:`COLUMNS` for N texts and their predictions, and the UNK rate of each if known."""
+    """What is counted of N texts and their predictions, N values each, None where unknown: the labels, confidences,
+    outcomes, lengths in characters and, if given, UNK rates (0 to 1)."""
     values = predictions.to_numpy(dtype=object)  # all at once: for one row several times as fast as by column
     columns: dict[str, list[Any]] = {}
     for index, name in enumerate(predictions.columns):

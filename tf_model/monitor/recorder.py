@@ -210,8 +210,7 @@ class Recorder(AbstractContextManager["Recorder"]):
                 counts = {}
                 if time.monotonic() >= next_prune and not is_last:
                     next_prune = time.monotonic() + PRUNE_SECONDS
-                    if self._store.prune():  # and more may be left
-                        next_prune = 0.0
+                    self._store.prune()
             except Exception as error:  # such as a lock or a full disk: it may pass, and meanwhile the texts wait
                 self._fail(error)
 

@@ -1,9 +1,8 @@
 """The log of predictions, an SQLite database: its tables, and how rows are written, read and pruned.
 
-A call is a row of ``requests``, and each of its texts a row of ``predictions``. ``aggregates`` holds the counts of
-:mod:`~tf_model.monitor.aggregates` by minute and by hour, updated in the same transaction, so charts can be drawn
-without reading the predictions. In WAL mode one process writes while others read, several processes take turns to
-write, and commits survive the death of the process.
+Of predictions, it keeps only the counts of :mod:`~tf_model.monitor.aggregates`, by minute and by hour; each error and
+each correction is a row. In WAL mode one process writes while others read, several processes take turns to write, and
+commits survive the death of the process.
 """
 
 import math
@@ -25,11 +24,9 @@ from tf_model.modeling.joint_label import NOT_SURE
 from tf_model.monitor import aggregates
 from tf_model.monitor.aggregates import CORRECT, ERRORS, FEEDBACK, WRONG, Counts, Window
 from tf_model.monitor.events import (
-    COLUMNS,
     CONFIDENCE_COLUMNS,
     LABEL_COLUMNS,
     PROCESS,
-    STAGES,
     Answered,
     Corrected,
     Event,
@@ -37,35 +34,20 @@ from tf_model.monitor.events import (
     Stream,
 )
 
-VERSION = 3  # of SCHEMA: add 1 when it changes, or logs begun before can no longer be written to
+VERSION = 4  # of SCHEMA: add 1 when it changes, or logs begun before can no longer be written to
 APPLICATION = 0x54775461  # "TwTa"
 MINUTE, HOUR, DAY = 60, 3600, 86_400
-RETENTION_SECONDS = 90 * DAY  # older predictions, errors and counts are removed
-MAX_BYTES = 2 * 2**30  # if the log is larger, the oldest predictions are removed; their counts stay
+RETENTION_SECONDS = 90 * DAY  # older errors and counts are removed
 MINUTE_RETENTION = 14 * DAY  # seconds; older charts are drawn by the hour
 MOST_MINUTES = 2 * DAY  # the longest span that is read by the minute, in seconds
 LOCK_TIMEOUT = 5.0  # seconds to wait for another process that writes
-PRUNED_TEXTS = 5_000  # texts removed in one transaction, so that a record waits some milliseconds at most
-FREED_PAGES = 500  # of 4 KiB, returned to the system in one step
 
-_LABELS_AND_CONFIDENCES = """
-  product TEXT, emotion TEXT, answer TEXT,
-  product_confidence REAL, emotion_confidence REAL, answer_confidence REAL"""
 SCHEMA = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE streams (
   id INTEGER PRIMARY KEY, model TEXT NOT NULL, version TEXT NOT NULL, source TEXT NOT NULL, last_call REAL,
   UNIQUE (model, version, source)
 );
-CREATE TABLE requests (
-  id INTEGER PRIMARY KEY, time REAL NOT NULL, stream INTEGER NOT NULL REFERENCES streams, texts INTEGER NOT NULL,
-  tokenize_seconds REAL, model_seconds REAL, rest_seconds REAL
-);
-CREATE TABLE predictions (
-  request INTEGER NOT NULL REFERENCES requests, position INTEGER NOT NULL,
-  {_LABELS_AND_CONFIDENCES}, outcome TEXT NOT NULL, length INTEGER NOT NULL, unk_rate REAL,
-  PRIMARY KEY (request, position)
-) WITHOUT ROWID;
 CREATE TABLE errors (
   id INTEGER PRIMARY KEY, time REAL NOT NULL, stream INTEGER NOT NULL REFERENCES streams,
   kind TEXT NOT NULL, message TEXT NOT NULL
@@ -73,14 +55,15 @@ CREATE TABLE errors (
 CREATE TABLE corrections (  -- start, end: the characters of the text that it is about, if it is about one mention
   id INTEGER PRIMARY KEY, time REAL NOT NULL, stream INTEGER NOT NULL REFERENCES streams,
   text TEXT NOT NULL, is_correct INTEGER NOT NULL,
-  {_LABELS_AND_CONFIDENCES}, correct_product TEXT, correct_emotion TEXT, start INTEGER, end INTEGER
+  product TEXT, emotion TEXT, answer TEXT,
+  product_confidence REAL, emotion_confidence REAL, answer_confidence REAL,
+  correct_product TEXT, correct_emotion TEXT, start INTEGER, end INTEGER
 );
 CREATE TABLE aggregates (  -- level: seconds that one row covers
   level INTEGER NOT NULL, start INTEGER NOT NULL, stream INTEGER NOT NULL REFERENCES streams,
   name TEXT NOT NULL, key NOT NULL, count INTEGER NOT NULL, total REAL NOT NULL,
   PRIMARY KEY (level, start, stream, name, key)
 ) WITHOUT ROWID;
-CREATE INDEX requests_by_time ON requests (time);
 CREATE INDEX errors_by_time ON errors (time);
 CREATE INDEX corrections_by_time ON corrections (time);
 PRAGMA application_id = {APPLICATION};
@@ -95,6 +78,7 @@ _IN_STREAMS = (
     "(:model IS NULL OR model = :model) AND (:version IS NULL OR version = :version) "
     f"AND (:source IS NULL OR source IN (:source, '{PROCESS}'))"
 )
+ALL = -1  # of SQLite's LIMIT
 Sample = tuple[float, Stream, Counts]  # time, stream, and counts that belong to no event
 
 
@@ -163,27 +147,20 @@ class Store:
             yield connection
 
     def prune(self, seconds: float = RETENTION_SECONDS, corrections: bool = False) -> int:
-        """Remove some of the rows that are too old or too many, in one short transaction, and free their space.
+        """Remove what is too old, in one transaction, and return the number of rows.
 
-        Corrections stay unless ``corrections`` is true, since the next training learns from them. Returns the number of
-        predictions, errors and corrections removed; 0 when nothing is left to remove.
+        Corrections stay unless ``corrections`` is true, since the next training learns from them.
         """
-        now = time.time()
+        now, removed = time.time(), 0
         oldest = now - seconds
-        with self._write_connection() as connection:
-            with connection:
-                connection.execute("BEGIN IMMEDIATE")
-                removed = _remove_requests(connection, oldest)
-                if not removed and size(connection) > MAX_BYTES:
-                    removed = _remove_requests(connection, math.inf)
-                for table in ("errors", "corrections") if corrections else ("errors",):
-                    old_rows = f"SELECT id FROM {table} WHERE time < ? ORDER BY time LIMIT {PRUNED_TEXTS}"
-                    removed += connection.execute(f"DELETE FROM {table} WHERE id IN ({old_rows})", [oldest]).rowcount
-                for level, first in ((MINUTE, max(oldest, now - MINUTE_RETENTION)), (HOUR, oldest)):
-                    # A row is removed when all that it covers is too old.
-                    connection.execute("DELETE FROM aggregates WHERE level = ? AND start < ?", [level, first - level])
-            # As a script: this statement frees one page per step, and execute() makes only one step.
-            connection.executescript(f"PRAGMA incremental_vacuum({FREED_PAGES})")
+        with self._write_connection() as connection, connection:
+            connection.execute("BEGIN IMMEDIATE")
+            for table in ("errors", "corrections") if corrections else ("errors",):
+                removed += connection.execute(f"DELETE FROM {table} WHERE time < ?", [oldest]).rowcount
+            for level, first in ((MINUTE, max(oldest, now - MINUTE_RETENTION)), (HOUR, oldest)):
+                # A row is removed when all that it covers is too old.
+                query = "DELETE FROM aggregates WHERE level = ? AND start < ?"
+                removed += connection.execute(query, [level, first - level]).rowcount
         return removed
 
     # ------------------------------------------------------------ counts
@@ -234,65 +211,44 @@ class Store:
                 [time.time()],
             ).fetchall()
 
-    def newest(self, model: str | None = None) -> tuple[str, str] | None:
-        """Model and version of the last call, or of the last call of ``model``; None if there was no call."""
-        return next(((name, version) for name, version, _ in self.versions() if model in (None, name)), None)
-
     def sources(self, streams: StreamFilter) -> list[str]:
         """The sources that ever called a model and version."""
         query = f"SELECT DISTINCT source FROM streams WHERE last_call IS NOT NULL AND {_IN_STREAMS} ORDER BY source"
         with self._read_connection() as connection:
             return [source for (source,) in connection.execute(query, _stream_values(streams))]
 
-    def span(self) -> tuple[float, float] | None:
-        """Beginning and end of the log, in whole hours; None if it is empty."""
-        with self._read_connection() as connection:
-            query = "SELECT min(start), max(start) FROM aggregates WHERE level = ?"
-            [(first, last)] = connection.execute(query, [HOUR])
-        return None if first is None else (float(first), float(last + HOUR))
-
-    def predictions(self, since: float = 0, until: float = math.inf, limit: int | None = None) -> pandas.DataFrame:
-        """The newest ``limit`` predictions of a span, oldest first: the columns of :meth:`errors` up to ``source``,
-        ``request``, ``batch_size``, seconds by stage (of the whole call) and all :data:`COLUMNS`."""
-        columns = ("request", "texts AS batch_size", *(f"{stage}_seconds" for stage in STAGES), *COLUMNS)
-        table = "requests JOIN predictions ON request = requests.id"
-        frame = self._newest(table, columns, "request DESC, position DESC", since, until, limit, ANY)
-        return frame[::-1].reset_index(drop=True)
-
     def errors(
-        self, since: float = 0, until: float = math.inf, limit: int | None = None, streams: StreamFilter = ANY
+        self, since: float = 0, until: float = math.inf, limit: int = ALL, streams: StreamFilter = ANY
     ) -> pandas.DataFrame:
         """The newest ``limit`` errors of a span, newest first, with ``time``, ``model``, ``version``, ``source``,
         ``kind`` and ``message``."""
-        return self._newest("errors", ("kind", "message"), "errors.id DESC", since, until, limit, streams)
+        return self._newest("errors", ("kind", "message"), since, until, limit, streams)
 
     def corrections(
-        self, since: float = 0, until: float = math.inf, limit: int | None = None, streams: StreamFilter = ANY
+        self, since: float = 0, until: float = math.inf, limit: int = ALL, streams: StreamFilter = ANY
     ) -> pandas.DataFrame:
         """The newest ``limit`` corrections of a span, oldest first: the columns of :meth:`errors` up to ``source``,
         ``text``, ``is_correct``, the answer, ``correct_product`` and ``correct_emotion``, and, for a correction of one
         mention, ``start`` and ``end``."""
         predicted = (*LABEL_COLUMNS, *CONFIDENCE_COLUMNS)
         columns = ("text", "is_correct", *predicted, "correct_product", "correct_emotion", "start", "end")
-        frame = self._newest("corrections", columns, "corrections.id DESC", since, until, limit, streams)
+        frame = self._newest("corrections", columns, since, until, limit, streams)
         return frame[::-1].reset_index(drop=True).astype({"is_correct": bool, "start": "Int64", "end": "Int64"})
 
     def _newest(
         self,
         table: str,
         columns: Sequence[str],
-        order: str,
         since: float,
         until: float,
-        limit: int | None,
+        limit: int,
         streams: StreamFilter,
     ) -> pandas.DataFrame:
         query = (
             f"SELECT time, model, version, source, {', '.join(columns)} FROM {table} "
             f"JOIN streams ON streams.id = stream WHERE time >= :since AND time < :until AND {_IN_STREAMS} "
-            f"ORDER BY time DESC, {order} LIMIT :limit"
+            f"ORDER BY time DESC, {table}.id DESC LIMIT :limit"
         )
-        limit = -1 if limit is None else limit
         values = {"since": since, "until": until, "limit": limit, **_stream_values(streams)}
         with self._read_connection() as connection:
             frame = pandas.read_sql_query(query, connection, params=values)
@@ -313,18 +269,10 @@ def _stream_values(streams: StreamFilter) -> dict[str, str | None]:
 
 
 def _write_event(connection: sqlite3.Connection, event: Event, stream: int) -> None:
-    if isinstance(event, Answered):
-        seconds = [event.seconds.get(stage) for stage in STAGES]
-        row = (event.time, stream, event.rows, *seconds)
-        request = connection.execute("INSERT INTO requests VALUES (NULL, ?, ?, ?, ?, ?, ?)", row).lastrowid
-        missing = [None] * event.rows
-        columns = zip(*(event.columns.get(name, missing) for name in COLUMNS), strict=True)
-        rows = ((request, position, *values) for position, values in enumerate(columns))
-        connection.executemany(f"INSERT INTO predictions VALUES (?, ?{', ?' * len(COLUMNS)})", rows)
-    elif isinstance(event, Failed):
+    if isinstance(event, Failed):
         row = (event.time, stream, event.kind, event.message)
         connection.execute("INSERT INTO errors VALUES (NULL, ?, ?, ?, ?)", row)
-    else:  # which is not a call
+    elif isinstance(event, Corrected):  # which is not a call
         _write_correction(connection, event, stream)
         return
     query = "UPDATE streams SET last_call = max(min(coalesce(last_call, 0), ?), ?) WHERE id = ?"
@@ -366,24 +314,6 @@ def _stream_id(connection: sqlite3.Connection, stream: Stream) -> int:
     return connection.execute(query, astuple(stream)).fetchone()[0]
 
 
-def _remove_requests(connection: sqlite3.Connection, before: float) -> int:
-    """Remove the oldest requests before a time, about :data:`PRUNED_TEXTS` texts; return the number of predictions."""
-    oldest_requests = f"SELECT id, time, texts FROM requests WHERE time < ? ORDER BY time, id LIMIT {PRUNED_TEXTS}"
-    with_sums = f"SELECT id, texts, sum(texts) OVER (ORDER BY time, id) AS sum FROM ({oldest_requests})"
-    removed_ids = f"SELECT id FROM ({with_sums}) WHERE sum - texts < {PRUNED_TEXTS}"
-    removed = connection.execute(f"DELETE FROM predictions WHERE request IN ({removed_ids})", [before]).rowcount
-    connection.execute(f"DELETE FROM requests WHERE id IN ({removed_ids})", [before])
-    return removed
-
-
-def size(connection: sqlite3.Connection) -> int:
-    """Bytes of the log in use, without space that is freed but not yet returned to the system."""
-    pages, free, page_size = (
-        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
-    )
-    return (pages - free) * page_size
-
-
 # ---------------------------------------------------------------- the file
 
 
@@ -394,7 +324,7 @@ def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
     try:
         is_new = not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
         if is_new and not read_only:
-            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only possible before the first table
+            connection.execute("PRAGMA auto_vacuum = FULL")  # only possible before the first table
             connection.execute("PRAGMA journal_mode = WAL")
             connection.executescript(SCHEMA)
         [application] = connection.execute("PRAGMA application_id").fetchone()

@@ -7,7 +7,7 @@ from stub_model import stub
 
 from research import runs
 from research.benchmarks import monitor
-from tf_model.monitor.store import Store
+from tests.monitor.made_up import counts_of
 
 
 def test_each_prediction_is_made_with_the_log_and_without(tmp_path, monkeypatch):
@@ -17,15 +17,15 @@ def test_each_prediction_is_made_with_the_log_and_without(tmp_path, monkeypatch)
     assert found["pairs"] == 12
     assert found["p50_milliseconds_without"] > 0
     assert found["p50_share_low"] <= found["p50_share"] <= found["p50_share_high"]
-    kept = Store(tmp_path / "log.sqlite").predictions()
-    assert len(sizes) == 2 * len(kept), "each text both ways, the warming up included"
+    kept = counts_of(tmp_path / "log.sqlite").predictions
+    assert len(sizes) == 2 * kept, "each text both ways, the warming up included"
 
 
 def test_a_large_log_holds_what_the_page_asks_for(tmp_path, monkeypatch):
     monkeypatch.setattr(monitor, "DAYS", 0.1)
     monkeypatch.setattr(monitor, "RECORDS", 1_000)
     found = monitor._large(tmp_path / "log.sqlite")
-    assert found["records"] == len(Store(tmp_path / "log.sqlite").predictions()) == 1_000
+    assert found["records"] == counts_of(tmp_path / "log.sqlite").predictions == 1_000
     assert list(found["query_seconds"]) == list(runs.load("bench_monitor")["large"]["query_seconds"])
     assert found["slowest_query_seconds"] == max(found["query_seconds"].values()) > 0
 
