@@ -148,6 +148,7 @@ def main(argv: list[str] | None = None) -> int:
             metrics=metrics,
             validation=validation,
             probabilities=scores,
+            training_texts=[rows.texts[position] for position in sorted(split.train)],
             calibration=calibration,
             out_of_fold=out_of_fold,
             reference=None if products else _reference(fitted.encoder, validation, scores, threshold, metrics),

@@ -57,8 +57,8 @@ def probabilities(fitted, rows) -> np.ndarray:
     return calibrate(fitted.probabilities(encode(fitted.encoder, TEXTS)), CALIBRATION["temperature"], rows.tasks)
 
 
-def write(fitted, folder: Path, rows=None, probabilities=None) -> dict:
-    light.write_light(fitted, tasks.ANSWER_TASKS, folder, CALIBRATION, rows, probabilities)
+def write(fitted, folder: Path, rows=None, probabilities=None, training_texts=()) -> dict:
+    light.write_light(fitted, tasks.ANSWER_TASKS, folder, CALIBRATION, rows, probabilities, training_texts)
     return json.loads((folder / "light" / "light.json").read_text(encoding="utf-8"))
 
 
@@ -78,26 +78,27 @@ def test_without_rows_to_judge_by_it_stays_in_32_bit_floats(fitted, tmp_path, ca
 
 def test_8_bits_are_taken_where_they_lose_little(fitted, tmp_path, monkeypatch, rows, probabilities, capsys):
     monkeypatch.setattr(light, "passes", lambda measured: True)
-    monkeypatch.setattr(light, "FEWEST_TEXTS", len(TEXTS))
-    settings = write(fitted, tmp_path, rows, probabilities)
+    settings = write(fitted, tmp_path, rows, probabilities, TEXTS * 11)
     assert settings["network"] == "int8, fixed scales"
     assert "light model: int8, fixed scales, " in capsys.readouterr().err
     measured = settings["measured"]["int8, fixed scales"]
     assert measured == light.differences(rows.label_ids, probabilities, scored(tmp_path), rows.tasks, 0.4)
     assert measured["agreement"].keys() == {"product", "emotion", "answer"}
+    assert {task: tuple(lost) for task, lost in measured["recall_lost"].items()} == {
+        task.name: task.labels for task in rows.tasks
+    }
     assert 0 < np.abs(scored(tmp_path) - probabilities).max() < 0.3
 
 
 def test_few_texts_fix_no_scales(fitted, tmp_path, monkeypatch, rows, probabilities):
     monkeypatch.setattr(light, "passes", lambda measured: True)
-    assert write(fitted, tmp_path, rows, probabilities)["network"] == "int8, groups of 64"
+    assert write(fitted, tmp_path, rows, probabilities, TEXTS * 10)["network"] == "int8, groups of 64"
 
 
 def test_what_loses_too_much_gives_way_to_the_next(fitted, tmp_path, monkeypatch, rows, probabilities):
-    monkeypatch.setattr(light, "FEWEST_TEXTS", len(TEXTS))
     judged = []
     monkeypatch.setattr(light, "passes", lambda measured: judged.append(measured) or len(judged) == 6)
-    settings = write(fitted, tmp_path, rows, probabilities)
+    settings = write(fitted, tmp_path, rows, probabilities, TEXTS * 11)
     assert settings["network"] == "float32"
     assert list(settings["measured"]) == list(light.NETWORKS)
     losses = [np.mean([*measured["lost"]["product"].values()]) for measured in judged]
@@ -144,15 +145,16 @@ def test_the_gate(change, passes):
     assert light.passes({"lost": {"product": values}, "agreement": agreement}) == passes
 
 
-def test_the_peaks_are_those_of_the_texts(fitted):
-    measured = light.peaks(fitted, TEXTS, 0)
+def test_the_inputs_are_those_of_the_texts(fitted):
+    measured = light.measure_inputs(fitted, TEXTS, 0)
     layers = fitted.model.config.num_hidden_layers
     assert len(measured) == 3 * layers
-    assert list(light.peaks(fitted, TEXTS, layers - 1)) == list(measured)[-3:]
+    assert list(light.measure_inputs(fitted, TEXTS, layers - 1)) == list(measured)[-3:]
     embeddings = fitted.model.bert.embeddings
     inputs = [embeddings(input_ids=np.array([ids])).numpy()[0] for ids in encode(fitted.encoder, TEXTS).to_list()]
-    first = next(iter(measured.values()))
-    np.testing.assert_allclose(first, np.abs(np.concatenate(inputs)).max(axis=0), rtol=1e-4)
+    first, inputs = next(iter(measured.values())), np.concatenate(inputs)
+    np.testing.assert_allclose(first.peaks, np.abs(inputs).max(axis=0), rtol=1e-4)
+    np.testing.assert_allclose(first.squares, inputs.T @ inputs, rtol=1e-3, atol=1e-2)
 
 
 def test_a_few_large_inputs_leave_the_others_their_precision():
@@ -174,10 +176,23 @@ def test_two_neighbouring_weights_do_not_overflow_16_bits():
     kernel = np.random.default_rng(0).normal(size=(96, 24)).astype(np.float32)
     kernel[:2, 0] = 9, 9  # worst: both of the greatest weight
     kernel[:2, 1] = -9, -9
-    quantized, scales = light.quantize_pairs(kernel)
-    assert quantized.dtype == np.int8
-    assert np.abs(quantized.astype(int)).reshape(24, -1, 2).sum(axis=2).max() * 255 <= np.iinfo(np.int16).max
-    np.testing.assert_allclose((quantized * scales).T, kernel, atol=np.abs(kernel).max() / 120)
+    for squares in (np.eye(96), np.zeros((96, 96))):  # zeros: no text has any input
+        quantized, scales = light.quantize_pairs(kernel, squares)
+        assert quantized.dtype == np.int8
+        assert np.abs(quantized.astype(int)).reshape(24, -1, 2).sum(axis=2).max() * 255 <= np.iinfo(np.int16).max
+        np.testing.assert_allclose((quantized * scales).T, kernel, atol=np.abs(kernel).max() / 120)
+
+
+def test_weights_make_up_for_the_rounding_of_others():
+    draw = np.random.default_rng(0)
+    kernel = draw.normal(size=(96, 24)).astype(np.float32)
+    inputs = draw.normal(size=(500, 8)) @ draw.normal(size=(8, 96)) + 0.1 * draw.normal(size=(500, 96))
+    alone, together = (
+        (quantized * scales).T
+        for quantized, scales in (light.quantize_pairs(kernel, each) for each in (np.eye(96), inputs.T @ inputs))
+    )
+    changed = [np.abs(inputs @ (each - kernel)).mean() for each in (alone, together)]
+    assert changed[1] < changed[0] / 2
 
 
 def test_a_matrix_of_8_bits_is_nearly_the_same():

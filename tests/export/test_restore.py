@@ -124,11 +124,13 @@ def test_the_rows_that_validated_judge_the_light_model_again(trained, monkeypatc
     folder, _ = trained
     model = Predictor.load(folder)
     monkeypatch.setenv(data.DATA_VARIABLE, str(paths.SAMPLE_CORPUS))
-    rows = export._validation_rows(model)
+    rows, training_texts = export._rows(model)
     assert sorted(rows.rows) == sorted(read_validation_rows(folder))
     assert len(rows) == model.metrics["validation"]["product"]["rows"]
+    assert len(training_texts) == model.metrics["train"]["product"]["rows"]
+    assert set(training_texts).isdisjoint(rows.texts)
     monkeypatch.setenv(data.DATA_VARIABLE, str(paths.SAMPLE_CORPUS.with_name("brands.csv")))
-    assert export._validation_rows(model) is None
+    assert export._rows(model) == (None, [])
 
 
 def refusal(folder: Path) -> str:

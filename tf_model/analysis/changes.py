@@ -94,9 +94,7 @@ def _parse_dates(cells: pd.Series, allow_numbers: bool) -> tuple[pd.Series, list
     def at_any_time(*days: str) -> list[str]:
         return [day + clock for day in days for clock in _CLOCKS]
 
-    month_first, day_first = (
-        parse(r"\d{1,2}/", *at_any_time(f"{day}/%Y", f"{day}/%y")) for day in ("%m/%d", "%d/%m")
-    )
+    month_first, day_first = (parse(r"\d{1,2}/", *at_any_time(f"{day}/%Y", f"{day}/%y")) for day in ("%m/%d", "%d/%m"))
     is_ambiguous = 0 < month_first.count() == day_first.count()
     dates = [
         parse(r"\d{4}-\d{2}-\d{2}", "ISO8601"),

@@ -51,23 +51,25 @@ def _export_again(fitted: Fitted, model: Predictor, folder: Path) -> None:
             f"{model.folder} and its export differ by {difference:.2g} in a probability: it was trained "
             "by code that reads texts differently; train it again"
         )
-    rows = _validation_rows(model)
+    rows, training_texts = _rows(model)
     probabilities = exported.probabilities(rows.texts) if rows else None
-    write_light(fitted, model.tasks, folder, calibration, rows, probabilities)
+    write_light(fitted, model.tasks, folder, calibration, rows, probabilities, training_texts)
     model_dir.write_manifest(folder)
 
 
-def _validation_rows(model: Predictor) -> TrainingRows | None:
-    """The validation rows of the model; None if the dataset that it was trained on is not found."""
+def _rows(model: Predictor) -> tuple[TrainingRows | None, list[str]]:
+    """The model's validation rows and its training texts; None and none if the dataset of its training is not found."""
     try:
         dataset = read(resolve().path, columns=Columns.of_model(model.metrics), known_tasks=model.tasks)
         if dataset.sha256 != model.data_sha256:
-            return None
+            return None, []
         products = read_products(model.folder / model_dir.PRODUCTS) if model.task == TARGET.name else None
         rows = training_rows(dataset, model.task, products)
-        return rows.numbered(model_dir.read_validation_rows(model.folder))
+        numbers = model_dir.read_validation_rows(model.folder)
+        is_training = ~np.isin(rows.rows, numbers)
+        return rows.numbered(numbers), [rows.texts[position] for position in np.flatnonzero(is_training)]
     except TweetTargetError:
-        return None
+        return None, []
 
 
 def _parser() -> argparse.ArgumentParser:

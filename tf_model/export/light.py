@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -42,8 +42,9 @@ NETWORKS = {
 # The products of a layer whose inputs get a fixed scale. The others read what an activation function made: too wide a
 # range.
 FIXED = ("attention/self", "attention/output/dense", "intermediate/dense")
-FEWEST_TEXTS = 600  # to fix scales: half of them show the range of the inputs, and 300 were measured to be enough
+SCALE_TEXTS = 500  # training texts that show these inputs; fewer fix no scales
 SMOOTHING = 0.85  # share of the inputs' range that is moved into the weights; less and more changed more answers
+DAMPING = 0.01  # share of the inputs' mean square that is added to each, as GPTQ's authors do
 # The most that the light model may lose on the validation rows of each task, and the least share of equal answers.
 MOST_LOST = {"accuracy": 0.003, "macro_f1": 0.003, "ece": 0.005}
 LEAST_AGREEMENT = 0.99
@@ -56,12 +57,14 @@ def write_light(
     calibration: Mapping[str, Any] | None,
     validation: TrainingRows | None,
     probabilities: np.ndarray | None,
+    training_texts: Sequence[str] = (),
 ) -> None:
     """Write ``light/`` into a model's ``folder``, with the first of :data:`NETWORKS` that :func:`passes`.
 
     It is compared with the calibrated ``probabilities`` of the SavedModel, float [N, classes of all tasks], on the rows
-    ``validation``. Without these rows the network stays in 32-bit floats. If no network will do, such as for another
-    activation function, a line on standard error says why, and no ``light/`` is written.
+    ``validation``. Without these rows the network stays in 32-bit floats. Scales are fixed by some of the
+    ``training_texts``. If no network will do, such as for another activation function, a line on standard error says
+    why, and no ``light/`` is written.
     """
     import openvino as ov
 
@@ -82,10 +85,10 @@ def write_light(
     try:
         for name in NETWORKS if validation else [*NETWORKS][-1:]:
             group, first = NETWORKS[name]
-            if first is not None and len(validation) < FEWEST_TEXTS:
+            if first is not None and len(training_texts) < SCALE_TEXTS:
                 continue
-            fixed = {} if first is None else peaks(fitted, validation.texts[::2], first)  # the others test them
-            built = network(fitted, group, fixed)
+            texts = training_texts[:: max(len(training_texts) // SCALE_TEXTS, 1)]
+            built = network(fitted, group, {} if first is None else measure_inputs(fitted, texts, first))
             try:
                 ov.save_model(built, light_folder / NETWORK, compress_to_fp16=False)
             except RuntimeError as error:  # OpenVINO does not say why it cannot write
@@ -121,16 +124,22 @@ def differences(
 ) -> dict[str, Any]:
     """What the probabilities ``actual`` lose against ``expected``, both float [N, classes of all tasks].
 
-    ``lost``: by task, on its labelled rows; ``agreement``: share of equal answers, by task and for the joint answer.
+    ``lost``, and ``recall_lost`` by class: by task, on its labelled rows; ``agreement``: share of equal answers, by
+    task and for the joint answer.
     """
     full, light = (joint_metrics.evaluate_predictions(label_ids, each, None, tasks) for each in (expected, actual))
     sign = {"accuracy": 1, "macro_f1": 1, "ece": -1}  # a loss is above 0
     lost = {task: {key: sign[key] * (full[task][key] - light[task][key]) for key in sign} for task in full}
+    recall_lost = {
+        task: {label: each["recall"] - light[task]["per_class"][label]["recall"] for label, each in classes.items()}
+        for task, classes in ((task, full[task]["per_class"]) for task in full)
+    }
     tables = [joint_metrics.predictions(each, threshold, tasks) for each in (expected, actual)]
     columns = [*(task.name for task in tasks), *([ANSWER] if threshold is not None else [])]
     return {
         "rows": len(label_ids),
         "lost": lost,
+        "recall_lost": recall_lost,
         "agreement": {name: float((tables[0][name] == tables[1][name]).mean()) for name in columns},
     }
 
@@ -141,11 +150,15 @@ def passes(comparison: Mapping[str, Any]) -> bool:
     return is_accurate and min(comparison["agreement"].values()) >= LEAST_AGREEMENT
 
 
-def peaks(fitted: Fitted, texts: Sequence[str], first: int) -> dict[str, np.ndarray]:
-    """The greatest absolute value of each input of each product :data:`FIXED`, float32 [K] by name, over ``texts``.
+class Inputs(NamedTuple):
+    """What the K inputs of a product of a layer were for some texts."""
 
-    ``first`` is the number of the first layer, from 0.
-    """
+    peaks: np.ndarray  # float32 [K], their greatest absolute values
+    squares: np.ndarray  # float64 [K, K], the sum of their products with each other
+
+
+def measure_inputs(fitted: Fitted, texts: Sequence[str], first: int) -> dict[str, Inputs]:
+    """The inputs of each product :data:`FIXED`, by name; ``first`` is the number of the first layer, from 0."""
     import openvino as ov
     from openvino import opset15 as op
 
@@ -155,18 +168,22 @@ def peaks(fitted: Fitted, texts: Sequence[str], first: int) -> dict[str, np.ndar
     products = {each.get_friendly_name(): each for each in built.get_ops()}
     layers = range(first, fitted.model.config.num_hidden_layers)
     names = [f"bert/encoder/layer_._{number}/{name}" for number in layers for name in FIXED]
-    inputs = [op.absolute(products[name].input_value(0)) for name in names]
-    greatest = [op.result(op.reduce_max(values, op.constant(np.array([0, 1])), False)) for values in inputs]
-    probe = compile_network(ov.Model(greatest, built.get_parameters(), "peaks"), 0, cores())
-    measured = [[*probe([np.array([ids], np.int32)]).values()] for ids in encode(fitted.encoder, texts).to_list()]
-    return dict(zip(names, np.max(measured, axis=0), strict=True))
+    results = [op.result(products[name].input_value(0)) for name in names]
+    probe = compile_network(ov.Model(results, built.get_parameters(), "inputs"), 0, cores())
+    inputs = {name: Inputs(np.float32(0), np.float64(0)) for name in names}
+    for ids in encode(fitted.encoder, texts).to_list():
+        for name, values in zip(names, probe([np.array([ids], np.int32)]).values(), strict=True):
+            [values], before = values, inputs[name]  # float32 [L, K]
+            peaks = np.maximum(before.peaks, np.abs(values).max(axis=0))
+            inputs[name] = Inputs(peaks, before.squares + values.T @ values)
+    return inputs
 
 
-def network(fitted: Fitted, group: int | None, peaks: Mapping[str, np.ndarray] = MappingProxyType({})) -> Any:
+def network(fitted: Fitted, group: int | None, inputs: Mapping[str, Inputs] = MappingProxyType({})) -> Any:
     """The OpenVINO model from ``input_ids``, int32 [B, L] without padding, to ``logits``, float32 [B, classes].
 
-    ``group`` weights of a product share a scale; None: they stay 32-bit floats. Those with ``peaks`` have fixed scales
-    instead. Raises :class:`ModelError` for an architecture or activation function that it cannot compute.
+    ``group`` weights of a product share a scale; None: they stay 32-bit floats. Those with measured ``inputs`` have
+    fixed scales instead. Raises :class:`ModelError` for an architecture or activation function that it cannot compute.
     """
     import openvino as ov
     from openvino import opset15 as op
@@ -184,11 +201,12 @@ def network(fitted: Fitted, group: int | None, peaks: Mapping[str, np.ndarray] =
         return op.constant(np.array(values, np.int64))
 
     def product(values: Any, kernel: np.ndarray, name: str) -> Any:
-        if name in peaks:
-            factors, greatest = smooth(kernel, peaks[name])
+        if name in inputs:
+            peaks, squares = inputs[name]
+            factors, greatest = smooth(kernel, peaks)
             bounds = [op.constant(np.float32(bound)) for bound in (-greatest * 128 / 127, greatest)]
             values = op.fake_quantize(op.multiply(values, op.constant(1 / factors)), *bounds, *bounds, 256)
-            quantized, scales = quantize_pairs(kernel * factors[:, np.newaxis])
+            quantized, scales = quantize_pairs(kernel * factors[:, np.newaxis], squares / np.outer(factors, factors))
             matrix = op.multiply(op.convert(op.constant(quantized), "f32"), op.constant(scales))
         elif group is None:
             matrix = op.constant(kernel.T)
@@ -255,14 +273,27 @@ def smooth(kernel: np.ndarray, peaks: np.ndarray) -> tuple[np.ndarray, float]:
     return factors, float((peaks / factors).max())
 
 
-def quantize_pairs(kernel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def quantize_pairs(kernel: np.ndarray, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The weights of a layer, float32 [K, N], as int8 [N, K], and their scales, float32 [N, 1].
 
-    Two neighbours add up to at most 128: processors without VNNI add two products with an 8-bit input in 16 bits.
+    Two neighbours add up to at most 127: processors without VNNI add two products with an 8-bit input in 16 bits. What
+    rounding a weight changes in the layer's output is made up for by the next weights, given the ``squares`` of
+    :class:`Inputs`.
+    Source: E. Frantar et al., "GPTQ: Accurate Post-Training Quantization for Generative Pre-trained Transformers",
+    ICLR 2023.
     """
-    pairs = np.abs(kernel.T).reshape(kernel.shape[1], -1, 2).sum(axis=2)
-    scales = np.maximum(pairs.max(axis=1, keepdims=True) / 127, 1e-12).astype(np.float32)
-    return np.round(kernel.T / scales).astype(np.int8), scales
+    weights = kernel.T.astype(np.float64)
+    pairs = np.abs(weights).reshape(len(weights), -1, 2).sum(axis=2)
+    scales = np.maximum(pairs.max(axis=1) / 127, 1e-12)
+    damped = squares + max(DAMPING * np.diag(squares).mean(), 1e-12) * np.eye(len(squares))
+    effects = np.linalg.cholesky(np.linalg.inv(damped)).T
+    quantized = np.zeros_like(weights)
+    for number, column in enumerate(weights.T):
+        most = 127 - np.abs(quantized[:, number - 1]) if number % 2 else 127
+        quantized[:, number] = np.clip(np.round(column / scales), -most, most)
+        errors = (column - quantized[:, number] * scales) / effects[number, number]
+        weights[:, number + 1 :] -= np.outer(errors, effects[number, number + 1 :])
+    return quantized.astype(np.int8), scales[:, np.newaxis].astype(np.float32)
 
 
 def quantize(kernel: np.ndarray, group: int) -> tuple[np.ndarray, np.ndarray]:

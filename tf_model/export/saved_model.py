@@ -38,6 +38,7 @@ def export(
     metrics: Mapping[str, Any],
     validation: TrainingRows,
     probabilities: np.ndarray,
+    training_texts: Sequence[str] = (),
     calibration: Mapping[str, Any] | None = None,
     out_of_fold: tuple[np.ndarray, np.ndarray] | None = None,
     reference: Any = None,
@@ -46,9 +47,10 @@ def export(
 ) -> None:
     """Write a model folder with the files that :mod:`tf_model.model_dir` names, whole or not at all.
 
-    ``probabilities``, float [N, classes of all tasks], are those of the rows ``validation``. ``calibration``, for a
-    model that gives answers, is what :func:`tf_model.training.cross_validation.calibrate_out_of_fold` returns first.
-    ``out_of_fold`` is as :func:`tf_model.model_dir.read_out_of_fold` returns it; ``reference`` is a
+    ``probabilities``, float [N, classes of all tasks], are those of the rows ``validation``; ``training_texts`` fix
+    scales of the light model. ``calibration``, for a model that gives answers, is what
+    :func:`tf_model.training.cross_validation.calibrate_out_of_fold` returns first. ``out_of_fold`` is as
+    :func:`tf_model.model_dir.read_out_of_fold` returns it; ``reference`` is a
     :class:`tf_model.monitor.reference.Reference`. Raises :class:`OutputError` if the folder cannot be written.
     """
     import pandas
@@ -68,7 +70,7 @@ def export(
             reference.save(part)
         if products:
             write_products(products, part / model_dir.PRODUCTS)
-        write_light(fitted, tasks, part, calibration, validation, probabilities)
+        write_light(fitted, tasks, part, calibration, validation, probabilities, training_texts)
         model_dir.write_manifest(part)
         write_json(part / model_dir.RECIPE, config.to_dict())
         write_json(part / model_dir.METRICS, metrics)
