@@ -3,6 +3,7 @@
 If there is a model of targets, the emotion toward each product in the text comes first.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -138,8 +139,8 @@ def _show_answer(state: ModelState, row: Mapping[str, Any], seconds: float, is_f
             st.markdown(f"**{_certainty(row[f'{name}_confidence'], is_fit)}**")
         if name != tasks.ANSWER:
             st.info(
-                f"This model predicts the {name} only. For emotion and product together, train the model of both: "
-                f"`{notices.FULL_ANSWER}`",
+                f"This model predicts the {name} only, and always answers, also where it is not sure. For emotion and "
+                f'product together, and for "Not sure", train the model of both: `{notices.FULL_ANSWER}`',
                 icon=":material/info:",
             )
         st.caption(f"Answered in {seconds * 1000:,.0f} ms by the model **{plain_markdown(state.name)}**")
@@ -346,8 +347,9 @@ def _take_mention_feedback(
         else:
             words = st.text_input("The words, exactly as in the text").strip()
             product = st.selectbox("They name …", list(finder.products.aliases))
-            start = text.find(words)
-            end = start + len(words)
+            # As a whole word if it is one anywhere: "it" is not in "wait".
+            found = re.search(rf"(?<!\w){re.escape(words)}(?!\w)", text) or re.search(re.escape(words), text)
+            start, end = found.span() if found else (-1, -1)
         emotions = list(state.predictor.labels[tasks.TARGET.name])
         emotion = st.selectbox(
             "The emotion toward it is …",

@@ -102,6 +102,8 @@ def test_a_products_file_is_read_as_csv_and_as_yaml_and_written_again(tmp_path):
     (tmp_path / "trailing.csv").write_text("name,aliases\nXbox,360,\n", encoding="utf-8")
     (tmp_path / "number.yaml").write_text("- name: Xbox\n  aliases: 360\n", encoding="utf-8")
     assert read_products(tmp_path / "trailing.csv").aliases == {"Xbox": ("360",)}
+    (tmp_path / "capitals.csv").write_text("Name, Aliases\nXbox,360\n", encoding="utf-8")
+    assert read_products(tmp_path / "capitals.csv").aliases == {"Xbox": ("360",)}
     assert read_products(tmp_path / "number.yaml").aliases == {"Xbox": ("360",)}
     (tmp_path / "plain.yaml").write_text("- name: On\n  aliases: [1.10, 12:30]\n", encoding="utf-8")
     assert read_products(tmp_path / "plain.yaml").aliases == {"On": ("1.10", "12:30")}

@@ -1,5 +1,6 @@
 """A row for each product that a text names: where, and the emotion toward it."""
 
+import json
 import shutil
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stub_model import EMOTIONS, stub, target_stub
 
-from tf_model import paths
+from tf_model import model_dir, paths
 from tf_model.data.products import Products
 from tf_model.errors import DataError, ModelError, UsageError
 from tf_model.inference.predictor import Predictor
@@ -96,14 +97,15 @@ def test_what_names_no_product_is_a_guess_of_the_answer_model():
         return outputs
 
     answer = replace(stub(has_emotion=True), score=score)
-    found = replace(TARGETS, answer=answer).predict(["my ipad", "Xbox bad", "tea", "hm, ipad"])
+    found = replace(TARGETS, answer=answer).predict(["my ipad", "Xbox bad", "tea", "hm, ipad", " "])
     assert rows_of(found.drop(columns="emotion_confidence")) == [
         (0, "iPad", "unnamed", None, None, POSITIVE),
         (1, "Xbox", "Xbox", 0, 4, NEGATIVE),
         (2, None, "unnamed", None, None, NONE),
         (3, None, "unnamed", None, None, NOT_SURE),
+        (4, None, None, None, None, None),
     ]
-    assert found["emotion_confidence"].notna().all()
+    assert found["emotion_confidence"].notna().tolist() == [True] * 4 + [False]
 
 
 def test_a_table_keeps_its_columns_and_repeats_them_for_each_product():
@@ -157,8 +159,13 @@ def test_the_model_and_its_products_are_found(saved, target_model):
     assert (folder, list(products.aliases), answer) == (saved / "target", ["Kindle", "Nintendo Switch", "Xbox"], None)
     (saved / "mine.csv").write_text("name,aliases\nXbox,xbone\n")
     (saved / "answer").mkdir()
+    (saved / "answer" / model_dir.GRAPH).touch()
+    labels = {"product": ["iPad"], "emotion": model_dir.read_labels(target_model)["target"]}
+    (saved / "answer" / model_dir.LABELS).write_text(json.dumps({"labels": labels}))
     _, products, answer = find_targets(target_model, saved / "mine.csv")
     assert (products.aliases, answer) == ({"Xbox": ("xbone",)}, saved / "answer")
+    (saved / "answer" / model_dir.LABELS).write_text(json.dumps({"labels": labels | {"emotion": ["up", "down"]}}))
+    assert find_targets(target_model, saved / "mine.csv")[2] is None, "it guesses in other words"
 
 
 def test_a_folder_that_cannot_be_used_is_one_line(saved, target_model):

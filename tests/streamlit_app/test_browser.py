@@ -122,7 +122,7 @@ def address_of_targets(tmp_path_factory):
     class Rule(tf.Module):
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
         def __call__(self, text):
-            is_good = tf.strings.regex_full_match(text, "(?s)[^\x02]*love[^,\x02]*\x02.*")
+            is_good = tf.strings.regex_full_match(text, "(?s)[^\x02]*love my \x02.*")
             probabilities = tf.where(is_good[:, None], [[0.05, 0.05, 0.9]], [[0.9, 0.05, 0.05]])
             label, sure = tf.where(is_good, tasks.POSITIVE, tasks.NEGATIVE), tf.reduce_max(probabilities, 1)
             outputs = {"target": label, "target_confidence": sure, "target_probabilities": probabilities}
@@ -131,20 +131,27 @@ def address_of_targets(tmp_path_factory):
     rule = Rule()
     tf.saved_model.save(rule, str(folder), signatures={SIGNATURE: rule.__call__})
     (folder / LABELS).write_text(json.dumps({"task": "target", "labels": {"target": tasks.EMOTIONS}}))
-    (folder / PRODUCTS).write_text("name,aliases\nKindle,\nXbox,\n")
+    (folder / PRODUCTS).write_text("name,aliases\nKindle,\nXbox,\niPad,\nAndroid,Android phone\n")
     with running_app(folder.parent) as address:
         yield address
 
 
-def test_two_products_of_one_text_have_two_colours(page, address_of_targets):
+@pytest.mark.parametrize(
+    ("text", "good", "bad"),
+    [
+        ("I love my Kindle 👍, but hate the Xbox", ("Kindle", "Kindle"), ("Xbox", "Xbox")),
+        ("I love my iPad but my Android phone is a joke", ("iPad", "iPad"), ("Android", "Android phone")),
+    ],
+)
+def test_two_products_of_one_text_have_two_colours(page, address_of_targets, text, good, bad):
     page.goto(address_of_targets)
-    page.get_by_label("Your text").fill(f"I love my Kindle 👍, but hate the Xbox\n{MARKUP}")
+    page.get_by_label("Your text").fill(f"{text}\n{MARKUP}")
     page.get_by_role("button", name="Ask", exact=True).click()
     page.locator("p.text .mention").nth(1).wait_for()
     mentions = page.locator("p.text .mention").all()
-    assert [each.text_content() for each in mentions] == ["KindlePositive emotion", "XboxNegative emotion"]
+    assert [each.text_content() for each in mentions] == [f"{good[1]}Positive emotion", f"{bad[1]}Negative emotion"]
     assert len({each.evaluate("word => getComputedStyle(word).backgroundColor") for each in mentions}) == 2
-    for line in ("Kindle: Positive emotion, 90% sure", "Xbox: Negative emotion, 90% sure"):
+    for line in (f"{good[0]}: Positive emotion, 90% sure", f"{bad[0]}: Negative emotion, 90% sure"):
         page.get_by_text(line).wait_for()
     assert MARKUP in page.locator("p.text").first.text_content()
     assert page.locator("p.text b, p.text img").count() == 0

@@ -301,6 +301,14 @@ def test_the_emotion_that_was_given_is_confirmed(targets, models):
     assert spans(models) == [(TEXT, "Kindle", tasks.POSITIVE, *KINDLE, True)]
 
 
+def test_missed_words_are_marked_where_they_are_whole_words(targets, models):
+    for text, words in (("worth the wait for it", "it"), ("oniPod", "iPod")):
+        app = ask(text)
+        next(each for each in app.text_input if each.label.startswith("The words")).set_value(words)
+        store(choose(app, "The emotion toward it is …", tasks.POSITIVE))
+    assert [each[3:5] for each in spans(models)] == [(19, 21), (2, 6)]
+
+
 @pytest.mark.parametrize("words", ["", "iPod"])
 def test_missed_words_must_stand_in_the_text(targets, models, words):
     app = ask("no product here")

@@ -152,6 +152,7 @@ def parse_products(content: bytes, suffix: str, name: str) -> Products:
         lines = io.StringIO(text, newline="")
         if suffix == ".csv":
             reader = csv.DictReader(lines, strict=True)
+            reader.fieldnames = [heading.strip().lower() for heading in reader.fieldnames or ()]
             rows = list(reader)
             if rows and "name" not in reader.fieldnames:
                 found = f"expected the columns name and aliases, found {listed(reader.fieldnames)}"

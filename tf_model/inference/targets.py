@@ -95,6 +95,8 @@ class TargetPredictor(TablePredictor):
             rows["mention"] = UNNAMED
             rows["emotion"] = guesses["emotion"].where(is_sure, NOT_SURE)
             rows["emotion_confidence"] = guesses["emotion_confidence"]
+            is_blank = [not texts[index].strip() for index in indices]
+            rows.loc[is_blank, rows.columns != "text"] = None
         return rows
 
     def explain(self, text: Any, row: Mapping[str, Any]) -> Explanation | None:
@@ -113,19 +115,22 @@ def find_targets(
 ) -> tuple[Path, Products, Path | None]:
     """The folder of a model, the products to look for, and the folder of an answer model, None if there is none.
 
-    The defaults are ``saved_models/target`` and the model's own products; the answer model is ``saved_models/answer``.
-    Raises :class:`ModelError` if the model is of another task, and :class:`DataError` for the products file.
+    The defaults are ``saved_models/target`` and the model's own products; the answer model is ``saved_models/answer``,
+    if it knows the same emotions. Raises :class:`ModelError` if the model is of another task, and :class:`DataError`
+    for the products file.
     """
     default, answer = paths.SAVED_MODELS / TARGET, paths.SAVED_MODELS / tasks.ANSWER
     if folder is None and not model_dir.is_there(default):
         raise ModelError(f"no model in {paths.shown(default)}; run `make targets`, or name the folder of one")
     folder = find_model(folder or default)
-    if TARGET not in model_dir.read_labels(folder):
+    emotions = model_dir.read_labels(folder).get(TARGET)
+    if not emotions:
         raise ModelError(f"{folder} predicts for a whole text, not for each product; name the folder of another model")
     products_file = Path(products or folder / model_dir.PRODUCTS)
     if not products and not products_file.is_file():
         raise ModelError(f"{paths.shown(products_file)} is missing; give the products with --products FILE")
-    return folder, read_products(products_file), answer if model_dir.is_there(answer) else None
+    can_guess = model_dir.is_there(answer) and model_dir.read_labels(answer).get(tasks.EMOTION.name) == emotions
+    return folder, read_products(products_file), answer if can_guess else None
 
 
 def target_columns(labels: Mapping[str, Sequence[str]], probabilities: bool = False) -> dict[str, str]:
