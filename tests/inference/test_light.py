@@ -167,6 +167,9 @@ def test_a_damaged_file_is_named(copy, capsys):
     line = capsys.readouterr().err
     assert line.count("\n") == 1
     assert line.endswith("; using the SavedModel instead, which is slower\n")
+    shutil.rmtree(copy / "light")
+    assert Predictor.load(copy).runtime == "tensorflow"
+    assert "light/light.json cannot be read" in capsys.readouterr().err
     assert model.predict(["a"]).shape[0] == 1
 
 

@@ -307,7 +307,8 @@ def _load_light(folder: Path, runtime: str, threads: int | None) -> LightModel |
     """The light model of a folder; None if the SavedModel is to be used."""
     if runtime == "tensorflow":
         return None
-    if not (folder / model_dir.LIGHT).is_dir():
+    of_manifest = model_dir.read_json(folder / model_dir.MANIFEST).get("sha256") or {}
+    if not (folder / model_dir.LIGHT).is_dir() and f"{model_dir.LIGHT}/light.json" not in of_manifest:
         if runtime == "auto":
             return None
         export = "python -m tf_model.export"
