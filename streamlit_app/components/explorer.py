@@ -39,6 +39,7 @@ class Explorer:
     no_emotion: str | None  # the label for no emotion
     dates: Dates | None = None  # of ``table``
     filters: Mapping[str, Any] = field(default_factory=dict)  # of the last visit
+    noun: str = "Texts"  # what a row is
     save_filters: Callable[[dict[str, Any]], None] = lambda _: None  # is called with the current filters
 
     def show(self) -> None:
@@ -135,7 +136,7 @@ class Explorer:
         if "is_abstained" in tweets:
             counts[NOT_SURE] = tweets["is_abstained"].sum()
         first, *others = st.columns(1 + len(counts))
-        first.metric("Texts counted", f"{len(tweets):,}", border=True)
+        first.metric(f"{self.noun} counted", f"{len(tweets):,}", border=True)
         for column, (name, count) in zip(others, counts.items(), strict=True):
             share, note = f"{count / len(tweets):.1%}" if len(tweets) else "-", notes.get(name)
             column.metric(name, share, note, delta_color="off", delta_arrow="off", border=True)

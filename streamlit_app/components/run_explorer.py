@@ -30,6 +30,7 @@ from tf_model.report import render
 
 SIDES = ("A", "B")
 MOST_CHANGES = 3  # described in words
+ALL_EMOTIONS = "Shares need all emotions. Clear the filter Emotions above to see them."
 FILTERS = "filters"  # kept with the run, days as in 2026-05-31
 THEMES = "theme_names"  # kept with the run: for each product and emotion, the name of the theme of each row
 
@@ -50,6 +51,7 @@ class RunExplorer(Explorer):
             dates=self.answers.dates,
             filters=run.stored(FILTERS),
             save_filters=partial(run.store, FILTERS),
+            noun="Mentions" if run.per_product else "Texts",
         )
         self.rows = self.answers.rows
         self.correction, self.correction_problem = _correction(model) if model and run.emotions else (None, "")
@@ -81,7 +83,7 @@ class RunExplorer(Explorer):
     def _offer_downloads(self, index: pd.Index, key: str) -> None:
         super()._offer_downloads(index, key)
         is_measured = self.model and self.run.emotions and "validation" in self.model.predictor.metrics
-        if is_measured and key == self._key("all"):
+        if is_measured and key == self._key("all") and not self._lacks_emotions:
             name, icon = f"{self.file}.html", ":material/summarize:"
             filters = self.run.stored(FILTERS)  # those of these rows: another window may store its own before the click
             offer_file("Download report", lambda: self._report(index, filters), name, f"{key}_report", icon=icon)
@@ -99,6 +101,11 @@ class RunExplorer(Explorer):
     def _non_neutral(self) -> list[str]:
         return [emotion for emotion in self.run.emotions if emotion != self.no_emotion]
 
+    @property
+    def _lacks_emotions(self) -> bool:
+        """Whether the filters leave out some emotions: the share of one among the others means nothing."""
+        return bool(st.session_state.get(self._key("emotions")))
+
     def _choose(self, tab: str, default: Mapping[str, str], *options: Iterable[str]) -> list[str]:
         """Let the user choose a product and an emotion from ``options``; the default is ``default``."""
         chosen = []
@@ -113,7 +120,7 @@ class RunExplorer(Explorer):
         return _emotion_shares(rows, self.run.emotions, self.correction, self.run.checked)
 
     def _show_totals(self, tweets: pd.DataFrame, notes: Mapping[str, str] = {}) -> None:
-        if self.correction is None:
+        if self.correction is None or self._lacks_emotions:
             return super()._show_totals(tweets)
         shares = self._shares(self._analysed_rows(tweets)).dropna(subset="share")
         of_all = shares[shares["product"] == ALL].itertuples()
@@ -126,6 +133,9 @@ class RunExplorer(Explorer):
         if self.correction is None:
             if self.correction_problem:
                 st.caption(plain_markdown(self.correction_problem))
+            return
+        if self._lacks_emotions:
+            st.caption(ALL_EMOTIONS)
             return
         st.subheader("Corrected shares", anchor=False)
         rows = self._analysed_rows(tweets)
@@ -142,6 +152,9 @@ class RunExplorer(Explorer):
     # ---------------------------------------------------------------- over time
 
     def _over_time(self, tweets: pd.DataFrame) -> None:
+        if self._lacks_emotions:
+            st.info(ALL_EMOTIONS)
+            return
         rows = self._analysed_rows(tweets)
         rows = rows[rows["date"].notna()]
         for note in self.dates.notes:
@@ -181,6 +194,9 @@ class RunExplorer(Explorer):
     # ---------------------------------------------------------------- two selections
 
     def _compare(self, tweets: pd.DataFrame) -> None:
+        if self._lacks_emotions:
+            st.info(ALL_EMOTIONS)
+            return
         sides = []
         for name, place in zip(SIDES, st.columns(2), strict=True):
             with place:
@@ -275,8 +291,9 @@ class RunExplorer(Explorer):
 def _first_columns(run: Run, answers: Answers) -> dict[str, Any]:
     """The columns to show first, and how."""
     percent, plain = st.column_config.NumberColumn(format="percent"), st.column_config.Column()  # None would hide it
-    first = ("product", "emotion", "emotion_confidence") if run.per_product else (tasks.ANSWER, "answer_confidence")
-    names = [each for each in dict.fromkeys([*first, STATUS, *run.predicted]) if each in answers.display_table]
+    first = ("product", "emotion") if run.per_product else (tasks.ANSWER,)
+    names = dict.fromkeys([*first, STATUS, f"{first[-1]}_confidence", *run.predicted])
+    names = [each for each in names if each in answers.display_table]
     columns = {name: percent if name.endswith("_confidence") else plain for name in names}
     return {answers.text_column: st.column_config.TextColumn(width=330)} | columns
 

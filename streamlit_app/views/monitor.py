@@ -319,7 +319,7 @@ def _show_drift(report: Report, folder: Path) -> None:
         frame[["feature", "state", "index", "bound", "p_value", "rows"]],
         hide_index=True,
         column_config={
-            "index": st.column_config.NumberColumn("change", format="%.3f", help="Population stability index; 0: none"),
+            "index": st.column_config.NumberColumn("change", format="%.3f", help="0: none; below 0.1 seldom matters"),
             "bound": st.column_config.NumberColumn("alarm at", format="%.3f"),
             "p_value": st.column_config.NumberColumn("p", format="%.2g", help="How probable this is by chance"),
             "rows": st.column_config.NumberColumn("predictions", format="localized"),

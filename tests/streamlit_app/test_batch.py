@@ -199,7 +199,7 @@ def test_the_answer_stands_beside_the_text(stub, tmp_path):
     app = answer(upload(written(table(), ".csv", tmp_path), "a.csv"))
     shown = open_run(run_of(app), "Rows").dataframe[-1].proto
     order = list(shown.column_order)
-    assert order[:4] == ["Tweet", "answer", "answer_confidence", "status"]
+    assert order[:4] == ["Tweet", "answer", "status", "answer_confidence"]
     assert set(order) == {"id", "Tweet", "n", *PREDICTED}
     assert [name for name, each in json.loads(shown.columns).items() if each.get("hidden")] == ["_index"]
 
