@@ -130,6 +130,9 @@ bench-monitor: $(INSTALLED) ## measure the log of predictions: throughput, overh
 bench-app: $(INSTALLED) ## measure the app with 20 people at once
 	$(RUN) -m research.benchmarks.app $(ARGS)
 
+bench-gpu: $(INSTALLED) ## time training and prediction on a GPU (ten minutes)
+	$(RUN) -m research.benchmarks.gpu $(ARGS)
+
 bench-scale: $(INSTALLED) ## compare --engine ray with the plain command on a million tweets
 	$(RUN) -m research.benchmarks.scale --record $(ARGS)
 

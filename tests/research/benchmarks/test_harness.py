@@ -12,9 +12,10 @@ from types import SimpleNamespace
 import pytest
 
 from research import runs
-from research.benchmarks import harness, peer_worker, peers, train
+from research.benchmarks import gpu, harness, peer_worker, peers, train
 from tf_model import config
 from tf_model.errors import ModelError, TweetTargetError
+from tf_model.modeling.backbone import find
 
 METRICS = {
     "dataset": "assignment",
@@ -48,6 +49,7 @@ def trained(monkeypatch):
         recipe = config.make_config(named.get("--recipe", "report"), seed=int(named.get("--seed", 42)))
         for name, value in {"metrics": METRICS, "recipe": recipe.to_dict()}.items():
             (folder / f"{name}.json").write_text(json.dumps(value), encoding="utf-8")
+        (folder / "history.csv").write_text("epoch,seconds\n1,9.0\n2,2.0\n3,4.0\n", encoding="utf-8")
 
     monkeypatch.setattr(harness, "run_training", run_training)
     return asked
@@ -122,6 +124,19 @@ def test_a_model_of_other_data_or_settings_is_not_counted(trained, monkeypatch, 
     file.write_text(json.dumps(json.loads(file.read_text()) | change), encoding="utf-8")
     with pytest.raises(TweetTargetError, match=message):
         train.main(["--seeds", "0"])
+
+
+def test_an_epoch_on_a_gpu_is_timed_without_the_first(trained, tmp_path, capsys):
+    found = gpu.train(tmp_path, "--precision", "float32")
+    assert (found["epoch_seconds"], found["device"], found["validation_accuracy"]) == (3.0, "CPU", 0.88)
+    assert trained == [("--output-dir", str(tmp_path), "--precision", "float32")]
+    backbone = find(str(gpu.random_bert_base(tmp_path)))
+    assert json.loads((backbone.folder / "config.json").read_text())["hidden_size"] == 768
+
+
+def test_without_a_gpu_its_benchmark_says_so():
+    with pytest.raises(TweetTargetError, match="no GPU is visible to TensorFlow; run `make install-gpu`"):
+        gpu.main([])
 
 
 def test_a_training_that_fails_is_no_result():
