@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -14,7 +15,7 @@ from streamlit_app.components.explorer import ROW_HEIGHT, Explorer, spoken_value
 from streamlit_app.components.labelling import check_rows, show_queue
 from streamlit_app.components.loading import ModelState
 from streamlit_app.components.notices import plain_markdown
-from streamlit_app.components.runs import Answers, Run
+from streamlit_app.components.runs import DONE, Answers, Run, own_runs
 from streamlit_app.components.widgets import offer_file
 from tf_model import tasks
 from tf_model.analysis.changes import PERIODS, SIGNIFICANCE, by_period, find_changes, period_of
@@ -197,13 +198,20 @@ class RunExplorer(Explorer):
         if self._lacks_emotions:
             st.info(ALL_EMOTIONS)
             return
-        sides = []
-        for name, place in zip(SIDES, st.columns(2), strict=True):
-            with place:
-                st.subheader(name, anchor=False)
-                sides.append(self._filter(f"{name}_"))
-        rows = self._analysed_rows(tweets)
-        one, other = (rows.index.isin(side.index) for side in sides)
+        rows, another = self._analysed_rows(tweets), self._choose_another_run()
+        if another:
+            st.caption(plain_markdown(f"A: this file, filtered as above. B: {another.name}, all that is fit."))
+            answers = another.answers()
+            is_fit = answers.tweets["status"][answers.rows.index] == FIT
+            one = np.arange(len(rows) + is_fit.sum()) < len(rows)
+            rows, other = pd.concat([rows, answers.rows[is_fit]], ignore_index=True), ~one
+        else:
+            sides = []
+            for name, place in zip(SIDES, st.columns(2), strict=True):
+                with place:
+                    st.subheader(name, anchor=False)
+                    sides.append(self._filter(f"{name}_"))
+            one, other = (rows.index.isin(side.index) for side in sides)
         try:
             table = compare(rows, one, other, self.run.emotions)
         except UsageError as error:
@@ -224,6 +232,20 @@ class RunExplorer(Explorer):
             "The difference is B minus A, with its 95% interval; p-values (Fisher's exact test) are corrected for "
             "multiple tests (Holm). The sentences above are the differences with a corrected p-value below 0.05."
         )
+
+    def _choose_another_run(self) -> Run | None:
+        """Let the user choose a run to compare with, answered in the same way; None: selections of this file."""
+        others = {
+            each.id: each
+            for each in own_runs()
+            if each.id != self.run.id
+            and (each.status, each.emotions, each.per_product) == (DONE, self.run.emotions, self.run.per_product)
+        }
+        if not others:
+            return None
+        names = {each: f"This file and {run.name}" for each, run in others.items()}
+        names, key = {None: "Two selections of this file"} | names, self._key("another")
+        return others.get(st.selectbox("Compare", names, format_func=names.get, key=key, persist_state="session"))
 
     # ---------------------------------------------------------------- themes
 

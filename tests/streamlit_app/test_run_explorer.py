@@ -112,6 +112,17 @@ def test_two_selections_are_compared(run):
     assert set(app.dataframe[-1].value["product"]) == {"all products", "iPhone"}  # the shop has no iPad text
 
 
+def test_two_files_with_other_columns_are_compared(run):
+    other = answered(["id,review", *(f"{number},I love my iPhone {number}" for number in range(60))])
+    app = open_tab(other, "Compare")
+    assert app.selectbox(key=f"{other.id}_another").options == ["Two selections of this file", "This file and a.csv"]
+    app.selectbox(key=f"{other.id}_another").set_value(run.id).run()
+    assert not app.exception, app.exception
+    said = words_of(app).replace("\\", "")
+    assert "Negative emotion toward iPhone: 0% in A, 50% in B, 50 points more" in said
+    assert app.dataframe[-1].value[["texts A", "texts B"]].max().tolist() == [60, 320]
+
+
 def test_the_workbook_has_real_dates(run):
     answers = run.answers()
     assert answers.table["when"].tolist()[0] == "2026-05-04"

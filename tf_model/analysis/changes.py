@@ -94,18 +94,19 @@ def _parse_dates(cells: pd.Series, allow_numbers: bool) -> tuple[pd.Series, list
     def at_any_time(*days: str) -> list[str]:
         return [day + clock for day in days for clock in _CLOCKS]
 
-    month_first, day_first = (parse(r"\d{1,2}/", *at_any_time(f"{day}/%Y", f"{day}/%y")) for day in ("%m/%d", "%d/%m"))
-    is_ambiguous = 0 < month_first.count() == day_first.count()
+    are_days = texts.str.extract(r"^(\d{1,2})/(\d{1,2})/").dropna().astype(int) > 12
+    slashed = "%d/%m" if are_days[0].sum() > are_days[1].sum() else "%m/%d"
     dates = [
         parse(r"\d{4}-\d{2}-\d{2}", "ISO8601"),
         parse(r"\d{4}/", *at_any_time("%Y/%m/%d")),
         parse("[A-Za-z]", _TWITTER, *at_any_time("%b %d %Y", "%B %d %Y")),
         parse(r"\d{1,2}\.", *at_any_time("%d.%m.%Y")),
-        max(month_first, day_first, key=pd.Series.count),
+        parse(r"\d{1,2}/", *at_any_time(f"{slashed}/%Y", f"{slashed}/%y")),
     ]
     if allow_numbers:  # Unix seconds or milliseconds
         numbers = texts[texts.str.fullmatch(r"[1-3]\d{9}(?:\d{3})?(?:\.\d+)?")].astype(float)
         dates.append(pd.to_datetime(numbers.where(numbers < 1e11, numbers / 1000), unit="s").astype("datetime64[us]"))
+    is_ambiguous = len(are_days) and not are_days.any(axis=None)
     notes = ["the dates are ambiguous, and were read as month/day/year"] if is_ambiguous else []
     return pd.concat(dates).reindex(cells.index), notes
 
