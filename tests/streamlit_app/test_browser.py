@@ -145,7 +145,8 @@ def address_of_targets(tmp_path_factory):
 )
 def test_two_products_of_one_text_have_two_colours(page, address_of_targets, text, good, bad):
     page.goto(address_of_targets)
-    page.get_by_label("Your text").fill(f"{text}\n{MARKUP}")
+    markup = MARKUP.replace("iPad", "tablet")  # names no product of the list
+    page.get_by_label("Your text").fill(f"{text}\n{markup}")
     page.get_by_role("button", name="Ask", exact=True).click()
     page.locator("p.text .mention").nth(1).wait_for()
     mentions = page.locator("p.text .mention").all()
@@ -153,7 +154,7 @@ def test_two_products_of_one_text_have_two_colours(page, address_of_targets, tex
     assert len({each.evaluate("word => getComputedStyle(word).backgroundColor") for each in mentions}) == 2
     for line in (f"{good[0]}: Positive emotion, 90% sure", f"{bad[0]}: Negative emotion, 90% sure"):
         page.get_by_text(line).wait_for()
-    assert MARKUP in page.locator("p.text").first.text_content()
+    assert markup in page.locator("p.text").first.text_content()
     assert page.locator("p.text b, p.text img").count() == 0
     assert page.evaluate("window.hacked") is None
     assert page.elsewhere == []
