@@ -128,6 +128,7 @@ def test_a_trained_model_answers(target_model):
     assert found == json.loads(json.dumps(asdict(explanation)))
     assert about["predict"]["version"] == about["targets"]["version"] == model.version != ""
     assert about["targets"]["products"] == ["Xbox", "Kindle"]
+    assert about["predict"]["runtime"] == model.runtime
 
 
 @pytest.mark.parametrize(

@@ -339,4 +339,4 @@ def _row_model(name: str, columns: Mapping[str, str]) -> type[BaseModel]:
 
 def _model_facts(model: Predictor) -> dict[str, Any]:
     about = {"name": model.name, "version": model.version, "dataset": model.metrics.get("dataset")}
-    return about | {"labels": model.labels, "threshold": model.threshold}
+    return about | {"runtime": model.runtime, "labels": model.labels, "threshold": model.threshold}
