@@ -200,7 +200,7 @@ class RunExplorer(Explorer):
             return
         rows, another = self._analysed_rows(tweets), self._choose_another_run()
         if another:
-            st.caption(plain_markdown(f"A: this file, filtered as above. B: {another.name}, all that is fit."))
+            st.caption(plain_markdown(f"A: this file, filtered as above. B: {another.name}, all fit rows."))
             answers = another.answers()
             is_fit = answers.tweets["status"][answers.rows.index] == FIT
             one = np.arange(len(rows) + is_fit.sum()) < len(rows)

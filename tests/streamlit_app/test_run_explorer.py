@@ -199,6 +199,18 @@ def test_rows_are_checked_by_hand_and_kept_with_the_run(run, corrected, monkeypa
     assert after["corrected share"][0] > before["corrected share"][0]
 
 
+@pytest.mark.parametrize("tab", ["Labels", "Over time", "Compare"])
+def test_a_filter_of_emotions_leaves_no_share(run, corrected, tab):
+    app = open_tab(run, tab)
+    assert run_explorer.ALL_EMOTIONS not in words_of(app)
+    assert "Below each share" in words_of(app)
+    app.multiselect(key=f"{run.id}_emotions").set_value([tasks.NEGATIVE]).run()
+    assert not app.exception, app.exception
+    assert run_explorer.ALL_EMOTIONS in words_of(app)
+    assert "Below each share" not in words_of(app)
+    assert "Corrected share" not in words_of(app)
+
+
 def test_a_check_that_cannot_be_stored_is_said_and_the_row_stays(run, corrected, monkeypatch):
     app = open_tab(run, "Labels")
     press(app, "Draw 50 rows to check by hand")
