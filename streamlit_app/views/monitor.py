@@ -13,6 +13,7 @@ from streamlit_app.charts.monitor_charts import milliseconds
 from streamlit_app.components import loading, notices
 from streamlit_app.components.files import as_training_csv
 from streamlit_app.components.notices import plain_markdown
+from streamlit_app.components.training import offer_training
 from streamlit_app.components.widgets import offer_file, pick
 from tf_model import paths, tasks
 from tf_model.cli import duration
@@ -287,16 +288,17 @@ def _show_corrections(corrections: pd.DataFrame) -> None:
 
 
 def _offer_corrections(store: Store) -> None:
-    """A download of all corrections, to train on, whatever model and time are shown."""
+    """All corrections, whatever model and time are shown: a download, and a training on them."""
     if not store.exists or store.corrections(limit=1).empty:
         return
-    offer_file(
-        "Download all corrections",
-        lambda: as_training_csv(labelled_rows(store.corrections())),
-        "corrections.csv",
-        "monitor_corrections",
-        help="All with a label, from every model and time, for `python -m tf_model.train --extra corrections.csv`",
-    )
+
+    def labels() -> str:
+        return as_training_csv(labelled_rows(store.corrections()))
+
+    words = "All with a label, from every model and time, for `python -m tf_model.train --extra corrections.csv`"
+    offer_file("Download all corrections", labels, "corrections.csv", "monitor_corrections", help=words)
+    task = pick("Train on them", [tasks.ANSWER, tasks.TARGET.name], "monitor_task")
+    offer_training(task, labels, "monitor_train")
 
 
 def _show_drift(report: Report, folder: Path) -> None:

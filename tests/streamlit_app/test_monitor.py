@@ -22,7 +22,7 @@ from prediction_logs import (
 from streamlit.testing.v1 import AppTest
 
 from streamlit_app.charts import monitor_charts
-from streamlit_app.components import loading
+from streamlit_app.components import loading, training
 from tf_model import paths
 from tf_model.monitor.accuracy import Accuracy
 from tf_model.monitor.aggregates import Window
@@ -233,6 +233,16 @@ class TestCorrections:
         write_corrections(store, time.time() - 90_000, correct=1, wrong=0, stream=Stream("target", "v1", "app"))
         assert "Nothing has been recorded yet." in open_page().info[0].value
         assert "made up 0" in offered["Download all corrections"]()
+
+    def test_they_train_the_chosen_model(self, healthy, monkeypatch):
+        write_corrections(healthy, time.time() - 900, correct=1, wrong=2)
+        trained = []
+        monkeypatch.setattr(training, "_start", lambda task, labels: trained.append((task, labels())))
+        page = open_page()
+        page.segmented_control(key="monitor_task").set_value("target").run()
+        page.button(key="monitor_train").click().run()
+        assert trained[0][0] == "target"
+        assert "made up 2" in trained[0][1]
 
     def test_a_handful_makes_no_figure(self, healthy):
         write_corrections(healthy, time.time() - 900, correct=4, wrong=1)

@@ -381,6 +381,7 @@ def test_a_queue_is_labelled_by_two_people_and_gives_a_file_to_train_with(run, m
         press(app, emotion)
     assert "Ann and <b>Ben</b> agree on 50% of 2 rows, Cohen's kappa 0.00." in said(app)
     assert app.code[0].value == "python -m tf_model.train --task answer --extra labels.csv --name candidate"
+    assert app.button(key=f"{run.id}_queue_train").label == "Train a model"
     content = offered["Download 2 labelled rows"]()
     assert content.startswith('"text","product",'), "all in quotes, or a carriage return would end a row"
     file = pandas.read_csv(io.StringIO(content))
@@ -398,6 +399,7 @@ def test_a_model_of_own_labels_is_trained_on_its_own_table(own_model):
         "python -m tf_model.train --task answer --data TABLE --extra labels.csv --name candidate"
     )
     assert "TABLE is what the model was trained on" in said(app)
+    assert "Train a model" not in [each.label for each in app.button], "the page does not know the table"
 
 
 def test_there_may_be_more_emotions_than_keys():
