@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -12,22 +11,11 @@ import numpy as np
 
 from tf_model import config, tasks
 from tf_model.data.label_errors import tfidf_classifier, tfidf_features
-from tf_model.eda import keyword_rule
+from tf_model.eda import keyword_emotion, keyword_rule
 
 BACKBONE = "minilm"  # of the frozen embeddings
 OURS = "tuned"  # our own model among the methods
 SEEDS = (0, 1, 2)  # of the methods with randomness
-
-POSITIVE_WORDS = re.compile(
-    r"\b(?:love[sd]?|loving|like[sd]?|great|awesome|cool(?:est)?|amazing|excellent|excited|exciting|best|better|nice|"
-    r"fun|happy|beautiful|brilliant|genius|smart|win(?:s|ning|ner)?|wow|yay|thanks?|sweet|perfect|wants?|hot|rocks?|"
-    r"impress(?:ed|ive)|enjoy(?:ed|ing)?|good|fantastic|wonderful|handy|useful|easy)\b|[:;]-?\)",
-)
-NEGATIVE_WORDS = re.compile(
-    r"\b(?:hate[sd]?|fails?|failed|failure|bad|worse|worst|sucks?|crap(?:py)?|awful|terrible|horrible|stupid|annoy\w*|"
-    r"disappoint\w*|broken|broke|crash\w*|bugs?|buggy|slow|dead|dies|died|lost|lame|boring|ugly|useless|problems?|"
-    r"sad|fascist|evil|wtf|ugh|fuck\w*|shit\w*|expensive|not working|doesn'?t work|can'?t)\b|[:;]-?\(",
-)
 
 
 def raw(texts: Sequence[str]) -> np.ndarray:
@@ -62,14 +50,9 @@ class KeywordRules:
 
     def predict(self, texts: Sequence[str]) -> np.ndarray:
         """Class ids of texts, int64 [N]."""
-        rule = keyword_rule if self._task == tasks.PRODUCT else _emotion_by_rules
-        labels = [rule(text.lower()) for text in texts]
+        rule = keyword_rule if self._task == tasks.PRODUCT else keyword_emotion
+        labels = [rule(text) for text in texts]
         return np.array([self._majority_id if label is None else self._task.labels.index(label) for label in labels])
-
-
-def _emotion_by_rules(text: str) -> str:
-    balance = len(POSITIVE_WORDS.findall(text)) - len(NEGATIVE_WORDS.findall(text))
-    return tasks.NO_EMOTION if balance == 0 else (tasks.POSITIVE if balance > 0 else tasks.NEGATIVE)
 
 
 def _majority(task: tasks.Task, seed: int) -> Any:

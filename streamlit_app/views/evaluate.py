@@ -12,13 +12,17 @@ from streamlit_app.components import loading
 from streamlit_app.components.notices import plain_markdown
 from streamlit_app.components.widgets import pick
 from tf_model import data, model_dir, tasks
-from tf_model.eda import keyword_rule
+from tf_model.eda import keyword_emotion, keyword_rule
 from tf_model.errors import ModelError, TweetTargetError, plural
 from tf_model.evaluation import calibration, error_analysis
 from tf_model.evaluation.metrics import wilson_interval
 from tf_model.model_dir import ModelReport, Predictions
 
 TASK_NOUNS = {"product": "product", "emotion": "emotion", "target": "emotion toward a product"}
+KEYWORD_RULES = {
+    tasks.PRODUCTS: ("looking for the products' names", keyword_rule),
+    tasks.EMOTIONS: ("counting positive and negative words", keyword_emotion),
+}
 MOST_MISTAKES = 50
 ROW_HEIGHT = 70  # pixels: cells wrap from about 64 on
 
@@ -113,10 +117,10 @@ def _show_trust(report: ModelReport) -> None:
         counts, labels = np.array(matrix), report.labels[task]
         true_counts, predicted_counts, rows = counts.sum(axis=1), counts.sum(axis=0), counts.sum()
         rules = {f'always answering "{labels[true_counts.argmax()]}"': true_counts.max()}
-        if labels == tasks.PRODUCTS and (texts := _texts_of(report)[0]):
-            predictions = report.labelled(task)
-            rules["looking for the products' names"] = sum(
-                keyword_rule(texts[row]) == labels[label]
+        if labels in KEYWORD_RULES and (texts := _texts_of(report)[0]):
+            (name, rule), predictions = KEYWORD_RULES[labels], report.labelled(task)
+            rules[name] = sum(
+                rule(texts[row]) == labels[label]
                 for row, label in zip(predictions.rows, predictions.label_ids, strict=True)
             )
         words = "".join(f"; {rule} is right in {_of_100(count, rows)}" for rule, count in rules.items())

@@ -135,16 +135,25 @@ class TestTrust:
         words = f'always answering "{tasks.EMOTIONS[most[0]]}" is right in {100 * most[1] / ROWS:.0f} ('
         assert words in said(open_page())
 
-    def test_the_keyword_rule_stands_beside_where_the_dataset_is_at_hand(self, models, tmp_path, monkeypatch):
-        write_single(models)
-        assert "looking for the products' names" not in said(open_page())
+    @pytest.mark.parametrize(
+        ("task", "label", "rule"),
+        [
+            (tasks.PRODUCT, "iPad", "looking for the products' names"),
+            (tasks.EMOTION, tasks.POSITIVE, "counting positive and negative words"),
+        ],
+    )
+    def test_a_keyword_rule_stands_beside_where_the_dataset_is_at_hand(
+        self, models, tmp_path, monkeypatch, task, label, rule
+    ):
+        write_single(models, task.name)
+        assert rule not in said(open_page())
         data = write_csv(
-            tmp_path / "mine.csv", [(f"My iPad {each}", "iPad", tasks.POSITIVE) for each in range(3 * ROWS)]
+            tmp_path / "mine.csv", [(f"I love my iPad {each}", "iPad", tasks.POSITIVE) for each in range(3 * ROWS)]
         )
         monkeypatch.setenv(DATA_VARIABLE, str(data))
-        write_single(models, name="other", data_sha256=dataset.read(data).sha256)
-        share = 100 * (labelled(tasks.PRODUCTS)[0] == tasks.PRODUCTS.index("iPad")).mean()
-        assert f"looking for the products' names is right in {share:.0f} (" in said(open_page("other"))
+        write_single(models, task.name, name="other", data_sha256=dataset.read(data).sha256)
+        share = 100 * (labelled(task.labels)[0] == task.labels.index(label)).mean()
+        assert f"{rule} is right in {share:.0f} (" in said(open_page("other"))
 
     def test_a_class_without_a_row_has_no_figure(self, models):
         folder = write_single(models, "emotion")

@@ -6,4 +6,4 @@ and never changes it.
 
 from tf_model.eda.counts import emotion_by_product, label_counts, repeats
 from tf_model.eda.tweets import NO_LABEL, NO_PRODUCT, describe, filter_tweets, is_label, label_order
-from tf_model.eda.words import distinctive_words, frequent_words, keyword_rule, with_words
+from tf_model.eda.words import distinctive_words, frequent_words, keyword_emotion, keyword_rule, with_words

@@ -1,4 +1,4 @@
-"""Which words are frequent, which distinguish one label from the others, and which tell a product by a rule."""
+"""Which words are frequent, which distinguish one label from the others, and rules that tell a label by words."""
 
 import re
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tf_model import tasks
 from tf_model.eda.tweets import is_label, label_order
 
 RETWEET = "rt"  # a mark, not a word
@@ -29,6 +30,16 @@ PRODUCT_RULES: tuple[tuple[tuple[str, ...], str], ...] = (
     ((r"google",), "Google"),
     ((r"apple",), "Apple"),
     ((_APP,), "iPad or iPhone App"),
+)
+POSITIVE_WORDS = re.compile(
+    r"\b(?:love[sd]?|loving|like[sd]?|great|awesome|cool(?:est)?|amazing|excellent|excited|exciting|best|better|nice|"
+    r"fun|happy|beautiful|brilliant|genius|smart|win(?:s|ning|ner)?|wow|yay|thanks?|sweet|perfect|wants?|hot|rocks?|"
+    r"impress(?:ed|ive)|enjoy(?:ed|ing)?|good|fantastic|wonderful|handy|useful|easy)\b|[:;]-?\)",
+)
+NEGATIVE_WORDS = re.compile(
+    r"\b(?:hate[sd]?|fails?|failed|failure|bad|worse|worst|sucks?|crap(?:py)?|awful|terrible|horrible|stupid|annoy\w*|"
+    r"disappoint\w*|broken|broke|crash\w*|bugs?|buggy|slow|dead|dies|died|lost|lame|boring|ugly|useless|problems?|"
+    r"sad|fascist|evil|wtf|ugh|fuck\w*|shit\w*|expensive|not working|doesn'?t work|can'?t)\b|[:;]-?\(",
 )
 
 
@@ -100,3 +111,9 @@ def keyword_rule(text: str) -> str | None:
     lower = text.lower()
     matches = (label for patterns, label in PRODUCT_RULES if all(re.search(pattern, lower) for pattern in patterns))
     return next(matches, None)
+
+
+def keyword_emotion(text: str) -> str:
+    """The emotion of a text by whether it has more :data:`POSITIVE_WORDS` or :data:`NEGATIVE_WORDS`."""
+    balance = len(POSITIVE_WORDS.findall(text.lower())) - len(NEGATIVE_WORDS.findall(text.lower()))
+    return tasks.NO_EMOTION if balance == 0 else (tasks.POSITIVE if balance > 0 else tasks.NEGATIVE)
