@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -244,12 +244,15 @@ _read_contents = lru_cache(maxsize=8)(files.read_upload)
 def _read_answers(folder: Path) -> Answers:
     run, predictions = find(folder.name), pd.read_parquet(folder / _ANSWERS)
     with tables.open_table(run.path) as file:
-        own_columns = pd.concat(file.chunks(), ignore_index=True).iloc[predictions[_ROW]].reset_index(drop=True)
+        file_rows = pd.concat(file.chunks(), ignore_index=True)
         names = tables.input_renames(file, predictions.columns.drop(_ROW))
-    own_columns, text_column = own_columns.rename(columns=names), names.get(run.column, run.column)
+    dates, text_column = find_dates(file_rows), names.get(run.column, run.column)
+    own_columns = file_rows.rename(columns=names).iloc[predictions[_ROW]].reset_index(drop=True)
+    if dates:  # found in the file's rows, so that their notes do not count a row for each of its mentions
+        dates = replace(dates, values=dates.values.iloc[predictions[_ROW]].reset_index(drop=True))
     result = pd.concat([own_columns, predictions.drop(columns=_ROW)], axis=1)
     table = result.loc[:, ~result.columns.isin(predictions.columns.drop([*run.predicted, STATUS, _ROW]))]
-    display_table, dates = files.displayable(table), find_dates(own_columns)
+    display_table = files.displayable(table)
     texts = display_table[text_column].astype("str").fillna("")
     rows, emotion = None, predictions.get("emotion")
     if run.emotions:

@@ -365,6 +365,14 @@ def test_a_text_of_two_products_is_not_counted_as_repeated(targets):
     assert app.selectbox(key=f"{run}_repeats_bar").options == ["once"]
 
 
+def test_a_text_of_two_products_counts_once_in_the_notes_on_dates(targets):
+    app, result = answer(content="text,date\nI love my Kindle and my Xbox,soon\nThe Kindle is here,2026-05-04\n")
+    dates = runs.find("".join(app.query_params["run"])).answers().dates
+    assert dates.notes == ("1 row with an unreadable date",)
+    assert dates.values.isna().tolist() == [True, True, False]
+    assert len(result) == 3
+
+
 def test_a_file_uses_the_list_of_the_session(targets):
     _, result = answer(lines="iPad")
     assert result["mention"].tolist() == ["unnamed", "iPad", "unnamed"]
