@@ -228,7 +228,7 @@ def test_sheet_and_column(stubbed, tmp_path, capsys):
         (["a.csv", "--workers", "2"], "--workers needs --engine"),
         (["a.csv", "--engine", "ray"], "--engine needs --output"),
         (["a.csv", "--engine", "ray", "--output", "b", "--server", "c"], "--engine cannot be used with --server"),
-        (["--text", "a", "--threshold", "0"], "a threshold needs a model that gives answers"),
+        (["--text", "a", "--threshold", "0"], 'only a model that says "Not sure" has a threshold'),
         (["--text", "a", "--products", "b.csv"], "--products needs --targets"),
         (["--text", "a", "--targets", "--record"], "--targets cannot be used with --record"),
         (["--text", "a", "--targets", "--server", "b"], "--targets cannot be used with --server"),
@@ -244,7 +244,7 @@ def test_wrong_usage(stubbed, arguments, words):
 def test_a_threshold_that_a_model_cannot_use_is_refused_before_many_tweets_are_cut(tmp_path):
     (tmp_path / "a.csv").write_text("text\nan iPad\n")
     arguments = [str(tmp_path / "a.csv"), "--engine", "ray", "--output", str(tmp_path / "out"), "--threshold", "0.5"]
-    with pytest.raises(UsageError, match="a threshold needs a model that gives answers"):
+    with pytest.raises(UsageError, match='only a model that says "Not sure" has a threshold'):
         predict.main([*arguments, "--model", str(write_single(tmp_path))])
     assert not (tmp_path / "out").exists()
 
@@ -421,9 +421,9 @@ def test_a_file_of_targets_has_a_row_for_each_product(of_targets, tmp_path, caps
 
 def test_targets_are_never_answered_unasked(of_targets, tmp_path):
     [source, _, *of_model, _, _] = of_targets
-    with pytest.raises(UsageError, match="answers for each product that a text names; add --targets"):
+    with pytest.raises(UsageError, match="works only with --targets; add it"):
         predict.main([source, *of_model])
-    with pytest.raises(UsageError, match="answers for each product that a text names; add --targets"):
+    with pytest.raises(UsageError, match="works only with --targets; add it"):
         predict.main([source, *of_model, "--engine", "ray", "--output", str(tmp_path / "out")])
     assert not list(tmp_path.glob("*out*"))
 

@@ -165,9 +165,9 @@ def _load(arguments: argparse.Namespace) -> Predictor | TargetPredictor:
     return predictor
 
 
-def _refuse_targets(model: Path | str, labels: Mapping[str, Any], advice: str = "add --targets") -> None:
+def _refuse_targets(model: Path | str, labels: Mapping[str, Any], advice: str = "add it") -> None:
     if tasks.TARGET.name in labels:
-        raise UsageError(f"{model} answers for each product that a text names; {advice}")
+        raise UsageError(f"{model} works only with --targets; {advice}")
 
 
 def _predict_test_sheet(arguments: argparse.Namespace) -> None:

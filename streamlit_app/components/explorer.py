@@ -90,7 +90,7 @@ class Explorer:
             heading = f"{len(unfit):,} of {len(self.all_tweets):,} rows {are} not; {their} little:"
             st.markdown("\n".join([heading, *(f"- {reason}: **{count:,}**" for reason, count in reasons.items())]))
             includes_unfit = st.checkbox("Count them in the charts", key=self._key("let_in"), persist_state="session")
-            st.caption("The tab Rows and the downloads always contain them; the column status gives the reason.")
+            st.caption("Rows, Repeats and the downloads always contain them; the column status gives the reason.")
         return includes_unfit
 
     def _filter(self, prefix: str = "") -> pd.DataFrame:

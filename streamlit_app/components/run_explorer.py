@@ -333,7 +333,7 @@ def _correction(state: ModelState) -> tuple[Correction | None, str]:
     """The correction for a model's known errors, or None and the reason."""
     folder = state.predictor.folder  # for a server, the copy that --model names, if any
     if folder is None:
-        return None, "Shares are not corrected: a model on a server does not tell its errors."
+        return None, "Shares are not corrected: the server's model has no validation rows here."
     try:
         return read_correction(folder), ""
     except TweetTargetError as error:

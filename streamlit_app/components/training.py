@@ -61,7 +61,7 @@ def offer_training(task: str, labels: Callable[[], str], key: str) -> None:
         _follow(newest, key)
         return
     st.button("Train a model", on_click=_start, args=(task, labels), icon=":material/model_training:", key=key)
-    st.caption("Takes half an hour or so on this machine. The model in use stays as it is.")
+    st.caption("Takes 15 to 60 minutes on two cores. The model in use stays as it is.")
     if newest is None:
         return
     if newest.is_stopped:

@@ -235,7 +235,7 @@ def _show_words(state: ModelState, text: str) -> None:
     words, attributions = explanation.words, explanation.tasks
     if max((abs(weight) for each in attributions.values() for weight in each.weights), default=0) < LEAST_WEIGHT:
         st.warning(
-            "The answer is the same without any of the words, so it means nothing. The model does not read web "
+            "Leaving out any word changes nothing: the answer means nothing. The model does not read web "
             "addresses, emoji and non-Latin scripts.",
             icon=":material/help:",
         )

@@ -140,7 +140,7 @@ def _show_trust(report: ModelReport) -> None:
         both = _of_100(answer["accuracy"] * answer["rows"], answer["rows"])
         together = "" if is_target else f"Emotion and product together are right in {both} of 100 texts. "
         st.markdown(
-            f"{together}Of those with an emotion, {non_neutral} of 100 are right. "
+            f"{together}Of the {noun} with an emotion, {non_neutral} of 100 are right. "
             f'It answers "Not sure" to {not_sure} of 100; {answered} of 100 other answers are right.'
         )
     st.caption(
@@ -220,7 +220,7 @@ def _show_threshold(report: ModelReport, task: str, confidences: np.ndarray, cor
         alt=f"Accuracy of the given answers against the share that is answered. {sentence}",
         key=f"evaluate_risk_{task}",
     )
-    caption = "Do not choose a threshold on the rows you report on."
+    caption = "A threshold chosen here looks too good here."
     if model_threshold is not None:
         caption += f" The slider begins at the model's own threshold, {model_threshold:.2f}."
     st.caption(caption)

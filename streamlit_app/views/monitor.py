@@ -297,7 +297,8 @@ def _offer_corrections(store: Store) -> None:
 
     words = "All with a label, from every model and time, for `python -m tf_model.train --extra corrections.csv`"
     offer_file("Download all corrections", labels, "corrections.csv", "monitor_corrections", help=words)
-    task = pick("Train on them", [tasks.ANSWER, tasks.TARGET.name], "monitor_task")
+    names = {tasks.ANSWER: "whole texts", tasks.TARGET.name: "each product"}
+    task = pick("Train on them a model of", names, "monitor_task", format_func=names.get)
     offer_training(task, labels, "monitor_train")
 
 

@@ -85,7 +85,7 @@ def test_of_several_rows_with_one_text_the_last_counts(tmp_path, dataset):
     ]
     joined = join(tmp_path, dataset, rows)
     assert labels(joined) == [("said once", "iPad", BAD), (" said twice ", "Google", BAD)]
-    assert reasons(joined) == {"there is no label to learn": 1, "a later row has the same text": 1}
+    assert reasons(joined) == {"no label to learn": 1, "a later row has the same text": 1}
     assert "extra: 1 row left out: a later row has the same text (row 2 of the file)" in joined.extra.describe()
 
 
@@ -93,15 +93,15 @@ def test_a_text_of_the_dataset_is_left_out_whatever_its_label(tmp_path, dataset)
     rows = [(f" {IN_DATASET}", "iPad", GOOD), ("new", "iPad", GOOD), (ROWS[0][0], "iPhone", GOOD)]
     joined = join(tmp_path, dataset, rows)
     assert labels(joined) == [("new", "iPad", GOOD)]
-    assert reasons(joined) == {"the text is in the dataset, whose label counts": 2}
+    assert reasons(joined) == {"text already in the dataset, whose label counts": 2}
     assert joined.extra.dropped[0].rows == (0, 2)
 
 
 def test_nothing_new_is_an_error_that_says_why(tmp_path, dataset):
     message = line_of(join, tmp_path, dataset, [(IN_DATASET, "iPad", GOOD), ("no label", "", tasks.CANNOT_TELL)])
     assert message.startswith("expected new rows to train on, got extra: 0 rows of ")
-    assert "extra: 1 row left out: there is no label to learn (row 3 of the file)" in message
-    assert "extra: 1 row left out: the text is in the dataset" in message
+    assert "extra: 1 row left out: no label to learn (row 3 of the file)" in message
+    assert "extra: 1 row left out: text already in the dataset" in message
 
 
 @pytest.mark.parametrize(
@@ -192,14 +192,14 @@ def test_a_span_is_marked_exactly_and_other_rows_as_ever(join_targets):
 def test_a_text_that_does_not_name_its_product_is_left_out(join_targets):
     joined = join_targets([(TWO, "Pixel", GOOD, "", ""), (TWO, "iPad", BAD, "", "")])
     assert [text for text, _ in labelled_of(joined)] == [mark(TWO, 29, 35)]
-    assert reasons(joined) == {"it does not name the product of its label": 1}
+    assert reasons(joined) == {"the product of its label is not named": 1}
 
 
 def test_a_calm_row_on_a_product_of_no_list_says_nothing_about_the_others(join_targets):
     text = "my Pixel is on the desk and I adore the tablet"
     joined = join_targets([(text, "Pixel", NONE, "", ""), (text, "iPad", GOOD, "", "")])
     assert [(text, tasks.EMOTIONS[label]) for text, label in labelled_of(joined)] == [(mark(text, 40, 46), GOOD)]
-    assert reasons(joined) == {"it does not name the product of its label": 1}
+    assert reasons(joined) == {"the product of its label is not named": 1}
 
 
 def labelled_of(joined):
@@ -217,7 +217,7 @@ def test_of_one_text_and_product_the_last_mention_counts(join_targets):
 def test_a_mention_teaches_nothing_about_the_whole_text(join_targets, name):
     joined = join_targets([(TWO, "Pixel", GOOD, 4, 9), ("a text that nobody had", "iPad", GOOD, "", "")], name)
     assert joined.rows.texts[-1] == "a text that nobody had"
-    assert reasons(joined) == {"it is about one mention, of which --task target learns": 1}
+    assert reasons(joined) == {"about one mention, for --task target only": 1}
 
 
 @pytest.mark.parametrize("span", [(4, 99), (9, 4), (-1, 4), (4, ""), ("", 9), ("a", "b"), (1.5, 3)])
@@ -258,7 +258,7 @@ def test_near_duplicates_of_texts_that_validate_are_left_out(tmp_path, dataset):
     ]
     joined = join(tmp_path, dataset, rows)
     assert labels(joined) == [rows[2]]
-    assert reasons(joined) == {"it is a near-duplicate of a text that validates": 2}
+    assert reasons(joined) == {"near-duplicate of a validation text": 2}
     assert labels(join(tmp_path, dataset, rows, validates=ROWS[1][0])) == rows
 
 

@@ -91,10 +91,10 @@ def test_own_classes(tmp_path, capsys):
     rows = data.checked_rows(data.read(write_csv(tmp_path / "own.csv", rows, columns)), "answer")
     assert rows.label_ids.tolist() == [[0, 0], [1, 1]] * 2
     assert rows.strata_names == ("Kindle", "Xbox", "glad", "sad")
-    assert "note: no label means no emotion, so every answer has a product and gets some" in capsys.readouterr().err
+    assert 'note: no class stands for "no emotion", so every answer names some emotion' in capsys.readouterr().err
     named = [("good Kindle", "Kindle", "glad"), ("bad Xbox", "Xbox", "sad")] * 2
     data.checked_rows(data.read(write_csv(tmp_path / "named.csv", named, columns)), "target")
-    assert "note: no label means no emotion, so each product gets some emotion" in capsys.readouterr().err
+    assert 'note: no class stands for "no emotion", so each product gets some emotion' in capsys.readouterr().err
     data.checked_rows(data.read(write_csv(tmp_path / "named.csv", named, columns)), "emotion")
     assert not capsys.readouterr().err
     typo = [("good reader", "Kindle", "glad"), ("bad console", "Xbox", "sad")] * 2 + [("one more", "Kindel", "glad")]

@@ -70,7 +70,7 @@ def scored(folder: Path) -> np.ndarray:
 def test_without_rows_to_judge_by_it_stays_in_32_bit_floats(fitted, tmp_path, capsys, probabilities):
     assert write(fitted, tmp_path)["network"] == "float32"
     said = capsys.readouterr().err
-    assert "light model: float32, as the rows to test a smaller one" in said
+    assert "light model: float32, as the validation rows were not found" in said
     assert "set TWEETS_DATA to the file that the model was trained on" in said
     np.testing.assert_allclose(scored(tmp_path), probabilities, atol=1e-5)
     assert probabilities.std(axis=0).max() > 1e-3  # or any weights would pass

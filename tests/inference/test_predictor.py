@@ -96,7 +96,7 @@ def test_a_saved_model_of_the_emotion_alone(save_model):
 
 def test_default_models(monkeypatch, tmp_path, product_model, answer_model):
     monkeypatch.setattr(paths, "SAVED_MODELS", tmp_path / "saved_models")
-    with pytest.raises(ModelError, match=r"no trained model in saved_models/; run `make train`, or name the folder of"):
+    with pytest.raises(ModelError, match="no trained model in saved_models/; run `make answer`, or name the folder"):
         Predictor.load()
     paths.SAVED_MODELS.mkdir()
     (paths.SAVED_MODELS / "product").symlink_to(product_model)

@@ -166,7 +166,7 @@ def test_of_a_long_text_the_first_words_are_weighed(stub):
 def test_an_answer_that_no_word_changes_is_said_to_mean_nothing(stub):
     app = ask("👩‍👩‍👧‍👦 كثيرا")
     assert app.header[0].value == tasks.NO_EMOTION
-    assert "The answer is the same without any of the words, so it means nothing." in app.warning[0].value
+    assert "Leaving out any word changes nothing: the answer means nothing." in app.warning[0].value
     assert not ask(LOVED).warning
 
 

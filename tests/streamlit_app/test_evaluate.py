@@ -195,7 +195,9 @@ class TestAnswer:
         write_answer(models)
         page = open_page()
         low, high = wilson_interval(0.75 * ROWS, ROWS)
-        words = f"together are right in 75 ({100 * low:.0f} to {100 * high:.0f}) of 100 texts. Of those with an emotion"
+        words = (
+            f"together are right in 75 ({100 * low:.0f} to {100 * high:.0f}) of 100 texts. Of the texts with an emotion"
+        )
         assert f"{words}, 58 of 100 are right." in said(page)
         assert page.slider(key="evaluate_threshold_answer_answer").value == 0.5  # the model's own
         assert "the model's own threshold, 0.50" in said(page)
@@ -284,5 +286,5 @@ def test_a_model_of_targets_is_not_said_to_find_products(models):
     path.write_text(json.dumps(metrics))
     words = said(open_page())
     assert "product together" not in words
-    assert "Of those with an emotion, 50 of 100 are right." in words
+    assert "Of the mentions with an emotion, 50 of 100 are right." in words
     assert f"Measured on {ROWS} mentions." in words

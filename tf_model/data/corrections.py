@@ -72,27 +72,27 @@ def join(
         frame = frame[~mask]
 
     if not is_target:
-        leave_out("it is about one mention, of which --task target learns", frame["start"].notna())
+        leave_out("about one mention, for --task target only", frame["start"].notna())
         check_schema(file.path, frame, dataset.tasks, file.columns)
     has_label = np.any([frame[task.column].isin(task.labels) for task in rows.tasks], axis=0)
     # Before duplicates are dropped: a row without a label must not replace an earlier one that has one.
-    leave_out("there is no label to learn", ~has_label)
+    leave_out("no label to learn", ~has_label)
     keys = pd.DataFrame({"text": _plain_texts(frame), "product": frame[tasks.PRODUCT_COLUMN] if is_target else ""})
     leave_out(f"a later row has the same text{' and product' * is_target}", keys.duplicated(keep="last"))
     leave_out(
-        "the text is in the dataset, whose label counts", _plain_texts(frame).isin(_plain_texts(dataset.labelled))
+        "text already in the dataset, whose label counts", _plain_texts(frame).isin(_plain_texts(dataset.labelled))
     )
     if not frame.empty:
         validation_texts = [rows.texts[position] for position in split.validation]
         # The dataset's texts are included because TF-IDF weights n-grams over all texts.
         texts = [*frame[tasks.TEXT_COLUMN], *validation_texts, *dataset.labelled[tasks.TEXT_COLUMN]]
         similarity, _ = splits.nearest(texts, np.arange(len(frame)), len(frame) + np.arange(len(validation_texts)))
-        leave_out("it is a near-duplicate of a text that validates", similarity >= splits.THRESHOLD)
+        leave_out("near-duplicate of a validation text", similarity >= splits.THRESHOLD)
     new_rows = frame.assign(row=int(dataset.labelled["row"].max()) + 1 + np.arange(len(frame)))
     all_labelled = pd.concat([dataset.labelled, new_rows], ignore_index=True)
     name = tasks.name_of(task.name for task in rows.tasks)
     all_rows = training_rows(replace(dataset, labelled=all_labelled), name, products)
-    leave_out("it does not name the product of its label", ~new_rows["row"].isin(all_rows.rows))
+    leave_out("the product of its label is not named", ~new_rows["row"].isin(all_rows.rows))
     extra = Extra(file.path, file.sha256, len(frame), tuple(dropped))
     if frame.empty:
         raise DataError(f"expected new rows to train on, got {'; '.join(extra.describe())}")

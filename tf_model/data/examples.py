@@ -190,8 +190,8 @@ def checked_rows(dataset: Dataset, name: str, products: Products | None = None) 
                 noun = plural(count, "row is", "rows are")
                 cli.say(f"note: {count:,} {noun} {label!r} and left out of the task {task.name}")
         if task.neutral is None and task.name != tasks.PRODUCT.name and name != tasks.EMOTION.name:
-            result = "each product" if name == tasks.TARGET.name else "every answer has a product and"
-            cli.say(f"note: no label means no emotion, so {result} gets some emotion; see --no-emotion")
+            result = "each product gets" if name == tasks.TARGET.name else "every answer names"
+            cli.say(f'note: no class stands for "no emotion", so {result} some emotion; see --no-emotion')
     if name == tasks.TARGET.name:
         frame = dataset.labelled
         has_labels = frame[tasks.PRODUCT_COLUMN].notna() & frame[tasks.EMOTION_COLUMN].isin(rows.tasks[0].labels)

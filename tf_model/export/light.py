@@ -97,7 +97,7 @@ def write_light(
             model = LightModel(light_folder)
             if not validation:
                 cli.say(
-                    f"light model: {name}, as the rows to test a smaller one on were not found; set {DATA_VARIABLE} to "
+                    f"light model: {name}, as the validation rows were not found; set {DATA_VARIABLE} to "
                     "the file that the model was trained on"
                 )
                 return

@@ -237,7 +237,7 @@ class Predictor(TablePredictor, ModelFacts):
         """Raise :class:`UsageError` where the model gives no answers, or the threshold is not from 0 to 1."""
         if threshold is not None and not self.has_answer:
             name = self.folder or self.name
-            raise UsageError(f"a threshold needs a model that gives answers, unlike {name}; run `make answer`")
+            raise UsageError(f'only a model that says "Not sure" has a threshold, unlike {name}; run `make answer`')
         if threshold is not None and not 0 <= threshold <= 1:
             raise UsageError(f"expected a threshold from 0 to 1, got {threshold}")
 
@@ -297,7 +297,7 @@ def find_model(folder: Path | str | None) -> Path:
         for name in DEFAULT_MODELS:
             if model_dir.is_there(models / name):
                 return models / name
-        raise ModelError(f"no trained model in {models.name}/; run `make train`, or name the folder of one")
+        raise ModelError(f"no trained model in {models.name}/; run `make answer`, or name the folder of one")
     if model_dir.is_there(Path(folder)):
         return Path(folder)
     raise ModelError(f"{str(folder)[:200]} is not a folder; give that of a saved model, such as {models.name}/{ANSWER}")
