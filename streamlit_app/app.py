@@ -12,7 +12,7 @@ HERE = Path(__file__).resolve().parent
 if str(HERE.parent) not in sys.path:
     sys.path.insert(0, str(HERE.parent))  # streamlit adds only the folder of this file
 
-from streamlit_app.components import loading, notices  # noqa: E402
+from streamlit_app.components import loading, notices, runs  # noqa: E402
 from streamlit_app.components.loading import ModelState  # noqa: E402
 from streamlit_app.components.notices import plain_markdown  # noqa: E402
 
@@ -34,6 +34,7 @@ def main() -> None:
         ]
     )
     st.set_page_config(page_title=f"{page.title} · Tweet Target")
+    runs.clear_up()
     live_region = st.container()
     try:
         with notices.explained("This page cannot be shown."):  # such as a full disk, where a page stores its filters

@@ -27,7 +27,6 @@ POLL_SECONDS = 0.5
 def main() -> None:
     """The page."""
     st.title("Batch")
-    runs.clear_up()
     runs.remember_owner()
     state = notices.usable_model()
     if RUN in st.query_params:
