@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pandas
@@ -255,6 +256,19 @@ def test_two_trainings_of_one_name_do_not_share_a_checkpoint(tmp_path, shallow_b
             train.main([*arguments, "--name", "other"])
     with pytest.raises(Begun):  # the lock is gone
         train.main(arguments)
+
+
+def test_the_light_model_learns_its_scales_from_the_training_texts_alone(tmp_path, shallow_bert, monkeypatch):
+    fitted, exported = Mock(seconds=0.0), {}
+    fitted.probabilities = lambda token_ids: np.full((token_ids.shape[0], len(tasks.PRODUCTS)), 1 / len(tasks.PRODUCTS))
+    monkeypatch.setattr(trainer, "fit_rows", lambda *_, **__: fitted)
+    monkeypatch.setattr(train, "_reference", lambda *_: None)
+    monkeypatch.setattr(train, "export", lambda fitted, folder, **given: exported.update(given))
+    train.main([*SAMPLE, *FAST, "--backbone", str(shallow_bert), "--output-dir", str(tmp_path)])
+    rows = data.training_rows(data.read(paths.SAMPLE_CORPUS), tasks.PRODUCT.name)
+    split, _ = splits.training_split(rows, 42, 0.2)
+    assert exported["training_texts"] == [rows.texts[position] for position in sorted(split.train)]
+    assert exported["validation"].texts == [rows.texts[position] for position in split.validation]
 
 
 @pytest.mark.parametrize("arguments", [["--task", "colour"], ["--recipe", "secret"], ["--epochs", "x"]])
