@@ -57,7 +57,7 @@ def main() -> None:
     with notices.explained(UNREADABLE):
         names = _names(store.versions() if store.exists else [])
         if not names:
-            words = "Ask a question on the page Ask or answer a file on the page Batch, and it appears here."
+            words = "Questions on Ask, and files on Batch with one row per text, appear here."
             st.info(f"Nothing has been recorded yet. {words}", icon=":material/monitoring:")
             _offer_corrections(store)
             return
