@@ -75,6 +75,18 @@ def two_models(rows: data.TrainingRows, settings: config.TrainingConfig, texts: 
     return np.concatenate(parts, axis=1)
 
 
+def with_targets(
+    rows: data.TrainingRows, mentions: data.TrainingRows, settings: config.TrainingConfig, texts: Sequence[str]
+) -> np.ndarray:
+    """Also learn, as a third task, the emotion directed at each marked mention; scores of the other two tasks."""
+    learned = [*rows.texts, *mentions.texts]
+    label_ids = np.full((len(learned), len(CLASSES) + 1), tasks.NO_LABEL)
+    label_ids[: len(rows), :-1], label_ids[len(rows) :, -1] = rows.label_ids, mentions.label_ids[:, 0]
+    with cli.show_epochs(cli.stderr()) as progress:
+        model = FineTuned(settings, [*CLASSES, len(tasks.TARGET.labels)], callbacks=[progress])
+        return model.fit(learned, label_ids).predict_proba(texts)[:, : sum(CLASSES)]
+
+
 # ---------------------------------------------------------------- training targets
 
 
@@ -249,6 +261,7 @@ class Variant:
     settings: Mapping[str, Any] = field(default_factory=dict)  # fields of the training configuration
     prepare: Callable[[Any], None] | None = None  # changes the compiled model
     per_task: bool = False  # see :func:`two_models`
+    per_mention: bool = False  # see :func:`with_targets`
     # Fits the weights of :func:`with_class_bias` for the unchanged training; nothing is trained.
     fit_bias: FitBias | None = None
 
@@ -256,6 +269,7 @@ class Variant:
 VARIANTS: dict[str, Variant] = {
     UNCHANGED: Variant("as it is"),
     "two_models": Variant("a model for each task", per_task=True),
+    "with_targets": Variant("targets as a third task", settings={"cleaning": "target"}, per_mention=True),
     "before": Variant("four epochs, and the end", settings={"cleaning": "normalized_no_retweet", "epochs": 4}),
     "label_smoothing": Variant(f"labels smoothed by {SMOOTHING:g}", settings={"label_smoothing": SMOOTHING}),
     "class_balanced": Variant("rare classes weigh more (root of the inverse frequency)", class_balanced),
@@ -266,6 +280,7 @@ VARIANTS: dict[str, Variant] = {
     "r_drop": Variant("two passes that agree (R-Drop)", prepare=r_drop),
     "lora": Variant("adapters (LoRA) of rank 16", settings=LORA),
     "half_layers": Variant("half the layers", prepare=half_the_layers),
+    "distilled_itself": Variant("taught by itself", distilled({})),
     "half_layers_distilled": Variant("half the layers, taught by all", distilled({}), prepare=half_the_layers),
     "mpnet": Variant("12 layers (MPNet)", settings=MPNET),
     "mpnet_lora": Variant("12 layers (MPNet), adapters of rank 16", settings=MPNET | LORA),
@@ -300,7 +315,7 @@ def main(argv: list[str] | None = None) -> int:
     with cli.stopped_cleanly():
         for seed in arguments.seeds:
             for name in study.with_unchanged(VARIANTS, arguments.variants, entries, seed):
-                metrics = measure(name, problem, replace(settings, seed=seed))
+                metrics = measure(name, problem, replace(settings, seed=seed), dataset)
                 entry = entries.setdefault(name, {"title": VARIANTS[name].title})
                 entry["seeds"] = study.with_seed(entry, seed, metrics)
                 entries = run[RECORD] = summarized(entries, problem)
@@ -309,20 +324,20 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def measure(name: str, problem: Problem, settings: config.TrainingConfig) -> dict[str, Any]:
+def measure(name: str, problem: Problem, settings: config.TrainingConfig, dataset: data.Dataset) -> dict[str, Any]:
     """One seed of a variant: its headline metrics, and which rows of each question are predicted correctly."""
-    result = out_of_fold(name, problem, settings)
+    result = out_of_fold(name, problem, settings, dataset)
     parts = [split.validation for split in problem.folds[GROUPED]]
     correct = study.correct_by_question(problem, study.predicted_by_task(problem, result.scores))
     headline = joint_metrics.evaluate_out_of_fold(problem.rows.label_ids, result.scores, parts)["headline"]
     return {"headline": headline, "right": study.packed(correct), "seconds": result.seconds}
 
 
-def out_of_fold(name: str, problem: Problem, settings: config.TrainingConfig) -> study.OutOfFold:
+def out_of_fold(name: str, problem: Problem, settings: config.TrainingConfig, dataset: data.Dataset) -> study.OutOfFold:
     """A variant's out-of-fold probabilities, [N, classes of all tasks]; finished folds are kept."""
     variant, folds, rows = VARIANTS[name], problem.folds[GROUPED], problem.rows
     if variant.fit_bias:
-        unchanged = out_of_fold(UNCHANGED, problem, settings)
+        unchanged = out_of_fold(UNCHANGED, problem, settings, dataset)
         parts = [split.validation for split in folds]
         return study.OutOfFold(with_class_bias(rows.label_ids, unchanged.scores, parts, variant.fit_bias), 0.0)
     own_settings, title = replace(settings, **variant.settings), f"{name}, seed {settings.seed}"
@@ -331,6 +346,9 @@ def out_of_fold(name: str, problem: Problem, settings: config.TrainingConfig) ->
         train, texts = rows.take(split.train), [rows.texts[position] for position in split.validation]
         if variant.per_task:
             return two_models(train, own_settings, texts)
+        if variant.per_mention:
+            mentions = data.training_rows(dataset, tasks.TARGET.name).numbered(train.rows)
+            return with_targets(train, mentions, own_settings, texts)
         return train_and_score(train, own_settings, texts, variant.targets, variant.prepare)
 
     identity = data_identity([problem.data_sha256], rows, own_settings)

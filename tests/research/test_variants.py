@@ -20,8 +20,13 @@ pytestmark = pytest.mark.timeout(1200)  # several tests train a network or more
 
 
 @pytest.fixture(scope="module")
-def problem():
-    return study.make_problem(data.read(paths.SAMPLE_CORPUS), tasks.ANSWER)
+def dataset():
+    return data.read(paths.SAMPLE_CORPUS)
+
+
+@pytest.fixture(scope="module")
+def problem(dataset):
+    return study.make_problem(dataset, tasks.ANSWER)
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +163,35 @@ def test_a_model_for_each_task_learns_from_its_own_labels_alone(rows, monkeypatc
     np.testing.assert_array_equal(found, np.tile(np.repeat([1, 2], CLASSES), (20, 1)))
 
 
-def test_a_fold_is_trained_on_its_training_part_as_the_variant_says_and_kept(problem, settings, stores, monkeypatch):
+def test_targets_as_a_third_task_are_those_of_the_training_part(problem, settings, dataset, stores, monkeypatch):
+    learned = []
+
+    class Classifier:
+        def __init__(self, settings, classes, **_):
+            assert (settings.cleaning, classes) == ("target", [*CLASSES, 3])
+
+        def fit(self, texts, label_ids):
+            learned.append(dict(zip(texts, label_ids.tolist(), strict=True)))
+            return self
+
+        def predict_proba(self, texts):
+            return np.full((len(texts), sum(CLASSES) + 3), 0.5, np.float32)
+
+    monkeypatch.setattr(variants, "FineTuned", Classifier)
+    found = variants.out_of_fold("with_targets", problem, settings, dataset)
+    assert found.scores.shape == (len(problem.rows), sum(CLASSES))
+    mentions = data.training_rows(dataset, tasks.TARGET.name)
+    for part, split in zip(learned, problem.folds[study.GROUPED], strict=True):
+        train = problem.rows.take(split.train)
+        own = mentions.numbered(train.rows)
+        assert len(part) == len(train) + len(own)
+        assert all(part[text] == [*ids, NONE] for text, ids in zip(train.texts, train.label_ids.tolist(), strict=True))
+        assert all(part[text] == [NONE, NONE, each] for text, [each] in zip(own.texts, own.label_ids, strict=True))
+
+
+def test_a_fold_is_trained_on_its_training_part_as_the_variant_says_and_kept(
+    problem, settings, dataset, stores, monkeypatch
+):
     trained, folds = [], problem.folds[study.GROUPED]
 
     def train_and_score(rows, settings, texts, targets=None, prepare=None):
@@ -174,24 +207,24 @@ def test_a_fold_is_trained_on_its_training_part_as_the_variant_says_and_kept(pro
         ("half_layers", 0, None, variants.half_the_layers),
     ):
         for _ in "ab":
-            variants.out_of_fold(name, problem, settings)
+            variants.out_of_fold(name, problem, settings, dataset)
             assert trained == [(part, *options) for part in parts]
         trained.clear()
     other = replace(variants.VARIANTS["label_smoothing"], settings={"label_smoothing": 0.2})
     monkeypatch.setitem(variants.VARIANTS, "label_smoothing", other)
-    variants.out_of_fold("label_smoothing", problem, settings)
+    variants.out_of_fold("label_smoothing", problem, settings, dataset)
     assert {smoothing for _, smoothing, *_ in trained} == {0.2}, "folds of other settings are not taken"
 
 
-def test_what_recalibrates_trains_nothing_of_its_own(problem, settings, stores, monkeypatch):
+def test_what_recalibrates_trains_nothing_of_its_own(problem, settings, dataset, stores, monkeypatch):
     random = np.random.default_rng(0)
 
     def train_and_score(rows, settings, texts, *_):
         return random.dirichlet(np.ones(sum(CLASSES)), len(texts)).astype(np.float32)
 
     monkeypatch.setattr(variants, "train_and_score", train_and_score)
-    unchanged = variants.out_of_fold(variants.UNCHANGED, problem, settings)
-    recalibrated = variants.out_of_fold("class_bias", problem, settings)
+    unchanged = variants.out_of_fold(variants.UNCHANGED, problem, settings, dataset)
+    recalibrated = variants.out_of_fold("class_bias", problem, settings, dataset)
     parts = [split.validation for split in problem.folds[study.GROUPED]]
     expected = variants.with_class_bias(problem.rows.label_ids, unchanged.scores, parts, variants.likeliest_bias)
     np.testing.assert_array_equal(recalibrated.scores, expected)
@@ -245,7 +278,7 @@ def made_up(monkeypatch, tmp_path):
     monkeypatch.setattr(runs, "RUNS", tmp_path)
     asked = []
 
-    def out_of_fold(name, problem, recipe):
+    def out_of_fold(name, problem, recipe, _):
         asked.append((name, recipe.seed))
         random, parts = np.random.default_rng(recipe.seed), []
         for ids, size in zip(problem.rows.label_ids.T, CLASSES, strict=True):
