@@ -18,7 +18,7 @@ from tf_model.io.base import as_text
 PERIODS = {"day": "D", "week": "W-SUN", "month": "M"}  # as pandas calls them; a week begins on Monday
 LONGEST = {"day": 45, "week": 400}  # the most days between the first and the last date for which it is chosen
 SIGNIFICANCE = 0.05  # for all changes reported for a file together
-MOST_CHANGES = 3  # of the share of one emotion towards one product
+MOST_CHANGES = 3  # of the share of one emotion toward one product
 MOST_DESCRIBED = 10  # changes for which words are found; each takes a quarter of a second
 
 _CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")

@@ -115,7 +115,7 @@ def make_app(
     """
     app = FastAPI(
         title="Tweet Target",
-        description="What emotion is directed towards which product?",
+        description="What emotion is directed toward which product?",
         version=predictor.version,
         docs_url=None,  # the pages load scripts from other sites
         redoc_url=None,

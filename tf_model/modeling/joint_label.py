@@ -1,10 +1,10 @@
-"""The joint label: which emotion towards which product, no emotion, or "Not sure".
+"""The joint label: which emotion toward which product, no emotion, or "Not sure".
 
 The rule, written once for the exported graph, the light model and evaluation:
 
 - The most probable emotion decides. If it is "no emotion", that is the answer, without a product. A model may have no
   such class.
-- Else the answer is that emotion towards the most probable product.
+- Else the answer is that emotion toward the most probable product.
 - The confidence is the probability of "no emotion", or that of the emotion times that of the product.
 - A model of targets answers with the most probable emotion; the confidence is its probability.
 - Below the threshold the answer is "Not sure", and the two best guesses show the alternatives.
@@ -31,7 +31,7 @@ def answer_text(emotion: str, product: str | None) -> str:
 def candidates(model_tasks: Sequence[tasks.Task]) -> list[str]:
     """All answers but "Not sure" of a model of product and emotion, or of target alone.
 
-    First no emotion, if there is such a class, then each other emotion: towards each product, or without one.
+    First no emotion, if there is such a class, then each other emotion: toward each product, or without one.
     """
     *product, emotion = model_tasks
     neutral = [] if emotion.neutral is None else [emotion.no_emotion]

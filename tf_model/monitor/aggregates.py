@@ -27,7 +27,7 @@ DROPPED = "dropped"  # records that the log lost; key: ""
 CPU, MEMORY = "cpu", "memory"  # cores in use, bytes; the count is the number of samples
 SECONDS = "waited_seconds"  # of a whole call; calls for files are left out: nobody waits for them
 STAGE_SECONDS = {stage: f"waited_{stage}_seconds" for stage in STAGES}  # of its stages
-DIRECTED_CONFIDENCE = "directed_confidence"  # in the product, for texts with an emotion towards a product
+DIRECTED_CONFIDENCE = "directed_confidence"  # in the product, for texts with an emotion toward a product
 LABELS = ("product", "emotion", "outcome")
 
 
