@@ -223,6 +223,20 @@ def test_the_days_of_a_selection_are_those_of_the_whole_file(folder):
     assert "In the whole file: 7 rows without a date." in page
 
 
+def test_unfit_rows_are_counted_where_they_were_let_into_the_charts(folder):
+    rows = three_months().rename(columns={"date": "posted"})
+    result = rows.drop(columns="text").assign(status=["repeated"] * 10 + ["fit"] * (len(rows) - 10))
+    for counts_unfit, counted, words in (
+        (False, len(rows) - 10, "10 rows are left out of everything below, because the answer there means little"),
+        (True, len(rows), "10 rows are counted below, although the answer there means little"),
+    ):
+        found = figures(result, rows["text"], Predictor.load(folder), "a.csv", counts_unfit=counts_unfit)
+        assert found["counted"] == counted
+        page = report.render(found)
+        assert words in page
+        assert ("counted here, also those not fit for the model" in page) is counts_unfit
+
+
 def test_a_curve_is_broken_where_a_week_has_no_texts(folder):
     rows = three_months().rename(columns={"date": "posted"})
     pages = []

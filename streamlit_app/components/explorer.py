@@ -41,13 +41,14 @@ class Explorer:
     filters: Mapping[str, Any] = field(default_factory=dict)  # of the last visit
     noun: str = "Texts"  # what a row is
     save_filters: Callable[[dict[str, Any]], None] = lambda _: None  # is called with the current filters
+    counts_all: bool = True  # whether the charts count texts that are unfit for the model
 
     def show(self) -> None:
         """Draw the explorer."""
         includes_unfit = self._includes_unfit()
         filtered = self._filter()
-        counts_all = includes_unfit or st.session_state.get(self._key("statuses"))
-        counted_tweets = filtered if counts_all else filtered[filtered["status"] == FIT]
+        self.counts_all = bool(includes_unfit or st.session_state.get(self._key("statuses")))
+        counted_tweets = filtered if self.counts_all else filtered[filtered["status"] == FIT]
         self._show_totals(counted_tweets)
         with st.container(horizontal=True, vertical_alignment="center"):
             self._offer_downloads(filtered.index, self._key("all"))

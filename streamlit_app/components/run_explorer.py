@@ -91,7 +91,8 @@ class RunExplorer(Explorer):
 
     def _report(self, index: pd.Index, filters: Mapping[str, Any]) -> str:
         selected = self.answers.result.loc[index], self.all_tweets.loc[index, "text"]
-        choices = {"checked_labels": self.run.checked, "chosen_themes": self.run.stored(THEMES), "dates": self.dates}
+        choices = {"checked_labels": self.run.checked, "chosen_themes": self.run.stored(THEMES)}
+        choices |= {"dates": self.dates, "counts_unfit": self.counts_all}
         name = f"{self.run.name}{_filtered(filters)}"
         return render(figures(*selected, self.model.predictor, name, **choices))
 

@@ -286,6 +286,20 @@ def test_the_report_is_on_the_rows_that_pass_the_filters(run, stub, monkeypatch)
     assert f"emotion_probability_{tasks.NEGATIVE}" in result
 
 
+def test_the_report_counts_what_the_charts_count(stub, monkeypatch):
+    offered, given = {}, []
+    monkeypatch.setattr(st, "download_button", lambda label, data, **options: offered.update({label: data}))
+    monkeypatch.setattr(run_explorer, "figures", lambda *_, counts_unfit, **__: given.append(counts_unfit))
+    monkeypatch.setattr(run_explorer, "render", lambda _: "a page")
+    stub.metrics["validation"] = {}
+    run = answered(["text", "I love my iPad", "I love my ipad!"])
+    app = open_tab(run, "Labels")
+    offered["Download report"]()
+    app.checkbox(key=f"{run.id}_let_in").set_value(True).run()
+    offered["Download report"]()
+    assert given == [False, True]
+
+
 @pytest.fixture
 def themes(stub):
     """Forty complaints about the iPhone in two months, of five kinds."""

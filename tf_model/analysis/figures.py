@@ -30,11 +30,13 @@ def figures(
     checked_labels: pd.Series | None = None,
     chosen_themes: Mapping[str, Any] | None = None,
     dates: Dates | None = None,
+    counts_unfit: bool = False,
 ) -> dict[str, Any]:
     """The figures of a user's file, called ``name``; for ``checked_labels`` see :func:`emotion_shares`.
 
     ``result`` has the file's own columns, the predictions of ``model`` with probabilities, and the status of each row;
-    ``texts`` are its texts. Both have a unique index. Rows that are not fit for the model are only counted.
+    ``texts`` are its texts. Both have a unique index. Rows that are not fit for the model are left out but for their
+    number, unless ``counts_unfit``.
     ``chosen_themes`` has, by ``emotion → product``, themes that a user chose: the name of the theme of each row.
     ``dates`` are those of the whole file, if ``result`` is a selection: the days of a few rows may look like months.
     """
@@ -44,7 +46,8 @@ def figures(
     own_columns = result.loc[:, ~result.columns.isin([*prediction_columns, STATUS])]
     of_file, dates = dates is not None, dates or find_dates(own_columns)
     is_fit = result[STATUS] == FIT
-    rows = rows_of(result[is_fit], texts[is_fit], emotions, dates and dates.values)
+    is_counted = is_fit | counts_unfit
+    rows = rows_of(result[is_counted], texts[is_counted], emotions, dates and dates.values)
     reasons = result.loc[~is_fit, STATUS].str.split("; ").explode().value_counts()
     validation = model.metrics["validation"][tasks.TARGET.name if is_target else tasks.EMOTION.name]
     non_neutral = [emotion for emotion in emotions if emotion != model.no_emotion]
@@ -70,6 +73,8 @@ def figures(
         "rows": len(result),
         "counted": len(rows),
         "least_texts": LEAST_TEXTS,
+        "unfit": int((~is_fit).sum()),
+        "counts_unfit": counts_unfit and not is_fit.all(),
         "not_fit": reasons.to_dict(),
         "shares": _lines(emotion_shares(rows, emotions, correction, checked_labels)),
         "checked_rows": 0 if checked_labels is None else int(checked_sample(rows, checked_labels).count()),
