@@ -40,7 +40,7 @@ exit(str(app.exception) if app.exception else 0)" \
 # ------------------------------------------------------------ the image
 FROM python
 LABEL org.opencontainers.image.title="Tweet Target" \
-      org.opencontainers.image.description="What emotion is directed towards which product?" \
+      org.opencontainers.image.description="What emotion is directed toward which product?" \
       org.opencontainers.image.licenses="MIT"
 COPY --from=built /opt/site-packages /opt/site-packages
 COPY --from=built /app /app

@@ -50,7 +50,7 @@ tuned: $(INSTALLED) ## train the product only, at a higher learning rate in fewe
 answer: $(INSTALLED) ## train emotion and product in one calibrated model, into saved_models/answer (16 minutes on 2 cores)
 	$(RUN) -m tf_model.train --resume --task answer $(ARGS)
 
-targets: $(INSTALLED) ## train the emotion directed at each named product, into saved_models/target (half an hour on 2 busy cores)
+targets: $(INSTALLED) ## train the emotion directed at each named product, into saved_models/target (up to an hour on 2 cores)
 	$(RUN) -m tf_model.train --resume --task target $(ARGS)
 
 answer-bert-base: $(INSTALLED) ## train from bert-base-uncased into saved_models/answer-bert-base (needs a model hub; a GPU helps)

@@ -341,18 +341,19 @@ def out_of_fold(name: str, problem: Problem, settings: config.TrainingConfig, da
         parts = [split.validation for split in folds]
         return study.OutOfFold(with_class_bias(rows.label_ids, unchanged.scores, parts, variant.fit_bias), 0.0)
     own_settings, title = replace(settings, **variant.settings), f"{name}, seed {settings.seed}"
+    mentions = data.training_rows(dataset, tasks.TARGET.name) if variant.per_mention else None
 
     def fit_and_score(split: splits.Split) -> np.ndarray:
         train, texts = rows.take(split.train), [rows.texts[position] for position in split.validation]
         if variant.per_task:
             return two_models(train, own_settings, texts)
-        if variant.per_mention:
-            mentions = data.training_rows(dataset, tasks.TARGET.name).numbered(train.rows)
-            return with_targets(train, mentions, own_settings, texts)
+        if mentions:
+            return with_targets(train, mentions.numbered(train.rows), own_settings, texts)
         return train_and_score(train, own_settings, texts, variant.targets, variant.prepare)
 
     identity = data_identity([problem.data_sha256], rows, own_settings)
-    depends_on = identity, own_settings.to_dict(), variant.title, label_errors.INVERSE_PENALTY
+    learned = (mentions.texts, mentions.label_ids.tolist()) if mentions else ()
+    depends_on = identity, own_settings.to_dict(), variant.title, label_errors.INVERSE_PENALTY, *learned
     store_name = f"variant-{name}-seed-{settings.seed}"
     return study.score_folds(store_name, depends_on, len(rows), folds, fit_and_score, title)
 

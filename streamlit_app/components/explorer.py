@@ -24,6 +24,7 @@ MOST_WORDS = 15
 COLUMNS = {"Products": "product", "Emotions": "emotion"}
 UNFILTERED_TABS = ("Repeats", "Rows")  # tabs that also show texts unfit for the model
 ROW_HEIGHT = 76  # pixels: three lines of text; from about 64 on, cells wrap
+LET_IN = "let_in"  # kept beside the filters: whether texts that are unfit for the model are counted
 
 
 @dataclass
@@ -87,10 +88,11 @@ class Explorer:
         with st.container(border=True):
             st.subheader("Fit for the model?", anchor=False)
             reasons = unfit.str.split("; ").explode().value_counts()
-            are, their = plural(len(unfit), "is", "are"), plural(len(unfit), "its answer means", "their answers mean")
-            heading = f"{len(unfit):,} of {len(self.all_tweets):,} rows {are} not; {their} little:"
+            are = plural(len(unfit), "is", "are")
+            heading = f"{len(unfit):,} of {len(self.all_tweets):,} rows {are} not, and left out of the charts:"
             st.markdown("\n".join([heading, *(f"- {reason}: **{count:,}**" for reason, count in reasons.items())]))
-            includes_unfit = st.checkbox("Count them in the charts", key=self._key("let_in"), persist_state="session")
+            st.session_state.setdefault(self._key(LET_IN), self.filters.get(LET_IN, False))
+            includes_unfit = st.checkbox("Count them in the charts", key=self._key(LET_IN), persist_state="session")
             st.caption("Rows, Repeats and the downloads always contain them; the column status gives the reason.")
         return includes_unfit
 
@@ -125,8 +127,9 @@ class Explorer:
                 days = {"min_value": all_tweets["date"].min(), "max_value": all_tweets["date"].max()}
                 choose("dates", st.date_input, "First and last day", value=(), **days)
                 choices["dates"] = [day.isoformat() for day in choices["dates"]]
-        if choices != self.filters and not prefix:
-            self.save_filters(choices)
+        kept = choices | ({LET_IN: True} if st.session_state.get(self._key(LET_IN)) else {})
+        if kept != self.filters and not prefix:
+            self.save_filters(kept)
         return eda.filter_tweets(all_tweets, **choices | {"contains": choices["contains"].strip()})
 
     def _show_totals(self, tweets: pd.DataFrame, notes: Mapping[str, str] = {}) -> None:
@@ -141,6 +144,8 @@ class Explorer:
         for column, (name, count) in zip(others, counts.items(), strict=True):
             share, note = f"{count / len(tweets):.1%}" if len(tweets) else "-", notes.get(name)
             column.metric(name, share, note, delta_color="off", delta_arrow="off", border=True)
+        if "is_abstained" in tweets:
+            st.caption(f'Shares and charts count the most probable emotion, also where the answer is "{NOT_SURE}".')
 
     # ---------------------------------------------------------------- the tabs
 

@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit_app.components.files import as_training_csv
 from streamlit_app.components.notices import plain_markdown, said_by_toast
 from streamlit_app.components.runs import CHECKED, Run
-from streamlit_app.components.training import offer_training
+from streamlit_app.components.training import can_train, offer_training
 from streamlit_app.components.widgets import offer_file
 from tf_model import tasks
 from tf_model.analysis.label_queue import SIZE, agreement, label_queue, majority
@@ -131,7 +131,7 @@ def show_queue(run: Run, rows: pd.DataFrame, table: pd.DataFrame, key: str) -> N
     st.code(f"python -m tf_model.train {options}", language="bash")
     words = " TABLE is what the model was trained on; repeat its other options too." if is_own else ""
     st.caption(f"Trains on these labels too. Rows without a majority, or that nobody could label, are left out.{words}")
-    if not is_own:
+    if not is_own and can_train():
         offer_training(task, lambda: as_training_csv(file), f"{key}_train")
 
 

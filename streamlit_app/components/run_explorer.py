@@ -221,7 +221,10 @@ class RunExplorer(Explorer):
         significant = table[table["p_value"] < SIGNIFICANCE]
         for line in significant.itertuples():
             st.markdown(plain_markdown(_difference_in_words(line)))
-        if significant.empty:
+        if table["p_value"].isna().all():
+            words = f"Not compared: A has {one.sum():,} texts, B {other.sum():,}; each needs at least {LEAST_TEXTS}."
+            st.info(words, icon=":material/compare_arrows:")
+        elif significant.empty:
             st.info("No share differs by more than chance.", icon=":material/drag_handle:")
         for side, words in zip(SIDES, distinctive_words(rows, one, other), strict=True):
             if words:
@@ -366,7 +369,7 @@ def _toward(product: str) -> str:
 def _change_in_words(change: Any, period: str) -> str:
     rose = change.difference > 0
     low, high = sorted(abs(each) * 100 for each in (change.low, change.high))
-    words = f" Words: {', '.join(change.words)}." if change.words else ""
+    words = f" Words: {', '.join(change.words)}." if change.words else " No single word stands out: read the texts."
     return (
         f"From {'the ' * (period == 'week')}{_time(change.when, period)} on, "
         f"{change.emotion} {_toward(change.product)} {'rose' if rose else 'fell'} "
@@ -378,8 +381,9 @@ def _change_in_words(change: Any, period: str) -> str:
 
 def _difference_in_words(line: Any) -> str:
     low, high = sorted(abs(each) * 100 for each in (line.low, line.high))
+    toward = "" if line.product == ALL else f" {_toward(line.product)}"
     return (
-        f"{line.emotion} {_toward(line.product)}: {line.share_one:.0%} in A, {line.share_other:.0%} in B, "
+        f"{line.emotion}{toward}: {line.share_one:.0%} in A, {line.share_other:.0%} in B, "
         f"{abs(line.difference) * 100:.0f} points {'more' if line.difference > 0 else 'fewer'} (95% interval {low:.0f} "
         f"to {high:.0f})."
     )

@@ -31,7 +31,7 @@ from tf_model.analysis.changes import Dates, find_dates
 from tf_model.analysis.rows import emotions_of, find_source, rows_of
 from tf_model.data.products import Products
 from tf_model.errors import DataError, TweetTargetError, UsageError, first_line
-from tf_model.inference.fit import STATUS, FitCheck
+from tf_model.inference.fit import FIT, REPEATED, STATUS, FitCheck
 from tf_model.inference.targets import TargetPredictor
 from tf_model.io import tables
 from tf_model.io.files import explain_write_errors, whole_file, write_json
@@ -249,9 +249,12 @@ def _read_answers(folder: Path) -> Answers:
     dates, text_column = find_dates(file_rows), names.get(run.column, run.column)
     own_columns = file_rows.rename(columns=names).iloc[predictions[_ROW]].reset_index(drop=True)
     if dates:  # found in the file's rows, so that their notes do not count a row for each of its mentions
-        dates = replace(dates, values=dates.values.iloc[predictions[_ROW]].reset_index(drop=True))
+        values = dates.values.iloc[predictions[_ROW]].reset_index(drop=True)
+        dates = replace(dates, column=names.get(dates.column, dates.column), values=values)
     result = pd.concat([own_columns, predictions.drop(columns=_ROW)], axis=1)
     table = result.loc[:, ~result.columns.isin(predictions.columns.drop([*run.predicted, STATUS, _ROW]))]
+    means_little = ~table[STATUS].isin([FIT, REPEATED])
+    table.loc[means_little, [name for name in run.predicted if name.endswith("_confidence")]] = float("nan")
     display_table = files.displayable(table)
     texts = display_table[text_column].astype("str").fillna("")
     rows, emotion = None, predictions.get("emotion")

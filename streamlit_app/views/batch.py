@@ -204,9 +204,10 @@ def _follow(run: Run) -> None:
 def _show_answers(run: Run, state: ModelState | None) -> None:
     current_model = state and (loading.target_model(state) if run.per_product else loading.text_model(state))
     is_current = current_model and (run.model, run.version) == (current_model.name, current_model.version)
-    if current_model and not is_current:
+    if not is_current:
         st.info(
-            "These answers come from a different model than the one now in use.",
+            "These answers come from a different model than the one now in use. So shares are not corrected, and "
+            "there is no report. Choose that model in the sidebar or, if it was replaced, upload the file again.",
             icon=":material/published_with_changes:",
         )
     took = duration(run.seconds) if run.seconds >= 1 else "less than a second"

@@ -13,7 +13,7 @@ from streamlit_app.charts.monitor_charts import milliseconds
 from streamlit_app.components import loading, notices
 from streamlit_app.components.files import as_training_csv
 from streamlit_app.components.notices import plain_markdown
-from streamlit_app.components.training import offer_training
+from streamlit_app.components.training import can_train, offer_training
 from streamlit_app.components.widgets import offer_file, pick
 from tf_model import paths, tasks
 from tf_model.cli import duration
@@ -292,14 +292,23 @@ def _offer_corrections(store: Store) -> None:
     if not store.exists or store.corrections(limit=1).empty:
         return
 
-    def labels() -> str:
-        return as_training_csv(labelled_rows(store.corrections()))
+    def rows() -> pd.DataFrame:
+        return labelled_rows(store.corrections())
 
     words = "All with a label, from every model and time, for `python -m tf_model.train --extra corrections.csv`"
-    offer_file("Download all corrections", labels, "corrections.csv", "monitor_corrections", help=words)
-    names = {tasks.ANSWER: "whole texts", tasks.TARGET.name: "each product"}
-    task = pick("Train on them a model of", names, "monitor_task", format_func=names.get)
-    offer_training(task, labels, "monitor_train")
+    name, key = "corrections.csv", "monitor_corrections"
+    offer_file("Download all corrections", lambda: as_training_csv(rows()), name, key, help=words)
+    if can_train():
+        names = {tasks.ANSWER: "whole texts", tasks.TARGET.name: "each product"}
+        task = pick("Train a model that answers for", names, "monitor_task", format_func=names.get)
+        offer_training(task, lambda: as_training_csv(_with_known_labels(rows())), "monitor_train")
+
+
+def _with_known_labels(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows without those of models with labels of their own, which the tweets do not have; mentions may be any."""
+    is_known = rows["emotion"].isna() | rows["emotion"].isin(tasks.EMOTIONS)
+    is_known &= rows["product"].isna() | rows["start"].notna() | rows["product"].isin(tasks.PRODUCTS)
+    return rows[is_known]
 
 
 def _show_drift(report: Report, folder: Path) -> None:

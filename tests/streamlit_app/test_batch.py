@@ -163,7 +163,8 @@ def test_the_result_of_another_model_is_shown_with_its_name(stub, models):
     app.run()
     assert "1 row answered" in app.success[0].value
     assert "answered by answer (Saved " in words_of(app).replace("\\", "")
-    assert app.info[0].value == "These answers come from a different model than the one now in use."
+    words = "These answers come from a different model than the one now in use. So shares are not corrected"
+    assert app.info[0].value.startswith(words)
 
 
 def test_filters_act_together_on_charts_rows_and_downloads_and_are_kept(stub, tmp_path):
@@ -237,7 +238,7 @@ def test_charts_have_words(stub, tmp_path):
 
 def test_rows_without_a_text_are_said_and_kept_and_left_out_of_the_charts(stub):
     app = answer(upload(b"id,text\n1,I love the iPad\n2,\n3,  \n4,I hate my iPhone\n", "a.csv"))
-    assert "2 of 4 rows are not; their answers mean little:\n- blank: **2**" in words_of(app)
+    assert "2 of 4 rows are not, and left out of the charts:\n- blank: **2**" in words_of(app)
     assert run_of(app).answers().table["id"].tolist() == ["1", "2", "3", "4"]
     assert len(rows_of(app)) == 4
     assert counted(app) == "2"
@@ -251,6 +252,9 @@ def test_rows_that_are_not_fit_are_let_into_the_charts_by_one_checkbox(stub):
     assert counted(app) == "2"
     choose(app, "let_in", True)
     assert counted(app) == "4"
+    assert run_of(app).stored("filters")["let_in"], "after a reload too"
+    table = run_of(app).answers().table
+    assert table["emotion_confidence"].notna().tolist() == [True, True, False, True], "never sure of what means little"
     choose(app, "let_in", False)
     choose(app, "statuses", ["repeated"])
     assert counted(app) == "1", "what is asked for is let in"

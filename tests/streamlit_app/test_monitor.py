@@ -26,7 +26,7 @@ from streamlit_app.components import loading, training
 from tf_model import paths
 from tf_model.monitor.accuracy import Accuracy
 from tf_model.monitor.aggregates import Window
-from tf_model.monitor.events import Failed, Stream
+from tf_model.monitor.events import Corrected, Failed, Stream
 from tf_model.monitor.store import Store
 
 models = app_stub.models  # a fixture: an empty folder of models
@@ -236,6 +236,8 @@ class TestCorrections:
 
     def test_they_train_the_chosen_model(self, healthy, monkeypatch):
         write_corrections(healthy, time.time() - 900, correct=1, wrong=2)
+        own = {"answer": "bad → Kindle", "product": "Kindle", "emotion": "bad"}
+        healthy.write([Corrected(time.time() - 900, OLD, "of its own", own, False, "Xbox", "good")])
         trained = []
         monkeypatch.setattr(training, "_start", lambda task, labels: trained.append((task, labels())))
         page = open_page()
@@ -243,6 +245,10 @@ class TestCorrections:
         page.button(key="monitor_train").click().run()
         assert trained[0][0] == "target"
         assert "made up 2" in trained[0][1]
+        assert "of its own" not in trained[0][1], "a label that the dataset does not have"
+        monkeypatch.setattr(training, "find_spec", lambda name: None)
+        with pytest.raises(KeyError):
+            open_page().segmented_control(key="monitor_task")
 
     def test_a_handful_makes_no_figure(self, healthy):
         write_corrections(healthy, time.time() - 900, correct=4, wrong=1)

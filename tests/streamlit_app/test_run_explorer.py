@@ -112,6 +112,13 @@ def test_two_selections_are_compared(run):
     assert set(app.dataframe[-1].value["product"]) == {"all products", "iPhone"}  # the shop has no iPad text
 
 
+def test_too_few_texts_are_not_said_to_be_alike(run):
+    app = open_tab(run, "Compare")
+    app.text_input(key=f"{run.id}_A_contains").set_value("crashed 16").run()
+    app.multiselect(key=f"{run.id}_B_sources").set_value(["web"]).run()
+    assert "Not compared: A has 10 texts, B 240; each needs at least 30." in [each.value for each in app.info]
+
+
 def test_two_files_with_other_columns_are_compared(run):
     other = answered(["id,review", *(f"{number},I love my iPhone {number}" for number in range(60))])
     app = open_tab(other, "Compare")

@@ -1,18 +1,22 @@
 """A training from a page: a process that prints, ends, fails or is stopped, and what the page says of it."""
 
 import json
+import os
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from app_stub import make_model, words_of
 from streamlit.testing.v1 import AppTest
 
-from streamlit_app.components import training
+from streamlit_app.components import runs, training
+from tf_model import paths
 
 # In place of tf_model.train: it says which options it got, then does what a test asks for.
-SAYS = "import json, sys; print(json.dumps(sys.argv[1:]), flush=True); "
+SAYS = "import json, pathlib, sys; options = sys.argv[1:]; print(json.dumps(options), flush=True); "
+SAVES = "(pathlib.Path(options[5]) / options[7]).mkdir(); "
 
 
 def page():
@@ -43,17 +47,27 @@ def ended(app):
     return app.run()
 
 
-def test_the_labels_train_a_model_beside_the_others(train, models):
-    make_model(models, "candidate")
-    train("")
+def test_the_labels_train_a_model_beside_the_others(train, models, monkeypatch):
+    make_model(models, "retrained")
+    train(SAVES)
+    monkeypatch.setattr(paths, "SAVED_MODELS", models.parent / "saved_models")
+    monkeypatch.chdir(models.parent)
+    monkeypatch.setattr(sys, "argv", ["app", "--models", models.name])  # the process runs in another folder
     app = ended(pressed())
-    assert "The new model is candidate\\-2: Evaluate shows" in app.success[0].value
-    assert app.code[0].value.startswith("python -m tf_model.promote ")
-    assert app.code[0].value.endswith("models/candidate-2")
+    assert "The new model is retrained\\-2: Evaluate shows" in app.success[0].value
+    assert app.code[0].value == "python -m tf_model.promote models/retrained-2 --to models/answer"
+    monkeypatch.setattr(paths, "SAVED_MODELS", models)
+    assert app.run().code[0].value == "python -m tf_model.promote models/retrained-2"
     options = json.loads(training._trainings[-1].last_line)
-    assert options[:3] == ["--task", "answer", "--extra"]
-    assert options[4:] == ["--output-dir", str(models), "--name", "candidate-2", "--restart"]
-    assert Path(options[3]).read_text("utf-8") == "text,emotion\nI love it,Positive emotion\n"
+    extra = Path(options[3])
+    assert options == [
+        *("--task", "answer", "--extra", str(extra), "--output-dir", str(models), "--name", "retrained-2", "--restart")
+    ]
+    assert extra.read_text("utf-8") == "text,emotion\nI love it,Positive emotion\n"
+    week_ago = time.time() - runs.KEPT_SECONDS - 1
+    os.utime(extra.parent, (week_ago, week_ago))
+    runs.clear_up()
+    assert not extra.exists(), "it holds texts"
 
 
 def test_a_training_says_how_far_it_is_and_can_be_stopped_from_another_window(train, models):
@@ -63,11 +77,12 @@ def test_a_training_says_how_far_it_is_and_can_be_stopped_from_another_window(tr
     while training._trainings[-1].last_line != "epoch 1/3":
         assert time.monotonic() < until
         time.sleep(0.05)
-    assert "Training candidate on this machine:\nepoch 1/3" in words_of(app.run())
-    training._start("answer", lambda: "text\n")
+    assert "Training retrained on this machine:\nepoch 1/3" in words_of(app.run())
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: training._start("answer", lambda: "text\n"), range(4)))
     assert len(training._trainings) == 1, "one at a time"
     other = pressed("Stop")
-    assert "The training was stopped. Nothing was saved." in words_of(ended(other))
+    assert "The training was stopped. There is no new model." in words_of(ended(other))
     assert [each.label for each in app.run().button] == ["Train a model"]
 
 
@@ -78,6 +93,20 @@ def test_a_training_that_fails_says_why(train):
     assert "error: expected new rows to train on" in words
 
 
-def test_no_training_is_offered_without_tensorflow(train, monkeypatch):
+def test_a_training_that_is_killed_says_why(train):
+    train("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    assert "The system ended it, perhaps for lack of memory." in words_of(ended(pressed()))
+
+
+def test_a_model_that_is_there_was_not_stopped_in_time(train):
+    train(SAVES)
+    app = pressed()
+    training._trainings[-1].process.wait(30)
+    training._trainings[-1].stop()
+    assert "The new model is retrained:" in words_of(app.run())
+
+
+def test_no_training_is_offered_without_tensorflow(monkeypatch):
+    assert training.can_train()
     monkeypatch.setattr(training, "find_spec", lambda name: None)
-    assert not AppTest.from_function(page).run().button
+    assert not training.can_train()

@@ -74,7 +74,7 @@ def figures(
         "counted": len(rows),
         "least_texts": LEAST_TEXTS,
         "unfit": int((~is_fit).sum()),
-        "counts_unfit": counts_unfit and not is_fit.all(),
+        "unfit_counted": int((~is_fit[rows.index]).sum()),
         "not_fit": reasons.to_dict(),
         "shares": _lines(emotion_shares(rows, emotions, correction, checked_labels)),
         "checked_rows": 0 if checked_labels is None else int(checked_sample(rows, checked_labels).count()),
