@@ -17,10 +17,9 @@ def main() -> None:
     """The page."""
     st.title("Explore")
     st.markdown(
-        "What is in the labelled tweets. The filters apply to every chart. To read the tweets that a bar counts, click "
-        "it, or choose it below the chart."
+        "What is in the labelled tweets; Batch does the same for a file of yours. The filters apply to every chart. To "
+        "read the tweets that a bar counts, click it, or choose it below the chart."
     )
-    st.page_link("views/batch.py", label="Explore a file of your own on Batch", icon=":material/table_view:")
     try:
         source = _source(os.environ.get(data.DATA_VARIABLE))
         dataset, no_emotion, tweets = _read(str(source.path), source.path.stat().st_mtime_ns)
