@@ -431,7 +431,9 @@ def test_targets_are_never_answered_unasked(of_targets, tmp_path):
 def test_a_server_of_targets_is_not_asked_about_whole_texts(monkeypatch):
     served = remote.RemotePredictor({"target": EMOTIONS}, None, url="http://127.0.0.1:1/v1/models/target")
     monkeypatch.setattr(remote.RemotePredictor, "connect", lambda *_, **__: served)
-    with pytest.raises(UsageError, match=r"models/target answers for each product .*; leave out --server, and add --t"):
+    with pytest.raises(
+        UsageError, match="models/target works only with --targets; leave out --server, and add --targets"
+    ):
         predict.main(["--text", "I love my iPad", "--server", "http://127.0.0.1:1/v1/models/target"])
 
 

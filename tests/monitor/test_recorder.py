@@ -189,8 +189,8 @@ def test_what_does_not_fit_is_dropped_and_counted_where_everybody_sees_it(path, 
         for number in range(25):
             record(recorder, [f"{number}"], predictions(), {}, "app")
         assert recorder.dropped == 15
-        recorder.correct("a text", {}, is_correct=True)  # accepted all the same
-        gate.set()
+        threading.Timer(0.2, gate.set).start()
+        recorder.correct("a text", {}, is_correct=True)  # accepted all the same, and waits for the writer
         assert recorder.flush(30)
         record(recorder, ["x"] * 50, predictions(50), {}, "app")  # larger than the whole queue, which is empty
         assert recorder.flush(30)

@@ -65,7 +65,7 @@ def test_shares_are_not_corrected_for_the_errors_of_another_model(server, models
         job.join(20)
     assert not app.run().exception, app.exception
     assert "1 row answered" in app.success[0].value
-    assert "Shares are not corrected: a model on a server" in words_of(app).replace("\\", "")
+    assert "Shares are not corrected: the server's model" in words_of(app).replace("\\", "")
 
 
 def test_what_the_server_answered_is_in_the_log_with_its_version(server, models):
