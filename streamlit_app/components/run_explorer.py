@@ -159,8 +159,7 @@ class RunExplorer(Explorer):
             return
         rows = self._analysed_rows(tweets)
         rows = rows[rows["date"].notna()]
-        for note in self.dates.notes:
-            st.caption(plain_markdown(f"Column {self.dates.column}: {note}."))
+        st.caption(plain_markdown(f"Dates: {'; '.join([f'column {self.dates.column}', *self.dates.notes])}."))
         if rows.empty:
             st.info("None of these texts has a date.")
             return

@@ -60,6 +60,7 @@ def test_what_changed_is_said_in_a_sentence_and_its_texts_are_read(run):
     said = words_of(app).replace("\\", "")
     assert "From the week of 1 June 2026 on, Negative emotion toward iPhone rose from 0% to 100% of the texts" in said
     assert "Words: crashed, hate" in said
+    assert "Dates: column when." in said
     [chart] = app.get("plotly_chart")
     assert "Negative emotion: share of the texts by week: week of 4 May 2026 0%" in chart.proto.alt
     key = f"{run.id}_time_iPhone_{tasks.NEGATIVE}_bar"
