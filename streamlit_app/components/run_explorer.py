@@ -16,7 +16,7 @@ from streamlit_app.components.labelling import check_rows, show_queue
 from streamlit_app.components.loading import ModelState
 from streamlit_app.components.notices import plain_markdown
 from streamlit_app.components.runs import DONE, Answers, Run, own_runs
-from streamlit_app.components.widgets import offer_file
+from streamlit_app.components.widgets import offer_file, pick
 from tf_model import tasks
 from tf_model.analysis.changes import PERIODS, SIGNIFICANCE, by_period, find_changes, period_of
 from tf_model.analysis.compare import compare, distinctive_words
@@ -163,11 +163,13 @@ class RunExplorer(Explorer):
         if rows.empty:
             st.info("None of these texts has a date.")
             return
-        period = period_of(rows["date"])
+        suggested = period_of(rows["date"])
+        periods = list(PERIODS)[list(PERIODS).index(suggested) :]  # a finer one would have too few texts
+        period = pick("Share by", periods, self._key(f"period_{suggested}")) if len(periods) > 1 else suggested
         emotions = self._non_neutral  # the neutral share mirrors theirs
         columns = ["text", "product", "emotion", "date"]
-        series = by_period(rows, emotions)
-        changes = _find_changes(rows[columns], emotions, MOST_CHANGES)
+        series = by_period(rows, emotions, period)
+        changes = _find_changes(rows[columns], emotions, MOST_CHANGES, period)
         for change in changes.head(MOST_CHANGES).itertuples():
             st.markdown(plain_markdown(_change_in_words(change, period)))
         if changes.empty:
@@ -187,7 +189,7 @@ class RunExplorer(Explorer):
             explorer_charts.share_over_time(points, marks["when"], emotion, title),
             with_texts,
             lambda bar: selected[starts == bar["start"]],
-            key=f"time_{product}_{emotion}",
+            key=f"time_{period}_{product}_{emotion}",
             alt=f"{title}: {spoken_values(with_texts, 'name', 'share', '.0%')}.",
             caption=f"The band is the 95% interval; a gap is a {period} without texts; a dashed line marks a change.",
         )

@@ -68,11 +68,10 @@ def test_other_columns_are_not_taken_for_dates():
     assert find_dates(table).column == "posted_at"
 
 
-def test_shares_by_period_have_wilsons_band(monkeypatch):
+def test_shares_by_period_have_wilsons_band():
     rows = three_months()
     for period, periods in (("day", 91), ("week", 13), ("month", 3)):
-        monkeypatch.setattr(changes_module, "period_of", lambda dates, period=period: period)
-        table = by_period(rows, EMOTIONS)
+        table = by_period(rows, EMOTIONS, period)
         own = table[(table["product"] == "iPhone") & (table["emotion"] == NEGATIVE)]
         assert len(own) == periods
         assert own["texts"].sum() == (rows["product"] == "iPhone").sum()

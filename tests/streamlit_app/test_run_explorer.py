@@ -63,10 +63,14 @@ def test_what_changed_is_said_in_a_sentence_and_its_texts_are_read(run):
     assert "Dates: column when." in said
     [chart] = app.get("plotly_chart")
     assert "Negative emotion: share of the texts by week: week of 4 May 2026 0%" in chart.proto.alt
-    key = f"{run.id}_time_iPhone_{tasks.NEGATIVE}_bar"
+    key = f"{run.id}_time_week_iPhone_{tasks.NEGATIVE}_bar"
     app.selectbox(key=key).set_value("week of 8 June 2026").run()
     assert len(app.dataframe[-1].value) == 20
     assert app.dataframe[-1].value["text"].str.contains("crashed").all()
+    app.segmented_control(key=f"{run.id}_period_week").set_value("month").run()
+    assert "From June 2026 on, Negative emotion toward iPhone rose from 0% to 100%" in words_of(app).replace("\\", "")
+    [chart] = app.get("plotly_chart")
+    assert "share of the texts by month: May 2026 0%, June 2026 100%" in chart.proto.alt
 
 
 def test_a_week_without_texts_is_a_gap_in_the_curve(stub):

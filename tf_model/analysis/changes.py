@@ -120,15 +120,15 @@ def period_of(dates: pd.Series) -> str:
     return next((period for period, longest in LONGEST.items() if days <= longest), "month")
 
 
-def by_period(rows: pd.DataFrame, emotions: Sequence[str]) -> pd.DataFrame:
-    """The share of each emotion over time, for all rows and for each product.
+def by_period(rows: pd.DataFrame, emotions: Sequence[str], period: str | None = None) -> pd.DataFrame:
+    """The share of each emotion over time, for all rows and for each product; ``period``: default :func:`period_of`.
 
     One line per ``product``, ``emotion`` and ``start`` of a period, from the first period with texts to the last:
     ``texts``, the ``count`` with the emotion, and ``share`` with Wilson's 95% interval ``low``, ``high``; these three
     are NaN if the period has no texts. Rows without a date are left out; at least one must have one.
     """
     dated = rows[rows["date"].notna()]
-    periods = dated["date"].dt.to_period(PERIODS[period_of(dated["date"])])
+    periods = dated["date"].dt.to_period(PERIODS[period or period_of(dated["date"])])
     parts = []
     for product, product_rows in by_product(dated):
         counts = pd.crosstab(periods[product_rows.index], product_rows["emotion"].astype("str"))
@@ -144,7 +144,9 @@ def by_period(rows: pd.DataFrame, emotions: Sequence[str]) -> pd.DataFrame:
 # ---------------------------------------------------------------- what changed
 
 
-def find_changes(rows: pd.DataFrame, emotions: Sequence[str], described: int = MOST_DESCRIBED) -> pd.DataFrame:
+def find_changes(
+    rows: pd.DataFrame, emotions: Sequence[str], described: int = MOST_DESCRIBED, period: str | None = None
+) -> pd.DataFrame:
     """When the share of an emotion changed, largest change first: for each product, or else over all rows.
 
     One line per ``product``, ``emotion`` and ``when`` (the start of a period): the share ``before`` and ``after``, up
@@ -174,7 +176,7 @@ def find_changes(rows: pd.DataFrame, emotions: Sequence[str], described: int = M
         def error(self, start: int, end: int) -> float:
             return self.costs[start, end]
 
-    series = by_period(rows, emotions).query("texts > 0").groupby(["product", "emotion"], sort=False)
+    series = by_period(rows, emotions, period).query("texts > 0").groupby(["product", "emotion"], sort=False)
     test_count = sum(len(periods) - 1 for _, periods in series)
     lines = []
     for (product, emotion), periods in series:
