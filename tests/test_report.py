@@ -207,6 +207,7 @@ def test_what_changed_stands_on_the_page(folder, tmp_path):
     )
     assert "The largest change: negative emotion toward iPhone fell" in plain
     assert "<polyline" in page
+    assert page.count('<line class="change"') == len(contents["changes"]), "each is marked in its curve"
     assert "nan" not in plain.lower().split()
     contents["changes"][0]["product"] = "all products"
     assert "The largest change: negative emotion across all products fell" in report.render(contents)
