@@ -88,8 +88,8 @@ class Explorer:
         with st.container(border=True):
             st.subheader("Fit for the model?", anchor=False)
             reasons = unfit.str.split("; ").explode().value_counts()
-            are = plural(len(unfit), "is", "are")
-            heading = f"{len(unfit):,} of {len(self.all_tweets):,} rows {are} not, and left out of the charts:"
+            heading = f"{len(unfit):,} of {len(self.all_tweets):,} rows {plural(len(unfit), 'is', 'are')} not. "
+            heading += "The charts leave them out unless you tick the box:"
             st.markdown("\n".join([heading, *(f"- {reason}: **{count:,}**" for reason, count in reasons.items())]))
             st.session_state.setdefault(self._key(LET_IN), self.filters.get(LET_IN, False))
             includes_unfit = st.checkbox("Count them in the charts", key=self._key(LET_IN), persist_state="session")

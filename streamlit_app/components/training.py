@@ -48,6 +48,8 @@ class Training:
         """What it printed last: its progress, or why it failed."""
         if (self.process.returncode or 0) < 0:
             return "The system ended it, perhaps for lack of memory."
+        if not self.log.is_file():  # deleted after a week
+            return ""
         return (self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or [""])[-1]
 
     def stop(self) -> None:

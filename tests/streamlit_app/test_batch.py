@@ -238,7 +238,7 @@ def test_charts_have_words(stub, tmp_path):
 
 def test_rows_without_a_text_are_said_and_kept_and_left_out_of_the_charts(stub):
     app = answer(upload(b"id,text\n1,I love the iPad\n2,\n3,  \n4,I hate my iPhone\n", "a.csv"))
-    assert "2 of 4 rows are not, and left out of the charts:\n- blank: **2**" in words_of(app)
+    assert "2 of 4 rows are not. The charts leave them out unless you tick the box:\n- blank: **2**" in words_of(app)
     assert run_of(app).answers().table["id"].tolist() == ["1", "2", "3", "4"]
     assert len(rows_of(app)) == 4
     assert counted(app) == "2"

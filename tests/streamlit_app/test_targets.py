@@ -353,7 +353,10 @@ def test_a_file_gets_a_row_for_each_product(targets):
     assert result["mention"].tolist() == ["Kindle", "Xbox", "unnamed", "e-reader"]
     assert result["text"].tolist()[0] == result["text"].tolist()[1]
     assert "Number of texts by product: Kindle 2, Xbox 1." in [chart.proto.alt for chart in app.get("plotly_chart")]
-    assert "1 of 4 rows is not, and left out of the charts:\n- no known product: **1**" in words_of(app)
+    assert (
+        "1 of 4 rows is not. The charts leave them out unless you tick the box:\n- no known product: **1**"
+        in words_of(app)
+    )
     assert app.success[0].value.startswith("3 rows answered in")
 
 

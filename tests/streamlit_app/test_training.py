@@ -91,6 +91,8 @@ def test_a_training_that_fails_says_why(train):
     words = words_of(ended(pressed()))
     assert "The training failed." in words
     assert "error: expected new rows to train on" in words
+    training._trainings[-1].log.unlink()
+    assert "The training failed." in words_of(AppTest.from_function(page).run()), "its output is deleted after a week"
 
 
 def test_a_training_that_is_killed_says_why(train):
