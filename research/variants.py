@@ -280,7 +280,6 @@ VARIANTS: dict[str, Variant] = {
     "r_drop": Variant("two passes that agree (R-Drop)", prepare=r_drop),
     "lora": Variant("adapters (LoRA) of rank 16", settings=LORA),
     "half_layers": Variant("half the layers", prepare=half_the_layers),
-    "distilled_itself": Variant("taught by itself", distilled({})),
     "half_layers_distilled": Variant("half the layers, taught by all", distilled({}), prepare=half_the_layers),
     "mpnet": Variant("12 layers (MPNet)", settings=MPNET),
     "mpnet_lora": Variant("12 layers (MPNet), adapters of rank 16", settings=MPNET | LORA),
