@@ -38,7 +38,6 @@ MPNET = {"backbone": "mpnet", "learning_rate": 3e-5, "epochs": 5}
 LORA = {"lora_rank": 16, "learning_rate": 1e-3, "epochs": 8}  # adapters need a higher learning rate and more epochs
 TEACHER_SEEDS = [{"seed": 1000 + number} for number in range(3)]
 LAYER_DECAY = 0.85
-R_DROP_WEIGHT = 1.0  # the weight of the divergence
 BIASES = np.linspace(-1.5, 1.5, 31)
 CLASSES = [len(task.labels) for task in tasks.ANSWER_TASKS]
 
@@ -175,29 +174,6 @@ def half_the_layers(model: Any) -> None:
     model.config.num_hidden_layers = len(encoder.layer)
 
 
-def r_drop(model: Any) -> None:
-    """Make two passes with dropout agree: the symmetric divergence of their probabilities is added to the loss.
-
-    Source: X. Liang et al., "R-Drop: Regularized Dropout for Neural Networks", NeurIPS 2021.
-    """
-    import tensorflow as tf
-
-    @tf.autograph.experimental.do_not_convert
-    def train_step(batch: Any) -> dict[str, Any]:
-        inputs, labels = batch
-        with tf.GradientTape() as tape:
-            passes = [model(inputs, training=True).logits for _ in "ab"]
-            loss = sum(model.compiled_loss(labels, logits) for logits in passes) / 2
-            for one, other in zip(*(tf.split(logits, CLASSES, axis=-1) for logits in passes), strict=True):
-                difference = tf.nn.log_softmax(one) - tf.nn.log_softmax(other)
-                divergence = tf.reduce_sum((tf.nn.softmax(one) - tf.nn.softmax(other)) * difference, axis=-1)
-                loss += R_DROP_WEIGHT * tf.reduce_mean(divergence) / 2
-        model.optimizer.minimize(loss, model.trainable_variables, tape=tape)
-        return {"loss": loss}
-
-    model.train_step = train_step
-
-
 # ---------------------------------------------------------------- recalibration
 
 
@@ -277,7 +253,7 @@ VARIANTS: dict[str, Variant] = {
     "class_bias_macro_f1": Variant("a bias of each class, for macro-F1", fit_bias=macro_f1_bias),
     "ema": Variant("a moving average of the weights", prepare=average_weights),
     "layer_rates": Variant(f"each layer at {LAYER_DECAY:g} of the rate above it", prepare=layer_wise_rates),
-    "r_drop": Variant("two passes that agree (R-Drop)", prepare=r_drop),
+    "r_drop": Variant("two passes that agree (R-Drop)", settings={"r_drop": 1.0}),
     "lora": Variant("adapters (LoRA) of rank 16", settings=LORA),
     "half_layers": Variant("half the layers", prepare=half_the_layers),
     "half_layers_distilled": Variant("half the layers, taught by all", distilled({}), prepare=half_the_layers),

@@ -44,6 +44,7 @@ def test_the_report_recipe_is_the_reports_settings_to_the_letter():
         "schedule": "constant",
         "warmup": 0.0,
         "label_smoothing": 0.0,
+        "r_drop": 0.0,
         "lora_rank": 0,
         "joined_pairs": 0.0,
         "opinion_pairs": 0.0,

@@ -172,6 +172,23 @@ def test_targets_count_where_a_task_has_any(tiny_bert):
     assert metrics["accuracy"] == pytest.approx(np.mean(correct))
 
 
+@pytest.mark.parametrize("soft", [False, True])
+def test_r_drop_adds_the_divergence_between_the_two_predictions_of_each_row(tiny_bert, soft):
+    two = build(backbone.find(str(tiny_bert)), [3, 2])
+    labels = np.array([[2, 0], [-1, 1], [-1, -1]])  # the last row is padding
+    if soft:
+        labels = np.array([[0.5, 0.25, 0.25, 0, 0], [0, 0, 0, 0.3, 0.7], [-1] * 5], np.float32)
+    labels = tf.constant(labels.repeat(2, axis=0))
+    logits = np.random.default_rng(1).normal(size=(6, 5)).astype(np.float32)
+    logs = [part - np.log(np.exp(part).sum(axis=1, keepdims=True)) for part in np.split(logits, [3], axis=1)]
+    both_ways = [
+        ((np.exp(task[row]) - np.exp(task[row + 1])) @ (task[row] - task[row + 1])) for row in (0, 2) for task in logs
+    ]
+    plain, r_drop = (compiled(two, make_config("answer", r_drop=weight), soft=soft).loss for weight in (0.0, 3.0))
+    expected = float(plain(labels, tf.constant(logits))) + 3 * sum(both_ways) / 2 / 2
+    assert float(r_drop(labels, tf.constant(logits))) == pytest.approx(expected, rel=1e-5)
+
+
 def test_a_model_of_one_task_smooths_its_labels_too(model):
     found = compiled(model, make_config("tuned", label_smoothing=0.1))
     logits = np.random.default_rng(0).normal(size=(4, CLASSES)).astype(np.float32)

@@ -131,6 +131,27 @@ def test_a_window_is_shorter_than_an_epoch(monkeypatch):
     assert shortest[9] < 15 < 25 < shortest[10]
 
 
+def test_copies_of_a_row_stay_together_on_a_device():
+    token_ids, label_ids = examples(7)
+    batches = training_batches(
+        token_ids,
+        label_ids[:, np.newaxis],
+        batch_size=4,
+        max_tokens=MAX_TOKENS,
+        seed=0,
+        first_epoch=0,
+        epochs=1,
+        copies=2,
+        replicas=2,
+        own_shares=range(2),
+    )
+    shares = [labels.numpy().ravel() for _, labels in batches]
+    assert [len(each) for each in shares] == [4] * 4
+    found = np.concatenate(shares).reshape(-1, 2)
+    np.testing.assert_array_equal(found[:, 0], found[:, 1])
+    assert sorted(found[:, 0]) == [-1, *label_ids]  # the smaller batch is padded
+
+
 def test_one_example():
     [(inputs, labels)] = batches_of(tf.ragged.constant([[1000, 7, 7]], dtype=tf.int32), np.array([5]), batch_size=32)
     assert inputs["input_ids"].tolist() == [[1000, 7, 7, 0, 0, 0, 0, 0]]

@@ -308,6 +308,14 @@ def test_joined_texts_keep_the_mention_of_one_and_its_label():
     assert join_texts(texts, label_ids, 500, seed=1)[0] == joined != join_texts(texts, label_ids, 500, seed=2)[0]
 
 
+def test_r_drop_learns_from_as_many_steps_what_differs(tiny, whole):
+    fitted = train(replace(CONSTANT, r_drop=1.0), tiny)
+    plain = whole["constant"]
+    assert [[*row] for row in fitted.history] == [[*row] for row in plain.history]
+    assert fitted.model.optimizer.iterations == plain.model.optimizer.iterations
+    assert not np.allclose(score(fitted), score(plain), atol=1e-3)
+
+
 def test_pairs_are_a_part_of_every_epoch(tiny):
     recipe = replace(CONSTANT, epochs=1, cleaning="target", joined_pairs=0.5, opinion_pairs=0.2)
     texts = [mark(text, 0, 1) for text in TRAINING[0]]

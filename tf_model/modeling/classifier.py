@@ -72,7 +72,7 @@ def compile_model(
 
     Labels are int32 [B, tasks], -1 where there is none. The learning-rate schedule covers the ``steps`` of the whole
     run. With ``soft``, labels are soft targets, float32 [B, classes of all tasks]: the share of each class of a task,
-    all 0 where there is no label.
+    all 0 where there is no label. With R-Drop, each row of a batch comes twice in succession.
     """
     import tensorflow as tf
     import tf_keras
@@ -80,13 +80,14 @@ def compile_model(
     # By default tf_keras uses XLA for the optimizer on a GPU.
     optimizer = tf_keras.optimizers.Adam(learning_rate(config, steps), jit_compile=False)
     classes, smoothing = model.config.task_classes, config.label_smoothing
-    is_plain = len(classes) == 1 and tf.distribute.get_strategy().num_replicas_in_sync == 1 and not smoothing
-    if soft:
-        loss, metrics = _loss_of_targets(classes), [_accuracy_of_tasks(classes, soft)]
-    elif is_plain:
+    is_one_device = tf.distribute.get_strategy().num_replicas_in_sync == 1
+    if len(classes) == 1 and is_one_device and not (soft or smoothing or config.r_drop):
         loss, metrics = tf_keras.losses.SparseCategoricalCrossentropy(from_logits=True), ["accuracy"]
     else:
-        loss, metrics = _loss_of_tasks(classes, smoothing), [_accuracy_of_tasks(classes)]
+        loss = _loss_of_targets(classes) if soft else _loss_of_tasks(classes, smoothing)
+        metrics = [_accuracy_of_tasks(classes, soft)]
+    if config.r_drop:
+        loss = _with_r_drop(loss, classes, config.r_drop)
     model.compile(optimizer=optimizer, loss=loss, metrics=metrics, jit_compile=False)
     # Without AutoGraph, as in `traced_once`.
     model.train_step = tf.autograph.experimental.do_not_convert(model.train_step)
@@ -147,6 +148,27 @@ def _loss_of_targets(classes: Sequence[int]) -> Any:
         return total
 
     return cross_entropy
+
+
+def _with_r_drop(cross_entropy: Any, classes: Sequence[int], weight: float) -> Any:
+    """Add ``weight`` times the symmetric divergence between the two predictions of each row, summed over the tasks.
+
+    The two differ by their dropout.
+    Source: X. Liang et al., "R-Drop: Regularized Dropout for Neural Networks", NeurIPS 2021.
+    """
+    import tensorflow as tf
+
+    def loss(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        total = cross_entropy(labels, logits)
+        is_row = tf.cast(tf.reduce_max(labels, axis=-1) >= 0, tf.float32)[::2]  # not padding of a device's share
+        for scores in tf.split(logits, classes, axis=-1):
+            one, other = scores[::2], scores[1::2]
+            difference = tf.nn.log_softmax(one) - tf.nn.log_softmax(other)
+            divergences = tf.reduce_sum((tf.nn.softmax(one) - tf.nn.softmax(other)) * difference, axis=-1) / 2
+            total += weight * _mean_of_devices(divergences * is_row, tf.reduce_sum(is_row))
+        return total
+
+    return loss
 
 
 def _mean_of_devices(losses: tf.Tensor, count: tf.Tensor) -> tf.Tensor:

@@ -36,6 +36,7 @@ def training_batches(
     seed: int,
     first_epoch: int,
     epochs: int,
+    copies: int = 1,
     replicas: int = 1,
     own_shares: range = range(1),
 ) -> tf.data.Dataset:
@@ -48,7 +49,7 @@ def training_batches(
     A batch is ``({"input_ids": int32 [B, L], "attention_mask": int32 [B, L]}, label ids int32 [B, tasks])``. If
     ``label_ids`` are float32, they are soft targets, and so is the batch: float32 [B, classes of all tasks]. If several
     ``replicas`` share each batch, only the ``own_shares`` are returned, one after the other, of ``ceil(B / replicas)``
-    rows each; padding rows have the label -1.
+    rows each; padding rows have the label -1. Each row comes ``copies`` times in succession.
     """
     rows = len(label_ids)
     lengths = token_ids.row_lengths()
@@ -80,7 +81,9 @@ def training_batches(
 
     epochs_left = tf.data.Dataset.range(first_epoch, epochs)
     batches = epochs_left.flat_map(epoch)
-    batches = batches.map(batch) if replicas == 1 else batches.flat_map(shares).map(share)
+    if replicas > 1:
+        batches = batches.flat_map(shares)
+    batches = batches.map(lambda positions: tf.repeat(positions, copies)).map(batch if replicas == 1 else share)
     return batches.prefetch(tf.data.AUTOTUNE)
 
 

@@ -179,7 +179,7 @@ def fit(
     if any(pairs):
         training = training.with_pairs(encoder, *pairs, config.seed)
     labels = training.label_ids if training.targets is None else training.targets
-    steps = steps_per_epoch(len(training), config.batch_size)
+    steps, copies = steps_per_epoch(len(training), config.batch_size), 2 if config.r_drop else 1
     tf_keras.utils.set_random_seed(config.seed)
     strategy = runtime.strategy()
     with strategy.scope():
@@ -191,7 +191,7 @@ def fit(
             prepare(model)
         model.optimizer.build(model.trainable_variables)
         if strategy.num_replicas_in_sync == 1:  # with several replicas, Keras creates them inside a step
-            bert.build_metrics(model, labels[:1])
+            bert.build_metrics(model, labels[:1].repeat(copies, axis=0))
         bert.reseed_dropout(model, config.seed)
     fitted = Fitted(model, encoder)
     if checkpoint:
@@ -206,6 +206,7 @@ def fit(
         seed=config.seed,
         first_epoch=epochs_done,
         epochs=config.epochs,
+        copies=copies,
     )
     if epochs_done < config.epochs:
         with runtime.workers.explain_losses() if runtime.workers else nullcontext():
