@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import re
@@ -31,6 +32,7 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 STARTING_SECONDS = 180  # TensorFlow is imported before the first page is up
 WORKING_SECONDS = 300  # a busy machine is slow to load a model
 PEOPLE = 4  # who ask before the page Monitor is shown
+WHEN = ("by noon", "at breakfast", "before the keynote", "in the queue")
 QUESTION = "Loving the new iPad, but my iPhone battery is dead again by noon #fail"
 
 
@@ -198,19 +200,26 @@ def ask(page: Page, question: str = QUESTION) -> None:
     wait_until_done(page)
 
 
-def upload(page: Page) -> None:
-    """Upload the sample corpus, with dates, to the page Batch and have it answered; complaints peak in the last month.
+def dated_texts() -> bytes:
+    """The sample corpus as a CSV file with dates, and complaints about a battery in the last month.
 
     No picture ever shows a real tweet.
     """
     import numpy
     import pandas
 
-    corpus, random = data.read(paths.SAMPLE_CORPUS).labelled, numpy.random.default_rng(0)
-    is_late = (corpus[tasks.EMOTION_COLUMN] == tasks.NEGATIVE) & (random.random(len(corpus)) < 0.9)
-    days = pandas.to_timedelta(random.integers(numpy.where(is_late, 63, 0), 91), unit="D")
-    rows = pandas.DataFrame({"date": pandas.Timestamp(2026, 6, 1) + days, "text": corpus[tasks.TEXT_COLUMN]})
-    file = {"name": "tweets.csv", "mimeType": "text/csv", "buffer": rows.to_csv(index=False).encode()}
+    corpus, random = data.read(paths.SAMPLE_CORPUS).labelled[tasks.TEXT_COLUMN], numpy.random.default_rng(0)
+    parts = itertools.product(("Ugh,", "Again:", "I hate that"), ("died", "was empty"), WHEN)
+    complaints = [f"{start} the battery of my iPhone {fault} {when}" for start, fault, when in parts]
+    starts = numpy.repeat([0, 63], [len(corpus), len(complaints)])
+    days = pandas.to_timedelta(random.integers(starts, 91), unit="D")
+    rows = pandas.DataFrame({"date": pandas.Timestamp(2026, 6, 1) + days, "text": [*corpus, *complaints]})
+    return rows.to_csv(index=False).encode()
+
+
+def upload(page: Page) -> None:
+    """Upload :func:`dated_texts` to the page Batch and have them answered."""
+    file = {"name": "tweets.csv", "mimeType": "text/csv", "buffer": dated_texts()}
     page.locator('input[type="file"]').first.set_input_files(file)
     wait_until_done(page)
     page.get_by_role("button", name=re.compile(r"^\W*\w*\s*Answer [\d,]+ row")).click()

@@ -1,13 +1,14 @@
-"""Take a picture of every page of the app, into docs/screenshots/."""
+"""Take a picture of every page of the app, and of a report, into docs/screenshots/."""
 
 from __future__ import annotations
 
 import io
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from research.tools import browser
-from tf_model import cli, paths
+from tf_model import cli, paths, report
 from tf_model.io.files import whole_file
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 SCREENSHOTS = paths.ROOT / "docs" / "screenshots"
 WINDOW = {"width": 1280, "height": 800}
+REPORT_WINDOW = {"width": 900, "height": 1200}
 MOST_HEIGHT = 2160  # pixels: a page is shown in full up to this height
 TALLEST = """() => Math.max(...["stMain", "stSidebarContent"].map(
   name => document.querySelector(`[data-testid="${name}"]`)?.scrollHeight ?? 0))"""
@@ -36,13 +38,17 @@ def main(argv: list[str] | None = None) -> int:
                 page.get_by_role("tab", name="Over time").click()
                 browser.wait_until_done(page)
                 _photograph(page, SCREENSHOTS / "over-time.png")
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "tweets.csv").write_bytes(browser.dated_texts())
+            report.main([f"{folder}/tweets.csv", "--output", f"{folder}/report.html"])
+            page.set_viewport_size(REPORT_WINDOW)
+            page.goto(f"file://{folder}/report.html")
+            _save(page, SCREENSHOTS / "report.png")
     return 0
 
 
 def _photograph(page: Page, target: Path) -> None:
     """Photograph the whole page: the app scrolls inside the window, so the window grows to fit it."""
-    from PIL import Image
-
     page.mouse.move(0, 0)  # away from anything that shows a tooltip
     for _ in range(3):  # charts that come into view make the page longer
         height = max(WINDOW["height"], min(int(page.evaluate(TALLEST)), MOST_HEIGHT))
@@ -51,6 +57,12 @@ def _photograph(page: Page, target: Path) -> None:
         page.set_viewport_size(WINDOW | {"height": height})
         browser.wait_until_done(page)
     page.locator('[data-testid="stMain"]').evaluate("main => main.scrollTo(0, 0)")  # a click has scrolled it
+    _save(page, target)
+
+
+def _save(page: Page, target: Path) -> None:
+    from PIL import Image
+
     with whole_file(target, overwrite=True) as part:
         picture = Image.open(io.BytesIO(page.screenshot(animations="disabled"))).convert("RGB")
         picture.quantize(dither=Image.Dither.NONE).save(part, "png", optimize=True)  # a third of the size
