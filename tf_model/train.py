@@ -127,7 +127,7 @@ def main(argv: list[str] | None = None) -> int:
             "rows": len(rows),
             "ignored": rows.ignored,
             **{
-                name: joint_metrics.evaluate_predictions(rows.judged_ids[part], scores[part], threshold, rows.tasks)
+                name: joint_metrics.evaluate_predictions(rows.take(part), scores[part], threshold)
                 for name, part in (("train", split.train), ("validation", split.validation))
             },
             "seconds": fitted.seconds,
