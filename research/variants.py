@@ -132,7 +132,7 @@ def distilled(*teachers: Mapping[str, Any]) -> Targets:
             for fold in folds:
                 texts = [rows.texts[position] for position in fold.validation]
                 scores[fold.validation] = train_and_score(rows.take(fold.train), replace(settings, **teacher), texts)
-            temperatures = joint_metrics.fit_temperatures(rows.label_ids, scores, rows.tasks)
+            temperatures = joint_metrics.fit_temperatures(rows, scores)
             predictions.append(joint_metrics.calibrate(scores, temperatures, rows.tasks))
         return distillation.blend(rows.label_ids, np.mean(predictions, axis=0), settings.teacher_weight, rows.tasks)
 
@@ -304,7 +304,7 @@ def measure(name: str, problem: Problem, settings: config.TrainingConfig, datase
     result = out_of_fold(name, problem, settings, dataset)
     parts = [split.validation for split in problem.folds[GROUPED]]
     correct = study.correct_by_question(problem, study.predicted_by_task(problem, result.scores))
-    headline = joint_metrics.evaluate_out_of_fold(problem.rows.label_ids, result.scores, parts)["headline"]
+    headline = joint_metrics.evaluate_out_of_fold(problem.rows, result.scores, parts)["headline"]
     return {"headline": headline, "right": study.packed(correct), "seconds": result.seconds}
 
 

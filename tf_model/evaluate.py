@@ -82,7 +82,7 @@ def _evaluate_model(arguments: argparse.Namespace) -> dict[str, Any]:
         )
     cli.say(f"protocol: {protocol}")
     probabilities = predictor.probabilities(rows.texts)
-    metrics = joint_metrics.evaluate_predictions(rows.judged_ids, probabilities, predictor.threshold, rows.tasks)
+    metrics = joint_metrics.evaluate_predictions(rows, probabilities, predictor.threshold)
     joint_metrics.print_evaluation(cli.stdout(), "validation part", metrics)
     return {
         "protocol": protocol,
@@ -159,7 +159,7 @@ def _evaluate_seeds(
     has_answer = tasks.has_answer(task.name for task in rows.tasks)
 
     def evaluate(title: str, scores: np.ndarray) -> dict[str, Any]:
-        metrics = joint_metrics.evaluate_out_of_fold(rows.judged_ids, scores, parts, groups, rows.tasks)
+        metrics = joint_metrics.evaluate_out_of_fold(rows, scores, parts, groups)
         joint_metrics.print_evaluation(stdout, f"grouped {len(folds)}-fold, {title}", metrics)
         return metrics
 
@@ -169,8 +169,8 @@ def _evaluate_seeds(
     headlines = [metrics["headline"] for metrics in seed_metrics.values()]
     summary = {name: summarize(each[name] for each in headlines) for name in headlines[0]}
     if has_answer:
-        scores = [joint_metrics.calibrate_across(rows.judged_ids, each, parts, rows.tasks) for each in scores]
-    for name, interval in joint_metrics.accuracy_intervals(rows.judged_ids, scores, groups, rows.tasks).items():
+        scores = [joint_metrics.calibrate_across(rows, each, parts) for each in scores]
+    for name, interval in joint_metrics.accuracy_intervals(rows, scores, groups).items():
         summary[name]["interval"] = interval
     for name, values in summary.items():
         spread = "" if values["sd"] is None else f", sd {values['sd']:.4f}, {values['min']:.4f} to {values['max']:.4f}"

@@ -31,7 +31,7 @@ LIGHT = "light"  # the model that runs without TensorFlow, see tf_model.inferenc
 MANIFEST = "manifest.json"  # the SHA-256 of every file that decides an answer
 ASSIGNMENT, SAMPLE = "assignment", "sample"  # in the metrics: the report's dataset, and the sample corpus
 SUM_TOLERANCE = 1e-3  # enough for probabilities that were rounded, too little for logits
-_TRAININGS = 10**6  # the last six digits of a version on a server identify the training
+TRAININGS = 10**6  # the last six digits of a version on a server identify the training
 
 
 def probability_column(task: str, label: str) -> str:
@@ -334,16 +334,10 @@ def training_of(folder: Path) -> str:
 
 def served_version(training: str, seconds: int) -> int:
     """The version number on a server, increasing with time: seconds since 1970, then six digits of the training."""
-    return seconds * _TRAININGS + int(training or "0", 16) % _TRAININGS
-
-
-def served_since(version: int) -> int:
-    """The ``seconds`` of :func:`served_version`."""
-    return version // _TRAININGS
+    return seconds * TRAININGS + int(training or "0", 16) % TRAININGS
 
 
 def is_of_training(version: str, training: str) -> bool:
     """Whether a version in the log is from a training run: it is the run's hash, or its :func:`served_version`."""
-    if not training or not version.isdecimal():
-        return bool(training) and version == training
-    return version == training or int(version) == served_version(training, served_since(int(version)))
+    is_served = version.isdecimal() and int(version) % TRAININGS == served_version(training, 0)
+    return bool(training) and (version == training or is_served)

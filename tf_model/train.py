@@ -44,11 +44,10 @@ def main(argv: list[str] | None = None) -> int:
     rows = data.checked_rows(dataset, arguments.task, products)
     config = config.for_tasks(rows.tasks)
     split, protocol = splits.training_split(rows, config.split_seed, config.validation_size)
-    extra = None
+    extra = {}
     if arguments.extra:
         rows, split, extra = corrections.join(arguments.extra, dataset, rows, split, products)
-        for line in extra.describe():
-            cli.say(line)
+    extra_sha256 = extra.get("sha256")
     weights = backbone.find(config.backbone)
     has_answer = tasks.has_answer(task.name for task in rows.tasks)
     if cluster:
@@ -71,7 +70,6 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.unlabelled:
             with tables.open_table(arguments.unlabelled) as table:
                 extra_texts = [text for chunk in table.chunks() for text in table.texts(chunk) if isinstance(text, str)]
-        extra_sha256 = extra.sha256 if extra else None
         rows, split = distillation.teach(arguments.teacher, dataset, rows, split, config, extra_texts, extra_sha256)
         teacher_files = [(each.name, each / model_dir.OUT_OF_FOLD) for each in arguments.teacher]
         teachers = [{"name": name, "sha256": files.sha256_of(path)} for name, path in teacher_files]
@@ -83,7 +81,7 @@ def main(argv: list[str] | None = None) -> int:
     if unread > len(rows) / 2:
         cli.say(f"note: {unread:,} of {len(rows):,} texts have no Latin letter or digit, and the model reads no others")
 
-    files_sha256 = [dataset.identity, *([extra.sha256] if extra else []), *(each["sha256"] for each in teachers)]
+    files_sha256 = [dataset.identity, *([extra_sha256] if extra_sha256 else []), *(each["sha256"] for each in teachers)]
     data_identity = cross_validation.data_identity(files_sha256, rows, config)
     with _lock(folder, runtime.worker_index), cli.stopped_cleanly():
         checkpoint = _checkpoint(arguments, folder, config, data_identity, weights, runtime)
@@ -127,7 +125,7 @@ def main(argv: list[str] | None = None) -> int:
             "rows": len(rows),
             "ignored": rows.ignored,
             **{
-                name: joint_metrics.evaluate_predictions(rows.judged_ids[part], scores[part], threshold, rows.tasks)
+                name: joint_metrics.evaluate_predictions(rows.take(part), scores[part], threshold)
                 for name, part in (("train", split.train), ("validation", split.validation))
             },
             "seconds": fitted.seconds,
@@ -137,7 +135,7 @@ def main(argv: list[str] | None = None) -> int:
             "peak_memory_bytes": _peak_memory(),
             "command": shlex.join(["python", "-m", "tf_model.train", *(sys.argv[1:] if argv is None else argv)]),
             "versions": device.versions(),
-            **({"extra": extra.to_json()} if extra else {}),
+            **({"extra": extra} if extra else {}),
             **({"teachers": teachers} if teachers else {}),
         }
         validation, scores = rows.take(split.validation), scores[split.validation]

@@ -32,7 +32,7 @@ class Joined(NamedTuple):
 
     rows: data.TrainingRows
     split: splits.Split
-    extra: corrections.Extra
+    extra: dict
 
 
 def join_into(*arguments) -> Joined:
@@ -53,13 +53,13 @@ def join(folder, dataset, extra, name="answer", validates=VALIDATES) -> Joined:
 
 
 def reasons(joined: Joined) -> dict[str, int]:
-    return {dropped.reason: len(dropped.rows) for dropped in joined.extra.dropped}
+    return joined.extra["left_out"]
 
 
 def labels(joined: Joined) -> list[tuple]:
     """Text, product and emotion of each extra training row."""
     names = [(*task.labels, None) for task in joined.rows.tasks]
-    extra = joined.rows.take(np.arange(len(joined.rows) - joined.extra.rows, len(joined.rows)))
+    extra = joined.rows.take(np.arange(len(joined.rows) - joined.extra["rows"], len(joined.rows)))
     return [
         (text, *(own[number] for own, number in zip(names, ids, strict=True)))
         for text, ids in zip(extra.texts, extra.label_ids, strict=True)
@@ -69,14 +69,14 @@ def labels(joined: Joined) -> list[tuple]:
 # ------------------------------------------------------------------------------------------------------ reading
 
 
-def test_new_texts_are_read_with_their_labels(tmp_path, dataset):
+def test_new_texts_are_read_with_their_labels(tmp_path, dataset, capsys):
     joined = join(tmp_path, dataset, [("a text that nobody had", "iPad", GOOD), ("and another", "", NONE)])
     assert labels(joined) == [("a text that nobody had", "iPad", GOOD), ("and another", None, NONE)]
-    assert joined.extra.dropped == ()
-    assert joined.extra.describe() == [f"extra: 2 rows of {paths.shown(tmp_path / 'extra.csv')} to train with"]
+    assert reasons(joined) == {}
+    assert capsys.readouterr().err == f"extra: 2 rows of {paths.shown(tmp_path / 'extra.csv')} to train with\n"
 
 
-def test_of_several_rows_with_one_text_the_last_counts(tmp_path, dataset):
+def test_of_several_rows_with_one_text_the_last_counts(tmp_path, dataset, capsys):
     rows = [
         ("said twice", "iPad", GOOD),
         ("said once", "iPad", BAD),
@@ -86,15 +86,16 @@ def test_of_several_rows_with_one_text_the_last_counts(tmp_path, dataset):
     joined = join(tmp_path, dataset, rows)
     assert labels(joined) == [("said once", "iPad", BAD), (" said twice ", "Google", BAD)]
     assert reasons(joined) == {"no label to learn": 1, "a later row has the same text": 1}
-    assert "extra: 1 row left out: a later row has the same text (row 2 of the file)" in joined.extra.describe()
+    line = "extra: 1 row left out: a later row has the same text (row 2 of the file)"
+    assert line in capsys.readouterr().err.splitlines()
 
 
-def test_a_text_of_the_dataset_is_left_out_whatever_its_label(tmp_path, dataset):
+def test_a_text_of_the_dataset_is_left_out_whatever_its_label(tmp_path, dataset, capsys):
     rows = [(f" {IN_DATASET}", "iPad", GOOD), ("new", "iPad", GOOD), (ROWS[0][0], "iPhone", GOOD)]
     joined = join(tmp_path, dataset, rows)
     assert labels(joined) == [("new", "iPad", GOOD)]
     assert reasons(joined) == {"text already in the dataset, whose label counts": 2}
-    assert joined.extra.dropped[0].rows == (0, 2)
+    assert "whose label counts (rows 2, 4 of the file)" in capsys.readouterr().err
 
 
 def test_nothing_new_is_an_error_that_says_why(tmp_path, dataset):
@@ -203,7 +204,7 @@ def test_a_calm_row_on_a_product_of_no_list_says_nothing_about_the_others(join_t
 
 
 def labelled_of(joined):
-    extra = joined.rows.take(joined.split.train[-joined.extra.rows :])
+    extra = joined.rows.take(joined.split.train[-joined.extra["rows"] :])
     return list(zip(extra.texts, extra.label_ids[:, 0], strict=True))
 
 
@@ -286,10 +287,9 @@ def test_rows_are_added_to_the_training_part_alone(tmp_path, dataset, name, used
     last = joined.rows.label_ids[-1].tolist()
     product, emotion = tasks.PRODUCTS.index("Android"), tasks.EMOTIONS.index(BAD)
     assert last == {"product": [product], "emotion": [emotion], "answer": [product, emotion]}[name]
-    summary = joined.extra.to_json()
-    assert summary["rows"] == used
-    assert sum(summary["left_out"].values()) == 4 - used
-    assert "known" not in json.dumps(summary)  # no text
+    assert joined.extra["rows"] == used
+    assert sum(joined.extra["left_out"].values()) == 4 - used
+    assert "known" not in json.dumps(joined.extra)  # no text
 
 
 def test_extra_rows_of_one_task_alone_train_the_answer(tmp_path, dataset):

@@ -82,7 +82,7 @@ def test_8_bits_are_taken_where_they_lose_little(fitted, tmp_path, monkeypatch, 
     assert settings["network"] == "int8, fixed scales"
     assert "light model: int8, fixed scales, " in capsys.readouterr().err
     measured = settings["measured"]["int8, fixed scales"]
-    assert measured == light.differences(rows.label_ids, probabilities, scored(tmp_path), rows.tasks, 0.4)
+    assert measured == light.differences(rows, probabilities, scored(tmp_path), 0.4)
     assert measured["agreement"].keys() == {"product", "emotion", "answer"}
     assert {task: tuple(lost) for task, lost in measured["recall_lost"].items()} == {
         task.name: task.labels for task in rows.tasks

@@ -107,7 +107,7 @@ def probabilities() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def metrics(validation, probabilities) -> dict:
-    measured = evaluate_predictions(validation.label_ids, probabilities, model_tasks=[TASK])
+    measured = evaluate_predictions(validation, probabilities)
     return {
         "dataset": data.SAMPLE,
         "data_sha256": "0" * 64,

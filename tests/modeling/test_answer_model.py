@@ -52,16 +52,17 @@ def fitted(tiny_bert: Path):
 def folder(fitted, tmp_path_factory: pytest.TempPathFactory) -> Path:
     random = np.random.default_rng(0)
     label_ids = np.stack([np.arange(40) % 10 - 1, np.arange(40) % 4 - 1], axis=1)
+    rows = data.TrainingRows(tasks.ANSWER_TASKS, np.arange(40), ["text"] * 40, label_ids)
     scores = np.concatenate([random.dirichlet(np.ones(len(names)), 40) for names in LABELS.values()], axis=1)
     calibration = {
         "temperature": TEMPERATURES,
         "folds": 3,
         "rows": 40,
-        **joint_metrics.threshold_for(label_ids, scores),
-        **joint_metrics.evaluate_calibration(label_ids, scores, scores),
+        **joint_metrics.threshold_for(rows, scores),
+        **joint_metrics.evaluate_calibration(rows, scores, scores),
         "threshold": THRESHOLD,
     }
-    measured = joint_metrics.evaluate_predictions(label_ids, scores, THRESHOLD)
+    measured = joint_metrics.evaluate_predictions(rows, scores, THRESHOLD)
     metrics = {
         "dataset": data.SAMPLE,
         "data_sha256": "0" * 64,
@@ -81,7 +82,7 @@ def folder(fitted, tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder,
         config=RECIPE,
         metrics=metrics,
-        validation=data.TrainingRows(tasks.ANSWER_TASKS, np.arange(40), ["text"] * 40, label_ids),
+        validation=rows,
         probabilities=scores,
         calibration=calibration,
     )
@@ -97,7 +98,7 @@ def test_probabilities_are_those_of_the_trained_model_by_temperature(fitted, pre
     from tf_model.preprocessing.batching import encode
 
     trained = fitted.probabilities(encode(fitted.encoder, TEXTS))
-    expected = joint_metrics.calibrate(trained, TEMPERATURES)
+    expected = joint_metrics.calibrate(trained, TEMPERATURES, tasks.ANSWER_TASKS)
     frame = predictor.predict(TEXTS, probabilities=True)
     found = frame[[f"{task}_probability_{name}" for task, names in LABELS.items() for name in names]].to_numpy()
     np.testing.assert_allclose(found, expected, atol=1e-5)

@@ -173,14 +173,15 @@ def test_what_is_mounted_is_there(services):
 def test_the_model_server_reads_what_the_layout_writes(services):
     serving = services["serving"]
     assert {f"--model_config_file={layout.BASE}/models.config"} <= set(serving["command"])
-    named = {line.rsplit("/", 1)[1] for line in serving["command"] if layout.BASE in line}
-    assert named == set(layout.settings(["answer"]))
-    [mounted] = serving["volumes"]
+    mounted, *settings = serving["volumes"]
+    named = {line.split("=")[1] for line in serving["command"] if ".config" in line}
+    assert named == {f"{layout.BASE}/models.config", *(each.split(":")[1] for each in settings)}
     assert (mounted["source"], mounted["target"]) == ("./saved_models/.serving", layout.BASE)
     assert mounted["read_only"]
     assert mounted["bind"] == {"create_host_path": False}, "Docker would make it for root"
     scraped = yaml.safe_load((DEPLOY / "prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
-    assert {each["job_name"]: each.get("metrics_path") for each in scraped}["tensorflow-serving"] == layout.METRICS
+    path = {each["job_name"]: each.get("metrics_path") for each in scraped}["tensorflow-serving"]
+    assert f'path: "{path}"' in (DEPLOY / "monitoring.config").read_text(encoding="utf-8")
 
 
 def test_prometheus_accepts_its_settings(tmp_path):

@@ -2,14 +2,18 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+from tf_model import paths
 from tf_model.errors import ModelError, UsageError
-from tf_model.model_dir import is_of_training, served_since, training_of
+from tf_model.model_dir import TRAININGS, is_of_training, training_of
 from tf_model.serving import __main__ as command
 from tf_model.serving import layout
+
+DEPLOY = paths.ROOT / "tf_model" / "serving" / "deploy"
 
 
 @pytest.fixture
@@ -69,7 +73,7 @@ def test_a_layout_holds_a_model_that_answers(model, tmp_path):
 
     folder = layout.write_layout([model], tmp_path / "serving")
     [version] = (folder / "product").iterdir()
-    assert served_since(int(version.name)) == int((model / "saved_model.pb").stat().st_mtime)
+    assert int(version.name) // TRAININGS == int((model / "saved_model.pb").stat().st_mtime)
     assert is_of_training(version.name, training_of(model))
     served = tf.saved_model.load(str(version)).signatures["serving_default"]
     assert served(text=tf.constant(["a text"]))["product"].numpy().tolist() == [b"iPad"]
@@ -91,7 +95,7 @@ def test_a_model_that_is_there_is_left_alone_and_another_stands_beside_it(model,
     layout.write_layout([model], folder)
     versions = sorted(int(each.name) for each in (folder / "product").iterdir())
     assert versions[0] == int(version.name)
-    assert served_since(versions[1]) == served_since(versions[0]) + 1
+    assert versions[1] // TRAININGS == versions[0] // TRAININGS + 1
     assert [is_of_training(str(each), training_of(model)) for each in versions] == [False, True]
     newest = folder / "product" / str(versions[-1])
     assert training_of(newest) == training_of(model), "the server serves the highest number"
@@ -116,7 +120,7 @@ def test_a_promoted_model_is_served_by_its_name(model, tmp_path):
     assert 'name: "product"' in (folder / "models.config").read_text()
 
 
-def test_the_model_settings_fit_the_published_message():
+def test_the_model_settings_fit_the_published_message(model, tmp_path):
     from google.protobuf import text_format
 
     # tensorflow_serving/config/model_server_config.proto, file_system_storage_path_source.proto
@@ -133,11 +137,12 @@ def test_the_model_settings_fit_the_published_message():
         Latest=[("num_versions", 1, "int32")],
     )
     quoted = 'so "called" \\ é\n'
-    names = ["answer", "product", quoted]
-    configs = text_format.Parse(layout.settings(names)["models.config"], kind()).model_config_list
+    models = [model, *(shutil.copytree(model, tmp_path / name) for name in ("answer", quoted))]
+    text = (layout.write_layout(models, tmp_path / "serving") / "models.config").read_text(encoding="utf-8")
+    configs = text_format.Parse(text, kind()).model_config_list
     assert [(each.name, each.base_path, each.model_platform) for each in configs.config] == [
-        ("answer", "/models/answer", "tensorflow"),
         ("product", "/models/product", "tensorflow"),
+        ("answer", "/models/answer", "tensorflow"),
         (quoted, f"/models/{quoted}", "tensorflow"),
     ]
     assert configs.config[0].model_version_policy.latest.num_versions == 1
@@ -157,7 +162,7 @@ def test_the_batching_settings_fit_the_published_message():
             ("enable_large_batch_splitting", 8, ".google.protobuf.BoolValue"),
         ]
     )
-    found = text_format.Parse(layout.settings(["answer"])["batching.config"], kind())
+    found = text_format.Parse((DEPLOY / "batching.config").read_text(encoding="utf-8"), kind())
     assert found.max_batch_size.value == 64
     assert not found.HasField("num_batch_threads"), "another machine may serve the folder"
     assert found.enable_large_batch_splitting.value is True
@@ -168,28 +173,13 @@ def test_the_monitoring_settings_fit_the_published_message():
 
     # tensorflow_serving/config/monitoring_config.proto, PrometheusConfig
     kind = published(PrometheusConfig=[("enable", 1, "bool"), ("path", 2, "string")])
-    text = layout.settings(["answer"])["monitoring.config"]
+    text = (DEPLOY / "monitoring.config").read_text(encoding="utf-8")
     inner = text.removeprefix("prometheus_config {").rstrip().removesuffix("}")
     found = text_format.Parse(inner, kind())
     assert (found.enable, found.path) == (True, "/monitoring/prometheus/metrics")
 
 
-def test_settings_that_somebody_made_his_own_are_kept_while_they_are_there(model, tmp_path):
-    folder = tmp_path / "serving"
-    arguments = [str(model), "--output", str(folder)]
-    assert command.main(arguments) == 0
-    path = folder / "batching.config"
-    path.write_text("max_batch_size { value: 16 }\n")
-    (folder / "models.config").unlink()
-    assert command.main(arguments) == 0
-    assert path.read_text() == "max_batch_size { value: 16 }\n"
-    assert (folder / "models.config").is_file()
-    path.unlink()
-    assert command.main(arguments) == 0
-    assert "max_batch_size { value: 64 }" in path.read_text()
-
-
 def test_the_command_says_what_it_wrote(model, tmp_path, capsys):
     assert command.main([str(model), "--output", str(tmp_path / "serving")]) == 0
     assert "1 model is in " in capsys.readouterr().err
-    assert (tmp_path / "serving" / "batching.config").is_file()
+    assert (tmp_path / "serving" / "models.config").is_file()

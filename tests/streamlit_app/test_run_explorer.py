@@ -506,7 +506,7 @@ def test_each_product_of_a_text_is_labelled_and_its_file_trains_targets(targets,
     rows = data.training_rows(dataset, "target")
     split = splits.Split(numpy.arange(1, len(rows)), numpy.array([0]))
     together, _, extra = corrections.join(path, dataset, rows, split)
-    assert (extra.rows, extra.dropped) == (2, ())
+    assert (extra["rows"], extra["left_out"]) == (2, {})
     assert together.texts[-2:] == [
         mark("I love my Kindle, I hate my Xbox", start, end) for start, end in ((10, 16), (28, 32))
     ]

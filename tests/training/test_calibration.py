@@ -86,9 +86,9 @@ def test_every_row_is_judged_by_a_model_that_saw_neither_it_nor_its_copy(calibra
 def test_the_threshold_is_that_of_the_calibrated_probabilities(calibrated, before):
     found, rows, _ = calibrated
     said = np.stack([before[position] for position in range(len(rows))])
-    after = joint_metrics.calibrate(said, found["temperature"])
-    expected = joint_metrics.threshold_for(rows.label_ids, after)
+    after = joint_metrics.calibrate(said, found["temperature"], rows.tasks)
+    expected = joint_metrics.threshold_for(rows, after)
     assert {name: found[name] for name in expected} == expected
-    assert found["threshold"] != joint_metrics.threshold_for(rows.label_ids, said)["threshold"]
+    assert found["threshold"] != joint_metrics.threshold_for(rows, said)["threshold"]
     row = next(row for row in found["risk_coverage"] if row["threshold"] == found["threshold"])
     assert row["accuracy"] >= found["target_accuracy"] == joint_metrics.TARGET_ACCURACY

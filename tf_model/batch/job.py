@@ -75,7 +75,7 @@ def input_files(source: Path | str) -> list[Path]:
 
 def open_first(files: Sequence[Path], column: str | None) -> tables.Table:
     """Open and close the first file: its columns and text column are those of all files."""
-    with tables.open_table(files[0], column, on_bad_row=lambda _: None) as table:
+    with tables.open_table(files[0], column, on_bad_row=lambda *_: None) as table:
         return table
 
 
@@ -90,10 +90,11 @@ def write_shards(files: Sequence[Path], first_table: tables.Table, shard_rows: i
     suffix = input_suffix(files[0].suffix.lower())
     with (folder / BAD_ROWS).open("w", encoding="utf-8") as stream:
 
-        def set_aside(row: tables.BadRow) -> None:
+        def set_aside(line: int, reason: str, record: str) -> None:
             nonlocal bad
             bad += 1
-            stream.write(json.dumps({"file": str(file), **asdict(row)}, ensure_ascii=False) + "\n")
+            row = {"file": str(file), "line": line, "reason": reason, "record": record}
+            stream.write(json.dumps(row, ensure_ascii=False) + "\n")
 
         for file in files:
             with tables.open_table(file, first_table.text_column, on_bad_row=set_aside) as table:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tf_model import paths, tasks
+from tf_model import cli, paths, tasks
 from tf_model.data import splits
 from tf_model.data.dataset import FIRST_ROW, Dataset, Dropped, check_schema, read
 from tf_model.data.examples import SPAN, TrainingRows, training_rows
@@ -20,35 +20,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True)
-class Extra:
-    """A file of extra labelled texts: how many of its rows are trained on, and which are left out."""
-
-    path: Path
-    sha256: str
-    rows: int
-    dropped: tuple[Dropped, ...]
-
-    def describe(self) -> list[str]:
-        """What is used and what is left out, one line each."""
-        used = f"{self.rows:,} {plural(self.rows, 'row', 'rows')} of {paths.shown(self.path)} to train with"
-        return [f"extra: {line}" for line in (used, *(dropped.describe() for dropped in self.dropped))]
-
-    def to_json(self) -> dict[str, Any]:
-        """For ``metrics.json``: the file's name and sha256, and how many rows are used and left out; no text."""
-        return {
-            "file": self.path.name,
-            "sha256": self.sha256,
-            "rows": self.rows,
-            "left_out": {dropped.reason: len(dropped.rows) for dropped in self.dropped},
-        }
-
-
 def join(
     path: Path | str, dataset: Dataset, rows: TrainingRows, split: splits.Split, products: Products | None = None
-) -> tuple[TrainingRows, splits.Split, Extra]:
-    """Add the rows of a file, labelled like the dataset, to the training part of a split.
+) -> tuple[TrainingRows, splits.Split, dict[str, Any]]:
+    """Add the rows of a file, labelled like the dataset, to the training part of a split, and print what is left out.
 
+    Also returns, for ``metrics.json``, the file's name and sha256, and how many rows are used and left out; no text.
     The new rows follow the dataset's rows; the validation part stays the same. Texts that are in the dataset, and
     near-duplicates of validation texts, are left out. A row with a span labels one mention and is used for ``target``
     only. Raises :class:`DataError` if the file cannot be used, or no row of it is left.
@@ -93,9 +70,14 @@ def join(
     name = tasks.name_of(task.name for task in rows.tasks)
     all_rows = training_rows(replace(dataset, labelled=all_labelled), name, products)
     leave_out("the product of its label is not named", ~new_rows["row"].isin(all_rows.rows))
-    extra = Extra(file.path, file.sha256, len(frame), tuple(dropped))
+    used = f"{len(frame):,} {plural(len(frame), 'row', 'rows')} of {paths.shown(file.path)} to train with"
+    lines = [f"extra: {line}" for line in (used, *(each.describe() for each in dropped))]
     if frame.empty:
-        raise DataError(f"expected new rows to train on, got {'; '.join(extra.describe())}")
+        raise DataError(f"expected new rows to train on, got {'; '.join(lines)}")
+    for line in lines:
+        cli.say(line)
+    left_out = {each.reason: len(each.rows) for each in dropped}
+    extra = {"file": file.path.name, "sha256": file.sha256, "rows": len(frame), "left_out": left_out}
     new_positions = np.arange(len(rows), len(all_rows))
     return all_rows, splits.Split(np.concatenate([split.train, new_positions]), split.validation), extra
 

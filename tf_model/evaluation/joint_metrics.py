@@ -1,8 +1,7 @@
 """Metrics of a model's predictions: of each task, of the joint label, and of the calibration.
 
-Label ids are int [N, tasks], -1 where a text has no label of a task. Probabilities are float [N, classes of all tasks],
-the tasks side by side; ``model_tasks`` lists the tasks with their classes. A model of product and emotion, in this
-order, or of targets also gives answers.
+The rows have the labels of N texts. Probabilities are float [N, classes of all tasks], the tasks side by side. A model
+of product and emotion, in this order, or of targets also gives answers.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tf_model import tasks
+from tf_model.data import TrainingRows
 from tf_model.evaluation.calibration import (
     TARGET_ACCURACY,
     accuracy_at_coverage,
@@ -43,48 +43,37 @@ def by_task(probabilities: np.ndarray, model_tasks: Tasks = ANSWER_TASKS) -> dic
     return dict(zip([task.name for task in model_tasks], np.split(probabilities, ends, axis=1), strict=True))
 
 
-def labelled(
-    label_ids: np.ndarray, probabilities: np.ndarray, model_tasks: Tasks = ANSWER_TASKS
-) -> Iterator[tuple[Task, np.ndarray, np.ndarray]]:
+def labelled(rows: TrainingRows, probabilities: np.ndarray) -> Iterator[tuple[Task, np.ndarray, np.ndarray]]:
     """Each task with the true classes, int [M], and the probabilities, [M, classes], of the rows with its label."""
-    for task, ids, scores in zip(model_tasks, label_ids.T, by_task(probabilities, model_tasks).values(), strict=True):
+    scores_of = by_task(probabilities, rows.tasks)
+    for task, ids, scores in zip(rows.tasks, rows.judged_ids.T, scores_of.values(), strict=True):
         yield task, ids[ids >= 0], scores[ids >= 0]
 
 
-def fit_temperatures(
-    label_ids: np.ndarray, probabilities: np.ndarray, model_tasks: Tasks = ANSWER_TASKS
-) -> dict[str, float]:
+def fit_temperatures(rows: TrainingRows, probabilities: np.ndarray) -> dict[str, float]:
     """The temperature of each task; see :func:`tf_model.evaluation.calibration.fit_temperature`."""
-    return {
-        task.name: fit_temperature(ids, scores) for task, ids, scores in labelled(label_ids, probabilities, model_tasks)
-    }
+    return {task.name: fit_temperature(ids, scores) for task, ids, scores in labelled(rows, probabilities)}
 
 
-def calibrate(
-    probabilities: np.ndarray, temperatures: dict[str, float], model_tasks: Tasks = ANSWER_TASKS
-) -> np.ndarray:
+def calibrate(probabilities: np.ndarray, temperatures: dict[str, float], model_tasks: Tasks) -> np.ndarray:
     """``probabilities`` with each task's temperature applied, float64 [N, classes of all tasks]."""
     scores = by_task(probabilities, model_tasks)
     return np.concatenate([scale(scores[name], temperatures[name]) for name in scores], axis=1)
 
 
-def calibrate_across(
-    label_ids: np.ndarray, probabilities: np.ndarray, parts: Sequence[np.ndarray], model_tasks: Tasks = ANSWER_TASKS
-) -> np.ndarray:
+def calibrate_across(rows: TrainingRows, probabilities: np.ndarray, parts: Sequence[np.ndarray]) -> np.ndarray:
     """Calibrate each part with temperatures fitted on all other parts, so that no part is fitted on itself."""
     calibrated = np.empty(probabilities.shape, np.float64)
     for part in parts:
         others = np.setdiff1d(np.arange(len(probabilities)), part)
-        temperatures = fit_temperatures(label_ids[others], probabilities[others], model_tasks)
-        calibrated[part] = calibrate(probabilities[part], temperatures, model_tasks)
+        temperatures = fit_temperatures(rows.take(others), probabilities[others])
+        calibrated[part] = calibrate(probabilities[part], temperatures, rows.tasks)
     return calibrated
 
 
-def threshold_for(
-    label_ids: np.ndarray, probabilities: np.ndarray, model_tasks: Tasks = ANSWER_TASKS
-) -> dict[str, Any]:
+def threshold_for(rows: TrainingRows, probabilities: np.ndarray) -> dict[str, Any]:
     """The threshold chosen for :data:`TARGET_ACCURACY`, with the table that it was chosen from."""
-    _, confidence, correct = _joint(label_ids, probabilities, model_tasks)
+    _, confidence, correct = _joint(rows, probabilities)
     table = risk_coverage(confidence, correct)
     return {
         "threshold": choose_threshold(table, TARGET_ACCURACY),
@@ -94,7 +83,7 @@ def threshold_for(
 
 
 def evaluate_predictions(
-    label_ids: np.ndarray, probabilities: np.ndarray, threshold: float | None = None, model_tasks: Tasks = ANSWER_TASKS
+    rows: TrainingRows, probabilities: np.ndarray, threshold: float | None = None
 ) -> dict[str, Any]:
     """Metrics of a model's probabilities by task, each on the rows with its label; ready for JSON.
 
@@ -105,15 +94,15 @@ def evaluate_predictions(
     metrics = {
         task.name: evaluate_probabilities(ids, scores, task.labels)
         | {"ece": expected_calibration_error(ids, scores), "brier": brier_score(ids, scores)}
-        for task, ids, scores in labelled(label_ids, probabilities, model_tasks)
+        for task, ids, scores in labelled(rows, probabilities)
     }
     if threshold is None:
         return metrics
-    emotion_ids, confidence, correct = _joint(label_ids, probabilities, model_tasks)
-    emotion = model_tasks[-1]
+    emotion_ids, confidence, correct = _joint(rows, probabilities)
+    label_ids, emotion = rows.judged_ids, rows.tasks[-1]
     has_emotion = label_ids[:, -1] >= 0
     non_neutral = has_emotion & (label_ids[:, -1] != emotion.neutral)
-    predicted_ids = by_task(probabilities, model_tasks)[emotion.name][has_emotion].argmax(axis=1)
+    predicted_ids = by_task(probabilities, rows.tasks)[emotion.name][has_emotion].argmax(axis=1)
     answered_ids = predicted_ids[confidence >= threshold]
     shares = {
         label: {
@@ -156,24 +145,20 @@ def answer_metrics(
 
 
 def evaluate_out_of_fold(
-    label_ids: np.ndarray,
-    probabilities: np.ndarray,
-    parts: Sequence[np.ndarray],
-    groups: np.ndarray | None = None,
-    model_tasks: Tasks = ANSWER_TASKS,
+    rows: TrainingRows, probabilities: np.ndarray, parts: Sequence[np.ndarray], groups: np.ndarray | None = None
 ) -> dict[str, Any]:
     """:func:`evaluate_predictions` and :func:`headline` of a cross-validation; ``parts`` are the rows of each fold.
 
     If the model gives answers, each part is first calibrated with temperatures from the other parts, as ``calibration``
     reports; the threshold is chosen on all predictions.
     """
-    if not tasks.has_answer(task.name for task in model_tasks):
-        metrics = evaluate_predictions(label_ids, probabilities, model_tasks=model_tasks)
+    if not tasks.has_answer(task.name for task in rows.tasks):
+        metrics = evaluate_predictions(rows, probabilities)
         return metrics | {"headline": headline(metrics)}
-    calibrated = calibrate_across(label_ids, probabilities, parts, model_tasks)
-    threshold = threshold_for(label_ids, calibrated, model_tasks)
-    metrics = evaluate_predictions(label_ids, calibrated, threshold["threshold"], model_tasks)
-    calibration = evaluate_calibration(label_ids, probabilities, calibrated, groups, model_tasks)
+    calibrated = calibrate_across(rows, probabilities, parts)
+    threshold = threshold_for(rows, calibrated)
+    metrics = evaluate_predictions(rows, calibrated, threshold["threshold"])
+    calibration = evaluate_calibration(rows, probabilities, calibrated, groups)
     return {**metrics, "calibration": calibration | threshold, "headline": headline(metrics, calibration)}
 
 
@@ -187,22 +172,23 @@ def predictions(probabilities: np.ndarray, threshold: float | None = None, model
 
 
 def accuracy_intervals(
-    label_ids: np.ndarray, probabilities: Sequence[np.ndarray], groups: np.ndarray, model_tasks: Tasks = ANSWER_TASKS
+    rows: TrainingRows, probabilities: Sequence[np.ndarray], groups: np.ndarray
 ) -> dict[str, list[float]]:
     """95% intervals, ``[low, high]``, of the accuracies in :func:`headline`, averaged over seeds.
 
     ``probabilities`` has one array per seed; a metric over fewer than two groups has no interval.
     """
+    label_ids = rows.judged_ids
     correct = {}  # of each metric: which rows count, bool [N], and whether each seed is correct there, [seeds, N]
-    for task, ids in zip(model_tasks, label_ids.T, strict=True):
-        predicted_ids = [by_task(each, model_tasks)[task.name].argmax(axis=1) for each in probabilities]
+    for task, ids in zip(rows.tasks, label_ids.T, strict=True):
+        predicted_ids = [by_task(each, rows.tasks)[task.name].argmax(axis=1) for each in probabilities]
         correct[f"{task.name}_accuracy"] = ids >= 0, predicted_ids == ids
-    if tasks.has_answer(task.name for task in model_tasks):
+    if tasks.has_answer(task.name for task in rows.tasks):
         has_emotion = label_ids[:, -1] >= 0
-        joint = np.zeros((len(probabilities), len(label_ids)), bool)
-        joint[:, has_emotion] = [_joint(label_ids, each, model_tasks)[2] for each in probabilities]
+        joint = np.zeros((len(probabilities), len(rows)), bool)
+        joint[:, has_emotion] = [_joint(rows, each)[2] for each in probabilities]
         correct["answer_accuracy"] = has_emotion, joint
-        correct["answer_emotion_rows_accuracy"] = has_emotion & (label_ids[:, -1] != model_tasks[-1].neutral), joint
+        correct["answer_emotion_rows_accuracy"] = has_emotion & (label_ids[:, -1] != rows.tasks[-1].neutral), joint
     return {
         name: list(mean_interval(np.mean(seed_correct, axis=0)[has_label], groups[has_label]))
         for name, (has_label, seed_correct) in correct.items()
@@ -211,20 +197,14 @@ def accuracy_intervals(
 
 
 def evaluate_calibration(
-    label_ids: np.ndarray,
-    before: np.ndarray,
-    after: np.ndarray,
-    groups: np.ndarray | None = None,
-    model_tasks: Tasks = ANSWER_TASKS,
+    rows: TrainingRows, before: np.ndarray, after: np.ndarray, groups: np.ndarray | None = None
 ) -> dict[str, Any]:
     """ECE, Brier score and reliability of each task, ``before`` and ``after`` calibration.
 
     With ``groups`` also ``brier_gain``: by how much calibration lowers the Brier score, with its 95% interval.
     """
     metrics: dict[str, Any] = {}
-    pairs = zip(
-        labelled(label_ids, before, model_tasks), labelled(label_ids, after, model_tasks), label_ids.T, strict=True
-    )
+    pairs = zip(labelled(rows, before), labelled(rows, after), rows.judged_ids.T, strict=True)
     for (task, ids, old), (_, _, new), all_ids in pairs:
         task_metrics = {"before": calibration_metrics(ids, old), "after": calibration_metrics(ids, new)}
         if groups is not None and len(np.unique(groups[all_ids >= 0])) > 1:
@@ -283,11 +263,10 @@ def print_evaluation(console: Any, title: str, metrics: dict[str, Any]) -> None:
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 
-def _joint(
-    label_ids: np.ndarray, probabilities: np.ndarray, model_tasks: Tasks
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _joint(rows: TrainingRows, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """For the rows with an emotion label: true emotion, confidence of the best answer, and whether it is correct."""
+    label_ids = rows.judged_ids
     has_emotion = label_ids[:, -1] >= 0
-    scores = [values[has_emotion] for values in by_task(probabilities, model_tasks).values()]
-    confidence, correct = confidence_and_correctness(label_ids[has_emotion], scores, model_tasks[-1].neutral)
+    scores = [values[has_emotion] for values in by_task(probabilities, rows.tasks).values()]
+    confidence, correct = confidence_and_correctness(label_ids[has_emotion], scores, rows.tasks[-1].neutral)
     return label_ids[has_emotion, -1], confidence, correct

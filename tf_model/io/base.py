@@ -33,15 +33,6 @@ class TooLargeError(DataError):
     """A file exceeds the limits."""
 
 
-@dataclass(frozen=True)
-class BadRow:
-    """A row of a CSV file that cannot be read."""
-
-    line: int  # where it begins, from 1
-    reason: str
-    record: str  # the row as in the file
-
-
 class Table(AbstractContextManager["Table"]):
     """An input, read in chunks; a context manager that closes the file."""
 
@@ -60,7 +51,8 @@ class Table(AbstractContextManager["Table"]):
         self.characters = 0  # of JSON, read so far
         self.limits = Limits()
         self.checked_stamp: tuple[int, ...] | None = None  # `stamp` of the checked file; None: it has none
-        self.on_bad_row: Callable[[BadRow], None] | None = None  # None: a row that cannot be read is an error
+        # Gets the line where a row that cannot be read begins, the reason, and the row itself; None: it is an error.
+        self.on_bad_row: Callable[[int, str, str], None] | None = None
 
     def check(self) -> None:
         """Find the columns, count the rows, and raise :class:`DataError` if any is invalid."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from tf_model.errors import DataError, OutputError, UsageError, close_names, listed
 from tf_model.io import workbooks
-from tf_model.io.base import CHUNK_ROWS, BadRow, Limits, Table, TableWriter, TextsInMemory, TooLargeError, as_text
+from tf_model.io.base import CHUNK_ROWS, Limits, Table, TableWriter, TextsInMemory, TooLargeError, as_text
 from tf_model.io.files import check_file, refuse_to_overwrite, whole_file
 from tf_model.io.parquet import Parquet, ParquetWriter
 from tf_model.io.text_files import CsvWriter, Delimited, JsonLines, JsonLinesWriter, Lines, StandardInput
@@ -42,17 +42,18 @@ def open_table(
     limits: Limits | None = None,
     *,
     sheet_option: str = "--sheet",
-    on_bad_row: Callable[[BadRow], None] | None = None,
+    on_bad_row: Callable[[int, str, str], None] | None = None,
 ) -> Table:
     """Open a user's file, or "-" for standard input, check all of it, and find its column of texts.
 
-    Use the table in a ``with`` block. ``on_bad_row`` gets each row of a CSV file that cannot be read, as the chunks are
-    read; without it such a row is an error. ``sheet_option`` names the option for the sheet in messages.
+    Use the table in a ``with`` block. ``on_bad_row`` gets each row of a CSV file that cannot be read (its line, the
+    reason, the row as in the file), as the chunks are read; without it such a row is an error. ``sheet_option`` names
+    the option for the sheet in messages.
     Raises :class:`DataError` for the file, :class:`TooLargeError`, and :class:`UsageError` for the column or sheet.
     """
     table = _reader(path, column, sheet, sheet_option)
     table.limits = limits or table.limits
-    table.on_bad_row = (lambda _: None) if on_bad_row else None
+    table.on_bad_row = (lambda *_: None) if on_bad_row else None
     try:
         table.check()
         if column is None:

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 from tf_model.errors import DataError, quoted
 from tf_model.io import characters
-from tf_model.io.base import BadRow, Table, TableWriter, as_json, as_text, explain_empty, rows_of, unique_names
+from tf_model.io.base import Table, TableWriter, as_json, as_text, explain_empty, rows_of, unique_names
 from tf_model.io.characters import well_formed
 from tf_model.io.files import explain_read_errors
 
@@ -142,7 +142,7 @@ class Delimited(_TextFile):
                     width = len(fields)
                     yield number, fields
             elif self.on_bad_row and width and reason != _UNCLOSED:
-                self.on_bad_row(BadRow(line, reason, "".join(lines).rstrip("\r\n")))
+                self.on_bad_row(line, reason, "".join(lines).rstrip("\r\n"))
             else:
                 advice = "save it as UTF-8, with each text in double quotes and the quotes in it doubled"
                 raise DataError(f"{self.name}, line {line}: {reason}; {advice}")

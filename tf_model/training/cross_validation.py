@@ -147,13 +147,13 @@ def calibrate_out_of_fold(
     folds = splits.folds_of(rows, splits.near_duplicate_groups(rows.texts), CALIBRATION_FOLDS, config.split_seed)
     results = cross_validate(config, backbone, rows, folds, runtime=runtime, store=store, title="calibration")
     before = out_of_fold(results, len(rows))
-    temperatures = joint_metrics.fit_temperatures(rows.judged_ids, before, rows.tasks)
+    temperatures = joint_metrics.fit_temperatures(rows, before)
     after = joint_metrics.calibrate(before, temperatures, rows.tasks)
     calibration = {
         "temperature": temperatures,
-        **joint_metrics.threshold_for(rows.judged_ids, after, rows.tasks),
+        **joint_metrics.threshold_for(rows, after),
         "folds": CALIBRATION_FOLDS,
         "rows": len(rows),
-        **joint_metrics.evaluate_calibration(rows.judged_ids, before, after, model_tasks=rows.tasks),
+        **joint_metrics.evaluate_calibration(rows, before, after),
     }
     return calibration, after
