@@ -15,7 +15,7 @@ from research import study
 from research.methods import bugs
 from research.methods.baseline_models import SEEDS, Method, raw
 from research.methods.neural import FineTuned
-from research.runs import UNCHANGED, load_to_extend, pack, record, unpack
+from research.runs import UNCHANGED, load_to_extend, pack, record, show, unpack
 from research.study import GROUPED, PROTOCOLS, REPORT, Problem, make_problem
 from tf_model import cli, config, data, tasks
 from tf_model.data import splits
@@ -128,10 +128,13 @@ def main(argv: list[str] | None = None) -> int:
                         continue
                     result = score_switch(setting, name, problem, protocol, seed)
                     entry = switches.setdefault(name, {"title": switch.title})
-                    entry["seeds"] = study.with_seed(entry, seed, seed_metrics(problem, result))
+                    metrics = seed_metrics(problem, result)
+                    entry["seeds"] = study.with_seed(entry, seed, metrics)
                     switches = settings[setting]["protocols"][protocol] = summarized(switches, problem.groups)
                     record("ablation", command, run)
-                    _print(f"{setting}, {protocol}, seed {seed}, {name}", switches[name], seed)
+                    show(f"{setting}, {protocol}, seed {seed}, {name}", {"accuracy": metrics["accuracy"]})
+                    if paired := switches[name]["paired"]:
+                        show(f"{setting}, {protocol}, {name} less {UNCHANGED}", paired)
     return 0
 
 
@@ -186,13 +189,6 @@ def summarized(switches: Mapping[str, Any], groups: np.ndarray) -> dict[str, Any
         if control in switches:
             results[name]["beside_control"] = compare(groups, switches[control]["seeds"], seeds)
     return results
-
-
-def _print(title: str, entry: Mapping[str, Any], seed: int) -> None:
-    line = f"{title}: accuracy {entry['seeds'][str(seed)]['accuracy']:.4f}"
-    if paired := entry["paired"]:
-        line += f"; over {len(paired['seeds'])} seeds {study.with_interval(paired)}"
-    print(line)
 
 
 if __name__ == "__main__":

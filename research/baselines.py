@@ -13,7 +13,7 @@ import numpy as np
 
 from research import study
 from research.methods.baseline_models import CANDIDATES, Method, methods, with_setting
-from research.runs import load_to_extend, record, still_valid, unpack
+from research.runs import load_to_extend, record, show, still_valid, unpack
 from research.study import GROUPED, PROBLEMS, PROTOCOLS, REPORT, Problem, make_problem
 from tf_model import cli, data, tasks
 from tf_model.data import splits
@@ -65,7 +65,12 @@ def _evaluate(arguments: argparse.Namespace, command: str, dataset: data.Dataset
         entries[name] = evaluate_method(method, chosen_problems, arguments.protocols, arguments.seeds, recorded)
         run["methods"] = still_valid(entries, methods_by_name)
         record("baselines", command, run)
-        _print(entries[name])
+        for problem in PROBLEMS:
+            for protocol, each in entries[name].get(problem, {}).items():
+                summary = each["summary"].get(tasks.ANSWER, each["summary"])
+                figures = {key: value["mean"] for key, value in summary.items()}
+                figures["accuracy_interval"] = each["intervals"][problem]
+                show(f"{method.title}, {problem}, {protocol}", figures)
     return 0
 
 
@@ -155,17 +160,6 @@ def _summary(seeds: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         elif name in PROBLEMS:
             summary[name] = _summary({seed: metrics[name] for seed, metrics in seeds.items()})
     return summary
-
-
-def _print(entry: Mapping[str, Any]) -> None:
-    print(f"{entry['title']} ({entry['settings'] or 'nothing to set'})")
-    for name in PROBLEMS:
-        for protocol, protocol_entry in entry.get(name, {}).items():
-            summary = protocol_entry["summary"].get(tasks.ANSWER, protocol_entry["summary"])
-            means = {
-                key: summary[key]["mean"] for key in ("accuracy", "macro_f1", "emotion_rows_accuracy") if key in summary
-            }
-            print(f"  {name}, {protocol}: {', '.join(f'{key} {mean:.4f}' for key, mean in means.items())}")
 
 
 def _choose(arguments: argparse.Namespace, command: str, dataset: data.Dataset) -> int:

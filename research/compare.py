@@ -16,7 +16,7 @@ import numpy as np
 
 from research import study
 from research.methods.baseline_models import OURS, Method, methods
-from research.runs import UNCHANGED, load, load_to_extend, record, still_valid
+from research.runs import UNCHANGED, load, load_to_extend, record, show, still_valid
 from research.study import GROUPED, REPORT, Correct, Problem, make_problem
 from tf_model import cli, config, data, paths, tasks
 from tf_model.errors import DataError, UsageError
@@ -71,8 +71,7 @@ def compare_all(problem: Problem, ours: Mapping[str, Correct], theirs: Correct, 
             if not np.array_equal(rows, their_rows):
                 raise DataError("the baseline and our model predicted different rows; run both on all folds")
             tests[question][key] = test = paired_test(their_correct, correct, problem.groups[rows])
-            shown = f"{study.with_interval(test)}, p {test['p_value']:.2g}"
-            print(f"{question}, seed {key}, less {title}: {shown}")
+            show(f"{question}, seed {key}, ours less {title}", test)
     return tests
 
 

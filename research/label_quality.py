@@ -13,7 +13,7 @@ import numpy as np
 from research import study
 from research.compare import load_out_of_fold, recorded_ours
 from research.methods.baseline_models import Method, methods
-from research.runs import load_to_extend, record, still_valid
+from research.runs import load_to_extend, record, show, still_valid
 from research.study import GROUPED, OutOfFold, Problem, make_problem
 from tf_model import cli, data, tasks
 from tf_model.data import label_errors, splits
@@ -249,8 +249,8 @@ def _print(name: str, entry: Mapping[str, Any]) -> None:
     print(f"{name}: {entry['doubts']['words']['rows']:,} labels doubted by the TF-IDF baseline")
     for method in entry["without_doubtful"].values():
         for share in (key for key in method if key.startswith("0.")):
-            shown = f"accuracy {study.with_interval(method[share])} compared with as many at random"
-            print(f"{name}: {method['title']}, without the most doubtful {float(share):.0%}: {shown}")
+            title = f"{name}: {method['title']}, without the most doubtful {float(share):.0%}, beside as many at random"
+            show(title, {"accuracy difference": method[share]["difference"], "interval": method[share]["interval"]})
 
 
 if __name__ == "__main__":

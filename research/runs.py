@@ -67,6 +67,17 @@ def unpack(packed: str, rows: int) -> np.ndarray:
     return np.unpackbits(octets, count=rows).astype(bool)
 
 
+def show(title: str, figures: Mapping[str, Any]) -> None:
+    """Print figures in one line."""
+    print(f"{title}: {', '.join(f'{key} {_text(value)}' for key, value in figures.items())}", flush=True)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_text, value))}]"
+    return f"{value:,.4g}" if isinstance(value, float) else str(value)
+
+
 def gains(seeds: Mapping[str, Any], unchanged: Mapping[str, Any], metric: str) -> list[float]:
     """A figure less that of the unchanged training, for each seed that both have, in the order of ``seeds``."""
     return [seeds[seed][metric] - unchanged[seed][metric] for seed in seeds if seed in unchanged]

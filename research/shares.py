@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from research import study
-from research.runs import load_to_extend, record
+from research.runs import load_to_extend, record, show
 from tf_model import cli, data, paths, tasks
 from tf_model.analysis.shares import Correction, estimated_shares, named_products
 from tf_model.data import splits
@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
         record("shares", command, run)
         for kind, result in results.items():
             for method, metrics in result["methods"].items():
-                print(f"{name}, {kind}, {method}: {describe(metrics)}")
+                show(f"{name}, {kind}, {method}", {key: metrics[key] for key in ("error", "coverage", "width")})
     return 0
 
 
@@ -178,12 +178,6 @@ def measure(rows: Rows, draw_window: Any, methods: Mapping[str, Estimate], count
         means = pd.DataFrame({key: each.mean(axis=0) for key, each in values.items()}, rows.predictions.labels)
         result[name] = means.mean().to_dict() | {"by_emotion": means.to_dict()}
     return {"rows": len(rows.groups), "windows": count, "methods": result}
-
-
-def describe(metrics: Mapping[str, Any]) -> str:
-    """One line of results."""
-    error, coverage, width = (metrics[name] for name in ("error", "coverage", "width"))
-    return f"mean absolute error {error:.3f}, coverage {coverage:.1%}, width {width:.3f}"
 
 
 if __name__ == "__main__":

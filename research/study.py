@@ -255,12 +255,6 @@ def with_seed(entry: Mapping[str, Any], seed: int, metrics: Mapping[str, Any]) -
     return dict(sorted(seeds.items(), key=lambda item: int(item[0])))
 
 
-def with_interval(paired: Mapping[str, Any]) -> str:
-    """A difference with its interval, as text."""
-    low, high = paired.get("interval") or paired["difference_interval"]
-    return f"{paired['difference']:+.4f} ({low:+.4f} to {high:+.4f})"
-
-
 def paired_difference(
     old: Mapping[str, np.ndarray], new: Mapping[str, np.ndarray], groups: np.ndarray
 ) -> dict[str, Any]:

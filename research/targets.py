@@ -18,7 +18,7 @@ import pandas as pd
 
 from research import study
 from research.methods.neural import FineTuned
-from research.runs import load_to_extend, record
+from research.runs import load_to_extend, record, show
 from tf_model import cli, data, paths, tasks
 from tf_model.config import TARGET
 from tf_model.data import splits
@@ -73,14 +73,16 @@ def main(argv: list[str] | None = None) -> int:
             for form, seed in ((form, seed) for seed in arguments.seeds for form in FORMS):
                 for test, judged, scores in PROTOCOLS[name](mentions, foreign, form, seed):
                     metrics = evaluate(judged, scores)
-                    print(f"{test}, {form}, seed {seed}: {describe(metrics)}", flush=True)
+                    shown = {key: metrics[key] for key in ("rows", "accuracy", "macro_f1", "macro_f1_interval")}
+                    shown |= {f"F1 of {label}": each["f1"] for label, each in metrics["per_class"].items()}
+                    show(f"{test}, {form}, seed {seed}", shown)
                     of_test = run.setdefault("tests", {}).setdefault(test, {})
                     of_form = of_test.setdefault(form, {})
                     of_form["seeds"] = study.with_seed(of_form, seed, metrics)
                     of_test[VADER] = evaluate(judged, vader(judged["text"]))
                 if name == "grouped":
                     answers = whole_answers(dataset, mentions, out_of_fold(mentions, form, seed))
-                    print(f"whole answer, {form}, seed {seed}: {answers}", flush=True)
+                    show(f"whole answer, {form}, seed {seed}", answers)
                     of_form = run.setdefault("answers", {}).setdefault(form, {})
                     of_form["seeds"] = study.with_seed(of_form, seed, answers)
                 record("targets", study.command_line("targets", argv), run)
@@ -258,16 +260,6 @@ def whole_answers(dataset: data.Dataset, mentions: pd.DataFrame, scores: np.ndar
         "emotion_rows_accuracy": float(correct[is_felt].mean()),
         "emotion_rows_accuracy_interval": list(mean_interval(correct[is_felt], groups[is_felt])),
     }
-
-
-def describe(metrics: dict[str, Any]) -> str:
-    """One line of metrics."""
-    low, high = metrics["macro_f1_interval"]
-    each = ", ".join(f"{label} {scores['f1']:.3f}" for label, scores in metrics["per_class"].items())
-    return (
-        f"accuracy {metrics['accuracy']:.4f}, macro-F1 {metrics['macro_f1']:.4f} ({low:.3f} to {high:.3f}) of "
-        f"{metrics['rows']:,} mentions; F1 {each}"
-    )
 
 
 if __name__ == "__main__":

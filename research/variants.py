@@ -17,7 +17,7 @@ import numpy as np
 
 from research import study
 from research.methods.neural import FineTuned
-from research.runs import UNCHANGED, load_to_extend, record, unpack
+from research.runs import UNCHANGED, load_to_extend, record, show, unpack
 from research.study import GROUPED, Problem, make_problem
 from tf_model import cli, config, data, tasks
 from tf_model.data import label_errors, splits
@@ -295,7 +295,10 @@ def main(argv: list[str] | None = None) -> int:
                 entry["seeds"] = study.with_seed(entry, seed, metrics)
                 entries = run[RECORD] = summarized(entries, problem)
                 record(run_name, command, run)
-                _print(name, seed, entries[name])
+                show(f"{name}, seed {seed}", metrics["headline"])
+                if name != UNCHANGED:
+                    for question, paired in entries[name]["paired"].items():
+                        show(f"{name} less {UNCHANGED}, {question}", paired)
     return 0
 
 
@@ -361,17 +364,6 @@ def summarized(entries: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
         }
         results[name] = entries[name] | {"paired": paired}
     return results
-
-
-def _print(name: str, seed: int, entry: Mapping[str, Any]) -> None:
-    headline = entry["seeds"][str(seed)]["headline"]
-    line = f"{name}, seed {seed}: " + ", ".join(
-        f"{metric.replace('_', ' ')} {headline[metric]:.4f}"
-        for metric in ("product_accuracy", "emotion_accuracy", "answer_accuracy", "answer_emotion_rows_accuracy")
-    )
-    if name != UNCHANGED:
-        line += "".join(f"; {task} {study.with_interval(entry['paired'][task])}" for task in tasks.TASKS)
-    print(line)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from research.benchmarks import harness
+from research.runs import show
 from tf_model import cli, data, tasks
 from tf_model.errors import TweetTargetError
 from tf_model.inference.predictor import Predictor
@@ -39,9 +40,9 @@ def main(argv: list[str] | None = None) -> int:
                 options = ("--backbone", network, "--precision", precision, "--epochs", str(EPOCHS), "--overwrite")
                 title = f"{Path(network).name}, {precision}"
                 epochs[title] = train(folder, *options)
-                harness.show(title, epochs[title])
+                show(title, epochs[title])
         whole = train(folder, "--overwrite")
-        harness.show("make train", whole)
+        show("make train", whole)
         predictor = replace(Predictor.load(folder / tasks.PRODUCT.name, "tensorflow"), batch_size=BATCH)
         predictor.predict(texts[: len(tweets)])
         began = time.monotonic()

@@ -19,12 +19,6 @@ def record(module: str, argv: Sequence[str] | None, results: Mapping[str, Any], 
     runs.record(f"bench_{name or module}", command_line(f"benchmarks.{module}", argv), results)
 
 
-def show(title: str, metrics: Mapping[str, Any]) -> None:
-    """Print figures in one line."""
-    texts = (f"{key} {value:,.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in metrics.items())
-    print(f"{title}: {', '.join(texts)}", flush=True)
-
-
 def percentiles(values: Sequence[float], ranks: Sequence[int] = (50, 95, 99)) -> dict[str, float]:
     """Percentiles of ``values``, as ``p50`` and so on."""
     return {f"p{rank}": float(value) for rank, value in zip(ranks, np.percentile(values, ranks), strict=True)}

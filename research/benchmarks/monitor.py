@@ -17,6 +17,7 @@ import numpy
 import pandas
 
 from research.benchmarks import harness
+from research.runs import show
 from tf_model import cli, paths, tasks
 from tf_model.inference.predictor import Measured, Predictor
 from tf_model.modeling.joint_label import answer_text
@@ -51,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
         results: dict[str, Any] = {"rate": RATE, "duration": SECONDS}
         for part, measure in parts.items():
             results[part] = measure(Path(name) / f"{part}.sqlite")
-            harness.show(part, results[part])
+            show(part, results[part])
     harness.record("monitor", argv, results)
     return 0
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from research.benchmarks import harness, peer_worker
+from research.runs import show
 from tf_model import cli, data, paths
 from tf_model.errors import ModelError
 from tf_model.io.files import write_json
@@ -40,11 +41,11 @@ def main(argv: list[str] | None = None) -> int:
         texts = {kind: raw if kind == OURS else [clean(text) for text in raw] for kind in peer_worker.KINDS}
         results = measure(folder, texts)
     for kind, metrics in results.items():
-        harness.show(kind, metrics)
+        show(kind, metrics)
     rivals = {kind: metrics for kind, metrics in results.items() if kind != OURS}
     latency = results[OURS]["p50"] / results[BEST_INT8]["p50"]
     throughput = results[OURS]["texts_per_second"] / max(each["texts_per_second"] for each in rivals.values())
-    harness.show("ours", {"p50, of ONNX Runtime int8's": latency, "texts a second, of the best rival's": throughput})
+    show("ours", {"p50, of ONNX Runtime int8's": latency, "texts a second, of the best rival's": throughput})
     ratios = {"latency_ratio": latency, "throughput_ratio": throughput}
     harness.record("peers", argv, {"texts": len(raw), "ways": results, **ratios})
     return 0

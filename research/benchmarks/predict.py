@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from research.benchmarks import harness
+from research.runs import show
 from tf_model import cli, data, paths, tasks
 from tf_model.inference.predictor import Predictor
 
@@ -30,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
     throughput = len(texts) / statistics.median(seconds[1:])  # the first warms up
     timings = dict(zip(PAIR, _latencies(predictors, texts), strict=True))
     for name in PAIR:
-        harness.show(f"milliseconds of one tweet by saved_models/{name}", timings[name])
+        show(f"milliseconds of one tweet by saved_models/{name}", timings[name])
     results = {
         "texts": len(texts),
         "batch_size": BATCH,

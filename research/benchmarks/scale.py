@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from research.benchmarks import harness
+from research.runs import show
 from tf_model import cli, data, paths, tasks
 from tf_model.errors import TweetTargetError
 from tf_model.inference.predictor import find_model
@@ -51,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
             cli.say(f"{engine}: {arguments.rows:,} rows, after {FEW_ROWS:,} to measure startup")
             short_run = measure(_command(engine, model, scratch / "few", scratch / f"{engine}-few"), FEW_ROWS)
             runs[engine] = rates(short_run, measure(_command(engine, model, source, output), arguments.rows))
-            harness.show(engine, runs[engine])
+            show(engine, runs[engine])
         written = sum(pyarrow.parquet.read_metadata(file).num_rows for file in output.glob("*.parquet"))
     if written != arguments.rows:
         raise TweetTargetError(f"expected {arguments.rows:,} rows in the output, found {written:,}")

@@ -7,6 +7,7 @@ unfinished one is resumed.
 from typing import Any
 
 from research.benchmarks import harness
+from research.runs import show
 from research.study import is_recorded_config
 from tf_model import cli, config, paths, tasks
 from tf_model.data import ASSIGNMENT
@@ -40,8 +41,8 @@ def main(argv: list[str] | None = None) -> int:
     }
     for seed in seeds:
         keys = ("validation_accuracy", "validation_macro_f1", "seconds", "peak_memory_bytes")
-        harness.show(f"seed {seed['seed']}", {key: seed[key] for key in keys})
-    harness.show("validation accuracy", accuracy)
+        show(f"seed {seed['seed']}", {key: seed[key] for key in keys})
+    show("validation accuracy", accuracy)
     print(f"{results['reach_target']} of {len(seeds)} seeds reach {TARGET}")
     harness.record("train", argv, results, name=f"train_{arguments.recipe}")
     return 0

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 
-from tf_model import config, tasks
+from research.methods.neural import FineTuned, Inputs, KerasNlpBert, score
+from tf_model import config, device, tasks
 from tf_model.data.label_errors import tfidf_classifier, tfidf_features
 from tf_model.eda import keyword_emotion, keyword_rule
 
@@ -121,27 +122,17 @@ def with_setting(name: str, values: Mapping[str, float]) -> Method:
     )
 
 
-def _keras_nlp(name: str, title: str, pretrained: bool, **changes: Any) -> Method:
-    configuration = replace(config.TUNED, pooling="cls", **changes)
-
-    def make(task: tasks.Task, seed: int) -> Any:
-        from research.methods.neural import KerasNlpBert
-
-        return KerasNlpBert(replace(configuration, seed=seed), len(task.labels), pretrained)
-
-    settings = settings_text(configuration)
-    return Method(name, title, make, seeds=SEEDS, has_probabilities=True, settings=settings, slow=True)
-
-
-def _ours() -> Method:
-    def make(task: tasks.Task, seed: int) -> Any:
-        from research.methods.neural import FineTuned
-
-        return FineTuned(replace(config.TUNED, seed=seed), [len(task.labels)])
-
-    settings = settings_text(config.TUNED)
-    title = f"MiniLM fine-tuned, `{OURS}` recipe"  # as in the recorded runs
-    return Method(OURS, title, make, seeds=SEEDS, has_probabilities=True, settings=settings, slow=True)
+def _network(name: str, title: str, make: Callable[..., Any], settings: config.TrainingConfig) -> Method:
+    """A network; ``make`` gets its settings, with the seed, and the number of classes."""
+    return Method(
+        name,
+        title,
+        lambda task, seed: make(replace(settings, seed=seed), len(task.labels)),
+        seeds=SEEDS,
+        has_probabilities=True,
+        settings=settings_text(settings),
+        slow=True,
+    )
 
 
 def settings_text(settings: config.TrainingConfig) -> str:
@@ -155,6 +146,7 @@ def settings_text(settings: config.TrainingConfig) -> str:
 
 def methods() -> dict[str, Method]:
     """All methods by name, the simplest first and :data:`OURS` last."""
+    keras_nlp = replace(config.TUNED, pooling="cls")
     all_methods = (
         Method("majority", "always the most frequent class", _majority),
         Method(
@@ -162,15 +154,15 @@ def methods() -> dict[str, Method]:
         ),
         *(with_setting(name, CHOSEN[name]) for name in CHOSEN),
         # At a greater rate and twice the epochs, because it starts from random weights.
-        _keras_nlp(
+        _network(
             "scratch",
             "keras-nlp transformer of the same size, from scratch",
-            pretrained=False,
-            learning_rate=3e-4,
-            epochs=10,
+            partial(KerasNlpBert, pretrained=False),
+            replace(keras_nlp, learning_rate=3e-4, epochs=10),
         ),
-        _keras_nlp("keras_nlp_bert", "keras-nlp BertTextClassifier on the MiniLM weights", pretrained=True),
-        _ours(),
+        _network("keras_nlp_bert", "keras-nlp BertTextClassifier on the MiniLM weights", KerasNlpBert, keras_nlp),
+        # The title is that of the recorded runs.
+        _network(OURS, f"MiniLM fine-tuned, `{OURS}` recipe", lambda each, size: FineTuned(each, [size]), config.TUNED),
     )
     return {method.name: method for method in all_methods}
 
@@ -186,9 +178,6 @@ def embeddings(texts: Sequence[str]) -> np.ndarray:
 
 @lru_cache  # the folds of a problem share its texts
 def _embed(texts: tuple[str, ...]) -> np.ndarray:
-    from research.methods.neural import Inputs, score
-    from tf_model import device
-
     tf = device.import_tensorflow()
     device.prepare(0, precision="float32")
     from tf_model.modeling import backbone, classifier

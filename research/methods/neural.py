@@ -90,7 +90,7 @@ class KerasNlpBert:
         keras.utils.set_random_seed(config.seed)
         weights = backbone.find(config.backbone)
         self._encoder = text_encoder(config, weights)
-        self._model = classifier(keras_nlp_backbone(weights, self._pretrained, runtime.precision), len(self.classes_))
+        self._model = classifier(weights, len(self.classes_), self._pretrained, runtime.precision)
         steps = batching.steps_per_epoch(len(label_ids), config.batch_size)
         batches = batching.training_batches(  # in the order of our own training
             batching.encode(self._encoder, list(texts)),
@@ -134,21 +134,15 @@ def score(network: Callable[[Inputs], tf.Tensor], encoder: TextEncoder, texts: S
     )
 
 
-def keras_nlp_backbone(weights: backbone.Backbone, pretrained: bool = True, dtype: str = "float32") -> Any:
-    """keras-nlp's ``BertBackbone`` in the size of ``weights``, whose tensors it maps to its own names.
+def classifier(weights: backbone.Backbone, classes: int, pretrained: bool = True, dtype: str = "float32") -> Any:
+    """keras-nlp's ``BertTextClassifier`` in the size of ``weights``, whose tensors it maps to its own names.
 
-    Reads their safetensors file; nothing is fetched or unpickled. ``dtype`` is ``"float32"`` or ``"mixed_bfloat16"``.
+    Reads their safetensors file; nothing is fetched or unpickled. Logits are in float32 like ours, whatever ``dtype``.
     """
-    import keras_nlp
-
-    return keras_nlp.models.BertBackbone.from_preset(str(weights.folder), load_weights=pretrained, dtype=dtype)
-
-
-def classifier(bert: Any, classes: int) -> Any:
-    """keras-nlp's ``BertTextClassifier`` on a backbone, its logits in float32 like ours."""
     import keras
     import keras_nlp
 
+    bert = keras_nlp.models.BertBackbone.from_preset(str(weights.folder), load_weights=pretrained, dtype=dtype)
     model = keras_nlp.models.BertTextClassifier(bert, num_classes=classes, activation=None)
     model.output_dense.dtype_policy = keras.dtype_policies.DTypePolicy("float32")
     return model

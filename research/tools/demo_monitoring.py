@@ -24,9 +24,9 @@ from tf_model.io.files import refuse_to_overwrite
 from tf_model.model_dir import read_validation_rows
 from tf_model.modeling.joint_label import answer_text
 from tf_model.monitor import reference, report
+from tf_model.monitor.print_report import print_report
 from tf_model.monitor.prometheus import Exporter
 from tf_model.monitor.recorder import Recorder
-from tf_model.monitor.report import Report
 from tf_model.monitor.store import Store
 
 SOURCE = "app"  # as if somebody waited for each answer
@@ -115,7 +115,8 @@ def run(predictor: Predictor, models: Path, tweets: Sequence[Tweet], seconds: fl
             exporter.judge = lambda phase_report=phase_report: phase_report
             signals, served_signals = {alarm.signal for alarm in phase_report.alarms}, _served_signals(url)
             passed.append(phase.expected <= signals == served_signals and (bool(phase.expected) or not signals))
-            _say(phase, phase_report, served_signals)
+            cli.say(f"{phase.name}: alarms on /metrics: {', '.join(sorted(served_signals)) or 'none'}")
+            print_report(cli.stderr(), phase_report)
     cli.say("the monitor saw exactly these faults" if all(passed) else "the monitor did NOT see exactly these faults")
     return 0 if all(passed) else 1
 
@@ -165,17 +166,6 @@ def _tweets(predictor: Predictor) -> list[Tweet]:
     tweets = [Tweet(*row_and_text, *each) for *row_and_text, each in zip(rows.rows, rows.texts, labels, strict=True)]
     random.Random(0).shuffle(tweets)
     return tweets
-
-
-def _say(phase: Phase, phase_report: Report, served_signals: frozenset[str]) -> None:
-    window = phase_report.window
-    p95 = f"{phase_report.seconds()['total'].quantile(0.95):.3f} s" if phase_report.seconds() else "-"
-    cli.say(
-        f"{phase.name}: {window.requests:,} requests, {window.predictions:,} predictions, {window.failures:,} failed, "
-        f"p95 {p95}; alarms on /metrics: {', '.join(sorted(served_signals)) or 'none'}"
-    )
-    for alarm in phase_report.alarms:
-        cli.say(f"  alarm ({alarm.signal}): {alarm.words}")
 
 
 if __name__ == "__main__":

@@ -197,7 +197,9 @@ def test_command_records_run_by_run_and_fits_nothing_twice(tmp_path, monkeypatch
     assert ablation.main([*command, "--seeds", "1", "--protocols", REPORT]) == 0
     assert len(Counted.fitted) == before
     assert not any(text in json.dumps(run) for text in data.read(paths.SAMPLE_CORPUS).labelled[tasks.TEXT_COLUMN])
-    assert "no_mask: accuracy" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "quick, report, seed 1, no_mask: accuracy " in printed
+    assert "quick, report, no_mask less unchanged: seeds [0, 1], difference 0, interval [" in printed
 
 
 def test_what_was_left_out_is_compared_with_its_control(problem):

@@ -49,7 +49,11 @@ def test_command_records_every_protocol(capsys, problems):
     worth = keywords[baselines.DUPLICATE_GAIN]["emotion"]["0"]
     assert worth["rows"] == run["rows"]["emotion"][REPORT]
     assert not any(text in json.dumps(run) for text in problem.rows.texts)
-    assert "keyword rules (rules of research.methods)" in capsys.readouterr().out
+    accuracy = keywords["emotion"][GROUPED]["summary"]["accuracy"]["mean"]
+    low, high = keywords["emotion"][GROUPED]["intervals"]["emotion"]
+    line = next(line for line in capsys.readouterr().out.splitlines() if "keyword rules, emotion, grouped: " in line)
+    assert f"accuracy {accuracy:.4g}, " in line
+    assert line.endswith(f"accuracy_interval [{low:.4g}, {high:.4g}]")
 
 
 def evaluate(*arguments: str) -> dict:

@@ -87,7 +87,7 @@ def test_the_newest_folds_of_the_task_are_taken(problems, capsys):
     assert run["command"] == "python -m research.compare --task product --methods keywords"
     assert run["methods"]["keywords"]["product"]["0"]["only_old_right"] == 0
     said = capsys.readouterr()
-    assert "less keyword rules: +" in said.out
+    assert "product, seed 0, ours less keyword rules: rows " in said.out
     assert "grouped-2, seeds 0" in said.err
     os.utime(paths.CHECKPOINTS / "grouped-1", (9, 9))
     assert compare.main([*SAMPLE, "--task", "product", "--methods", "keywords"]) == 0
@@ -131,7 +131,7 @@ def test_saved_models_are_compared_on_the_split_of_the_report(save_model, proble
     assert {test["rows"] for test in tests.values()} == {len(split.validation)}
     assert tests["42"]["only_old_right"] == 0
     assert tests["42"]["difference"] - tests["7"]["difference"] == pytest.approx(3 / len(split.validation))
-    assert "seed 42, less keyword rules: +" in capsys.readouterr().out
+    assert f"seed 42, ours less keyword rules: rows {len(split.validation)}, " in capsys.readouterr().out
 
 
 def test_saved_answer_models_are_compared_too(save_model, problems, dataset):

@@ -188,4 +188,7 @@ def test_command_records_method_by_method_and_keeps_what_was_recorded(tmp_path, 
     assert run["answers_agree"] == label_quality.agreements(answers)
     assert run["tasks"]["product"]["doubts"]["words"]["rows"] > 0
     assert run["tasks"]["product"]["doubts"]["settings"] == baseline_models.methods()["words_logistic"].settings
-    assert "product: keyword rules, without the most doubtful 2%: accuracy +0.0000" in capsys.readouterr().out
+    assert (
+        "product: keyword rules, without the most doubtful 2%, beside as many at random: accuracy difference 0, "
+        in capsys.readouterr().out
+    )

@@ -28,3 +28,10 @@ def test_a_run_is_recorded_with_what_made_it(tmp_path, monkeypatch, capsys):
     assert (run["command"], run["figure"]) == ("make study", 1)
     assert run["date"] == f"{datetime.now(UTC):%Y-%m-%d}"
     assert run["versions"]["numpy"] == np.__version__
+
+
+def test_figures_are_shown_in_one_line(capsys):
+    runs.show("a less b", {"rows": 3291, "seeds": ["0", "1"], "difference": -0.01234567, "interval": [-0.02, 1e-3]})
+    assert (
+        capsys.readouterr().out == "a less b: rows 3291, seeds [0, 1], difference -0.01235, interval [-0.02, 0.001]\n"
+    )

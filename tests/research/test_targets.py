@@ -83,7 +83,10 @@ def test_a_run_is_recorded_and_goes_on_with_what_it_kept(trainings, capsys):
     assert labelled["target"]["seeds"]["0"]["per_class"][tasks.POSITIVE]["recall"] == 0
     assert labelled["vader"]["per_class"][tasks.POSITIVE]["recall"] > 0.3
     assert run["answers"]["target"]["seeds"]["0"]["emotion_rows_accuracy"] == 0
-    assert "whole answer, target, seed 0" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"grouped, labelled mentions, target, seed 0: rows {labelled['target']['seeds']['0']['rows']}, " in printed
+    assert f", F1 of {tasks.POSITIVE} 0\n" in printed
+    assert "whole answer, target, seed 0: rows " in printed
 
 
 def test_the_lexicon_reads_the_clause_of_the_mention():

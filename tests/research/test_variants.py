@@ -346,9 +346,13 @@ def test_tweets_with_an_emotion_are_compared_by_themselves(made_up, problem):
 
 
 def test_without_a_seed_variants_are_measured_on_other_folds_than_the_reported_ones_and_recorded_apart(
-    made_up, tmp_path
+    made_up, tmp_path, capsys
 ):
     variants.main(["--data", str(paths.SAMPLE_CORPUS), "--variants", "label_smoothing"])
+    printed = capsys.readouterr().out
+    assert "label_smoothing, seed 100: product_accuracy 0." in printed
+    assert "label_smoothing less unchanged, emotion: seeds [100], difference " in printed
+    assert "unchanged less unchanged" not in printed
     chosen = json.loads((tmp_path / "levers_folds_100.json").read_text())["levers"]
     assert set(chosen) == {variants.UNCHANGED, "label_smoothing"}
     assert made_up.asked == [(variants.UNCHANGED, 100), ("label_smoothing", 100)]

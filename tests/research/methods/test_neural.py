@@ -77,7 +77,7 @@ def padded_inputs() -> dict[str, np.ndarray]:
 def test_keras_nlp_maps_the_weights_to_the_same_outputs(weights):
     import keras
 
-    theirs, ours = neural.keras_nlp_backbone(weights), classifier.build(weights, [3]).bert
+    theirs, ours = neural.classifier(weights, 3).backbone, classifier.build(weights, [3]).bert
     inputs = padded_inputs()
     expected = ours({name: value.copy() for name, value in inputs.items()}, training=False)
     is_text = inputs["attention_mask"] == 1
@@ -95,10 +95,9 @@ def test_keras_nlp_maps_the_weights_to_the_same_outputs(weights):
 
 
 def test_from_scratch_has_the_same_size_and_other_weights(weights):
-    pretrained, scratch = (neural.keras_nlp_backbone(weights, each) for each in (True, False))
-    assert scratch.count_params() == pretrained.count_params()
-    assert neural.classifier(scratch, 9).count_params() == classifier.build(weights, [9]).count_params()
-    embedded = (np.asarray(each.token_embedding.embeddings) for each in (pretrained, scratch))
+    pretrained, scratch = (neural.classifier(weights, 9, each) for each in (True, False))
+    assert scratch.count_params() == pretrained.count_params() == classifier.build(weights, [9]).count_params()
+    embedded = (np.asarray(each.backbone.token_embedding.embeddings) for each in (pretrained, scratch))
     assert not np.allclose(*embedded)
 
 

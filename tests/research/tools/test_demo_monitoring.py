@@ -57,7 +57,7 @@ def test_report_and_metrics_see_what_is_done(predictor, monkeypatch, capsys, pha
     assert demo_monitoring.run(predictor, home, tweets(), seconds=1.5) == code
     output = capsys.readouterr().err
     assert f"alarms on /metrics: {'errors' if phase.failure_share else 'none'}" in output
-    assert ("alarm (errors): " in output) == bool(phase.failure_share)
+    assert ("\n  errors: " in output) == bool(phase.failure_share)
     assert ("did NOT see" in output) == bool(code)
     corrections = Store(home / paths.MONITOR_LOG.relative_to(paths.SAVED_MODELS)).corrections()
     assert corrections["text"].str.fullmatch(r"the tweet in row \d+ of the dataset").all()
