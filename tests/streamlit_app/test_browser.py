@@ -316,9 +316,11 @@ def tab_to(page, place):
     raise AssertionError("the focus never came there")
 
 
-def test_keys_alone_ask_and_change_pages(page, address):
+def test_keys_alone_ask_change_pages_and_answer_a_file(page, address, tmp_path):
     from playwright.sync_api import expect
 
+    days = "".join(f"I love the iPad {day},2026-05-{day:02}\n" for day in range(1, 31))
+    (tmp_path / "mine.csv").write_text(f"text,date\n{days}")
     page.goto(address)
     wait_until_done(page)
     tab_to(page, page.get_by_label("Your text"))
@@ -327,14 +329,33 @@ def test_keys_alone_ask_and_change_pages(page, address):
     page.keyboard.press("Enter")
     page.get_by_role("heading", level=2).first.wait_for()
     assert page.get_by_role("heading", level=2).first.inner_text() in ANSWERS
-    for name in ("Explore", "Ask"):
-        wait_until_done(page)
-        link = page.get_by_role("link", name=name, exact=False).first
-        tab_to(page, link)
-        assert link.evaluate("link => getComputedStyle(link).outline").endswith("solid 3px")
+    for name in ("Explore", "Evaluate", "Monitor", "Batch"):
+        change_page(page, name)
+    tab_to(page, page.get_by_role("button", name="Upload"))
+    with page.expect_file_chooser() as chooser:
         page.keyboard.press("Enter")
-        page.get_by_role("heading", level=1, name=name).wait_for()
+    chooser.value.set_files(tmp_path / "mine.csv")
+    answer = page.get_by_role("button", name="Answer 30 rows")
+    answer.wait_for()
+    wait_until_done(page)
+    tab_to(page, answer)
+    page.keyboard.press("Enter")
+    tab_to(page, page.get_by_role("tab", selected=True))
+    while page.get_by_role("tab", selected=True).inner_text() != "Over time":
+        page.keyboard.press("ArrowRight")
+    page.get_by_text("Dates: column date").wait_for()
+    change_page(page, "Ask")
     expect(page.get_by_label("Your text"), "it is one session").to_have_value("I love the iPad")
+
+
+def change_page(page, name):
+    """Choose a page in the menu by keys."""
+    wait_until_done(page)
+    link = page.get_by_role("link", name=name, exact=False).first
+    tab_to(page, link)
+    assert link.evaluate("link => getComputedStyle(link).outline").endswith("solid 3px")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", level=1, name=name).wait_for()
 
 
 def test_sessions_of_the_load_test_get_their_answers(address, models):
