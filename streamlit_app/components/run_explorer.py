@@ -31,6 +31,9 @@ from tf_model.report import render
 
 SIDES = ("A", "B")
 MOST_CHANGES = 3  # described in words
+UNCORRECTED = (
+    "Shares are as the model counts, without correction for its errors; the 95% intervals allow for chance alone."
+)
 ALL_EMOTIONS = "Shares need all emotions. Clear the filter Emotions above to see them."
 FILTERS = "filters"  # kept with the run, days as in 2026-05-31
 THEMES = "theme_names"  # kept with the run: for each product and emotion, the name of the theme of each row
@@ -146,7 +149,8 @@ class RunExplorer(Explorer):
         st.caption(
             "Counted: the model's answers. Corrected share: adjusted for the model's known errors, with its 95% "
             f"interval; unknown for fewer than {LEAST_TEXTS} texts. If these texts differ from those on which "
-            "the model was validated, the error may be larger: check rows by hand. "
+            "the model was validated, the error may be larger: check rows by hand. If the shares are the same as there, the "
+            "counted share of a single product can be closer than the corrected one. "
             f"{len(checked_sample(rows, self.run.checked)):,} of these texts, drawn at random, were checked by hand."
         )
         check_rows(self.run, rows, self._key("check"))
@@ -163,6 +167,7 @@ class RunExplorer(Explorer):
         if rows.empty:
             st.info("None of these texts has a date.")
             return
+        st.caption(UNCORRECTED)
         suggested = period_of(rows["date"])
         periods = list(PERIODS)[list(PERIODS).index(suggested) :]  # a finer one would have too few texts
         period = pick("Share by", periods, self._key(f"period_{suggested}")) if len(periods) > 1 else suggested
@@ -219,6 +224,7 @@ class RunExplorer(Explorer):
         except UsageError as error:
             st.info(str(error), icon=":material/compare_arrows:")
             return
+        st.caption(UNCORRECTED)
         significant = table[table["p_value"] < SIGNIFICANCE]
         for line in significant.itertuples():
             st.markdown(plain_markdown(_difference_in_words(line)))

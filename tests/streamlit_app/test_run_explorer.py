@@ -223,6 +223,16 @@ def test_a_filter_of_emotions_leaves_no_share(run, corrected, tab):
     assert "Corrected share" not in words_of(app)
 
 
+@pytest.mark.parametrize(("tab", "is_corrected"), [("Labels", True), ("Over time", False), ("Compare", False)])
+def test_what_a_share_allows_for_is_said_where_it_is_shown(run, corrected, tab, is_corrected):
+    app = open_tab(run, tab)
+    if tab == "Compare":
+        for side, source in (("A", "web"), ("B", "shop")):
+            app.multiselect(key=f"{run.id}_{side}_sources").set_value([source]).run()
+    assert ("Shares are as the model counts, without correction" in words_of(app)) is not is_corrected
+    assert ("counted share of a single product can be closer than" in words_of(app)) is is_corrected
+
+
 def test_a_check_that_cannot_be_stored_is_said_and_the_row_stays(run, corrected, monkeypatch):
     app = open_tab(run, "Labels")
     press(app, "Draw 50 rows to check by hand")
