@@ -49,7 +49,7 @@ class Explorer:
         includes_unfit = self._includes_unfit()
         filtered = self._filter()
         self.counts_all = bool(includes_unfit or st.session_state.get(self._key("statuses")))
-        counted_tweets = filtered if self.counts_all else filtered[filtered["status"] == FIT]
+        counted_tweets = self._counted(filtered)
         self._show_totals(counted_tweets)
         with st.container(horizontal=True, vertical_alignment="center"):
             self._offer_downloads(filtered.index, self._key("all"))
@@ -72,6 +72,10 @@ class Explorer:
     def _tabs(self) -> dict[str, Callable[[pd.DataFrame], None]]:
         """The tabs in order, each with the method that draws it."""
         return {"Labels": self._labels, "Words": self._words, "Repeats": self._repeats}
+
+    def _counted(self, tweets: pd.DataFrame) -> pd.DataFrame:
+        """Those of ``tweets`` that the charts count."""
+        return tweets if self.counts_all else tweets[tweets["status"] == FIT]
 
     def _key(self, name: str) -> str:
         return f"{self.key}_{name}"

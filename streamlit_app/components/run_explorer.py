@@ -26,6 +26,7 @@ from tf_model.analysis.shares import Correction, checked_sample, emotion_shares,
 from tf_model.analysis.themes import QUOTES, describe_themes, find_themes
 from tf_model.errors import TweetTargetError, UsageError
 from tf_model.inference.fit import FIT, STATUS
+from tf_model.io.files import as_json
 from tf_model.modeling.joint_label import answer_text
 from tf_model.report import render
 
@@ -88,16 +89,34 @@ class RunExplorer(Explorer):
         super()._offer_downloads(index, key)
         is_measured = self.model and self.run.emotions and "validation" in self.model.predictor.metrics
         if is_measured and key == self._key("all") and not self._lacks_emotions:
-            name, icon = f"{self.file}.html", ":material/summarize:"
-            filters = self.run.stored(FILTERS)  # those of these rows: another window may store its own before the click
-            offer_file("Download report", lambda: self._report(index, filters), name, f"{key}_report", icon=icon)
+            with_texts = st.toggle("Quotes in the report", True, key=self._key("quotes"), persist_state="session")
+            # The filters are those of these rows: another window may store its own before the click.
+            chosen = index, self.run.stored(FILTERS), with_texts, self._chosen_period(index)
+            for label, suffix, written in (("report", "html", render), ("report.json", "json", as_json)):
+                offer_file(
+                    f"Download {label}",
+                    lambda written=written: written(self._figures(*chosen)),
+                    f"{self.file}.{suffix}",
+                    f"{key}_{label}",
+                    icon=":material/summarize:",
+                )
 
-    def _report(self, index: pd.Index, filters: Mapping[str, Any]) -> str:
+    def _chosen_period(self, index: pd.Index) -> str | None:
+        """The choice "Share by" for these texts; None if there is none."""
+        dates = self._analysed_rows(self._counted(self.all_tweets.loc[index]))["date"].dropna()
+        return None if dates.empty else st.session_state.get(self._period_key(dates))
+
+    def _period_key(self, dates: pd.Series) -> str:
+        return self._key(f"period_{period_of(dates)}")
+
+    def _figures(
+        self, index: pd.Index, filters: Mapping[str, Any], with_texts: bool, period: str | None
+    ) -> dict[str, Any]:
         selected = self.answers.result.loc[index], self.all_tweets.loc[index, "text"]
         choices = {"checked_labels": self.run.checked, "chosen_themes": self.run.stored(THEMES)}
-        choices |= {"dates": self.dates, "counts_unfit": self.counts_all}
+        choices |= {"dates": self.dates, "counts_unfit": self.counts_all, "period": period}
         name = f"{self.run.name}{_filtered(filters)}"
-        return render(figures(*selected, self.model.predictor, name, **choices))
+        return figures(*selected, self.model.predictor, name, with_texts, **choices)
 
     def _analysed_rows(self, tweets: pd.DataFrame) -> pd.DataFrame:
         return self.rows[self.rows.index.isin(tweets.index)]
@@ -170,7 +189,7 @@ class RunExplorer(Explorer):
         st.caption(UNCORRECTED)
         suggested = period_of(rows["date"])
         periods = list(PERIODS)[list(PERIODS).index(suggested) :]  # a finer one would have too few texts
-        period = pick("Share by", periods, self._key(f"period_{suggested}")) if len(periods) > 1 else suggested
+        period = pick("Share by", periods, self._period_key(rows["date"])) if len(periods) > 1 else suggested
         emotions = self._non_neutral  # the neutral share mirrors theirs
         columns = ["text", "product", "emotion", "date"]
         series = by_period(rows, emotions, period)

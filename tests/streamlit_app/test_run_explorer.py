@@ -297,7 +297,9 @@ def test_the_report_is_on_the_rows_that_pass_the_filters(run, stub, monkeypatch)
     app = open_tab(run, "Labels")
     app.multiselect(key=f"{run.id}_sources").set_value(["shop"]).run()
     assert offered["Download report"]() == "a page"
-    [(result, texts, model, name, kept)] = given
+    [(result, texts, model, name, with_texts, kept)] = given
+    assert with_texts
+    assert kept["period"] is None
     assert kept["checked_labels"].empty
     assert kept["chosen_themes"] == {"of": "the run"}
     assert (len(result), model, name) == (80, stub, "a.csv (shop)")
@@ -320,6 +322,28 @@ def test_the_report_counts_what_the_charts_count(stub, monkeypatch):
     app.checkbox(key=f"{run.id}_let_in").set_value(True).run()
     offered["Download report"]()
     assert given == [False, True]
+
+
+def test_the_report_is_by_the_chosen_period_without_quotes_if_asked_and_also_json(run, stub, monkeypatch):
+    offered, given = {}, []
+    monkeypatch.setattr(
+        st, "download_button", lambda label, data, file_name, **options: offered.update({label: (data, file_name)})
+    )
+
+    def figures(*arguments, period, **_):
+        given.append((arguments[4], period))
+        return {"file": "é"}
+
+    monkeypatch.setattr(run_explorer, "figures", figures)
+    stub.metrics["validation"] = {}
+    app = open_tab(run, "Over time")
+    app.segmented_control(key=f"{run.id}_period_week").set_value("month").run()
+    app.toggle(key=f"{run.id}_quotes").set_value(False).run()
+    app.session_state[f"{run.id}_tab"] = "Labels"
+    app.run()
+    data, name = offered["Download report.json"]
+    assert (json.loads(data()), name) == ({"file": "é"}, "a_answers.json")
+    assert given == [(False, "month")]
 
 
 @pytest.fixture
