@@ -358,6 +358,7 @@ def test_a_file_gets_a_row_for_each_product(targets):
         in words_of(app)
     )
     assert app.success[0].value.startswith("3 rows answered in")
+    assert app.success[0].value.endswith("A text that names several products has a row for each: 4 rows below.")
 
 
 def test_a_text_of_two_products_is_not_counted_as_repeated(targets):
