@@ -24,7 +24,7 @@ from tf_model.analysis.figures import figures
 from tf_model.analysis.rows import ALL, LEAST_TEXTS
 from tf_model.analysis.shares import Correction, checked_sample, emotion_shares, read_correction
 from tf_model.analysis.themes import QUOTES, describe_themes, find_themes
-from tf_model.errors import TweetTargetError, UsageError
+from tf_model.errors import TweetTargetError
 from tf_model.inference.fit import FIT, STATUS
 from tf_model.io.files import as_json
 from tf_model.modeling.joint_label import answer_text
@@ -238,11 +238,11 @@ class RunExplorer(Explorer):
                     st.subheader(name, anchor=False)
                     sides.append(self._filter(f"{name}_"))
             one, other = (rows.index.isin(side.index) for side in sides)
-        try:
-            table = compare(rows, one, other, self.run.emotions)
-        except UsageError as error:
-            st.info(str(error), icon=":material/compare_arrows:")
-            return
+            if (in_both := one & other).any():  # the test and the interval need separate texts
+                one, other = one & ~in_both, other & ~in_both
+                words = f"Left out, because both filters let them through: {in_both.sum():,} of {len(rows):,} texts."
+                st.caption(f"{words} Filter each side by source, product or date.")
+        table = compare(rows, one, other, self.run.emotions)
         st.caption(UNCORRECTED)
         significant = table[table["p_value"] < SIGNIFICANCE]
         for line in significant.itertuples():

@@ -105,16 +105,26 @@ def test_dates_and_sources_are_filters_that_are_kept(run):
 
 def test_two_selections_are_compared(run):
     app = open_tab(run, "Compare")
-    assert "filter each by source, product or date" in app.info[-1].value
+    assert "both filters let them through: 320 of 320 texts. Filter each side by source, product or date." in said(app)
+    assert app.info[-1].value == "Not compared: A has 0 texts, B 0; each needs at least 30."
     for side, source in (("A", "web"), ("B", "shop")):
         app.multiselect(key=f"{run.id}_{side}_sources").set_value([source]).run()
     assert not app.exception, app.exception
-    said = words_of(app).replace("\\", "")
-    assert "Negative emotion toward iPhone: 0% in A, 100% in B, 100 points more" in said
-    assert "Words typical of B: " in said
+    assert "Negative emotion toward iPhone: 0% in A, 100% in B, 100 points more" in said(app)
+    assert "Words typical of B: " in said(app)
+    assert "Left out" not in said(app)
     assert app.dataframe[-1].value["texts B"].tolist()[0] == 80
     assert app.dataframe[-1].value["p_value"].between(0, 1e-9, inclusive="neither").any(), "small, but never 0"
     assert set(app.dataframe[-1].value["product"]) == {"all products", "iPhone"}  # the shop has no iPad text
+
+
+def test_texts_on_both_sides_are_left_out_of_both(run):
+    app = open_tab(run, "Compare")
+    app.multiselect(key=f"{run.id}_B_sources").set_value(["shop"]).run()
+    assert not app.exception, app.exception
+    assert "both filters let them through: 80 of 320 texts." in said(app)
+    assert "Negative emotion toward iPhone: 0% in A, 100% in B, 100 points more" in said(app)
+    assert app.dataframe[-1].value[["texts A", "texts B"]].max().tolist() == [240, 80]
 
 
 def test_too_few_texts_are_not_said_to_be_alike(run):
