@@ -18,7 +18,15 @@ from streamlit_app.components.notices import plain_markdown
 from streamlit_app.components.runs import DONE, Answers, Run, own_runs
 from streamlit_app.components.widgets import offer_file, pick
 from tf_model import tasks
-from tf_model.analysis.changes import PERIODS, SIGNIFICANCE, by_period, find_changes, period_of
+from tf_model.analysis.changes import (
+    MOST_PERIODS,
+    PERIODS,
+    SIGNIFICANCE,
+    by_period,
+    find_changes,
+    period_of,
+    periods_of,
+)
 from tf_model.analysis.compare import compare, distinctive_words
 from tf_model.analysis.figures import figures
 from tf_model.analysis.rows import ALL, LEAST_TEXTS
@@ -107,7 +115,7 @@ class RunExplorer(Explorer):
         return None if dates.empty else st.session_state.get(self._period_key(dates))
 
     def _period_key(self, dates: pd.Series) -> str:
-        return self._key(f"period_{period_of(dates)}")
+        return self._key(f"period_{period_of(dates)}_{periods_of(dates)[0]}")  # one key for each default and options
 
     def _figures(
         self, index: pd.Index, filters: Mapping[str, Any], with_texts: bool, period: str | None
@@ -168,8 +176,8 @@ class RunExplorer(Explorer):
         st.caption(
             "Counted: the model's answers. Corrected share: adjusted for the model's known errors, with its 95% "
             f"interval; unknown for fewer than {LEAST_TEXTS} texts. If these texts differ from those on which "
-            "the model was validated, the error may be larger: check rows by hand. If the shares are the same as there, the "
-            "counted share of a single product can be closer than the corrected one. "
+            "the model was validated, the error may be larger: check rows by hand. If the shares are the same as there, "
+            "the counted share of a single product can be closer than the corrected one. "
             f"{len(checked_sample(rows, self.run.checked)):,} of these texts, drawn at random, were checked by hand."
         )
         check_rows(self.run, rows, self._key("check"))
@@ -187,9 +195,11 @@ class RunExplorer(Explorer):
             st.info("None of these texts has a date.")
             return
         st.caption(UNCORRECTED)
-        suggested = period_of(rows["date"])
-        periods = list(PERIODS)[list(PERIODS).index(suggested) :]  # a finer one would have too few texts
-        period = pick("Share by", periods, self._period_key(rows["date"])) if len(periods) > 1 else suggested
+        period, periods = period_of(rows["date"]), periods_of(rows["date"])
+        if len(periods) > 1:
+            words = f"Days, or weeks, are also offered if each has {LEAST_TEXTS} texts or more on average"
+            words += f", and there are at most {MOST_PERIODS}"
+            period = pick("Share by", periods, self._period_key(rows["date"]), default=period, help=words)
         emotions = self._non_neutral  # the neutral share mirrors theirs
         columns = ["text", "product", "emotion", "date"]
         series = by_period(rows, emotions, period)

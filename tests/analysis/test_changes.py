@@ -6,7 +6,7 @@ import pytest
 from answered_rows import frame_of, three_months
 
 from tf_model.analysis import changes as changes_module
-from tf_model.analysis.changes import by_period, find_changes, find_dates
+from tf_model.analysis.changes import by_period, find_changes, find_dates, periods_of
 from tf_model.evaluation.metrics import wilson_interval
 from tf_model.tasks import EMOTIONS, NEGATIVE, POSITIVE
 
@@ -137,3 +137,19 @@ def test_a_date_that_stands_for_none_does_not_stretch_the_time(placeholder):
     dates = dates_of("2024-05-01", "2024-05-09", "2024-05-20", placeholder)
     assert dates.notes == ("1 row with a date before 1990, left out",)
     assert changes_module.period_of(dates.values) == "day"
+
+
+@pytest.mark.parametrize(
+    ("days", "texts", "periods"),
+    [
+        (30, 10, ["day", "week", "month"]),
+        (100, 2_000, ["week", "month"]),
+        (100, 3_000, ["day", "week", "month"]),
+        (200, 60_000, ["week", "month"]),
+        (700, 1_000, ["month"]),
+        (700, 4_000, ["week", "month"]),
+    ],
+)
+def test_the_number_of_texts_decides_which_periods_are_offered(days, texts, periods):
+    dates = pd.Series(pd.date_range("2024-01-01", periods=days)[np.arange(texts) * days // texts])
+    assert periods_of(dates) == periods

@@ -67,10 +67,22 @@ def test_what_changed_is_said_in_a_sentence_and_its_texts_are_read(run):
     app.selectbox(key=key).set_value("week of 8 June 2026").run()
     assert len(app.dataframe[-1].value) == 20
     assert app.dataframe[-1].value["text"].str.contains("crashed").all()
-    app.segmented_control(key=f"{run.id}_period_week").set_value("month").run()
+    app.segmented_control(key=f"{run.id}_period_week_week").set_value("month").run()
     assert "From June 2026 on, Negative emotion toward iPhone rose from 0% to 100%" in words_of(app).replace("\\", "")
     [chart] = app.get("plotly_chart")
     assert "share of the texts by month: May 2026 0%, June 2026 100%" in chart.proto.alt
+
+
+def test_days_are_offered_if_they_have_enough_texts(stub):
+    days = [FIRST + timedelta(days=number // 30) for number in range(30 * 47)]
+    app = open_tab(
+        run := answered(["text,when", *(f"I love my iPad {n},{day}" for n, day in enumerate(days))]), "Over time"
+    )
+    choice = app.segmented_control(key=f"{run.id}_period_week_day")
+    assert (choice.options, choice.value) == (["day", "week", "month"], "week")
+    choice.set_value("day").run()
+    [chart] = app.get("plotly_chart")
+    assert "share of the texts by day: 4 May 2026 0%, 5 May 2026 0%" in chart.proto.alt
 
 
 def test_a_week_without_texts_is_a_gap_in_the_curve(stub):
@@ -120,11 +132,13 @@ def test_two_selections_are_compared(run):
 
 def test_texts_on_both_sides_are_left_out_of_both(run):
     app = open_tab(run, "Compare")
-    app.multiselect(key=f"{run.id}_B_sources").set_value(["shop"]).run()
+    app.multiselect(key=f"{run.id}_A_sources").set_value(["web"]).run()
+    since = (FIRST + timedelta(weeks=3), FIRST + timedelta(weeks=7))
+    app.date_input(key=f"{run.id}_B_dates").set_value(since).run()
     assert not app.exception, app.exception
-    assert "both filters let them through: 80 of 320 texts." in said(app)
-    assert "Negative emotion toward iPhone: 0% in A, 100% in B, 100 points more" in said(app)
-    assert app.dataframe[-1].value[["texts A", "texts B"]].max().tolist() == [240, 80]
+    assert "both filters let them through: 120 of 320 texts." in said(app)
+    assert "Negative emotion: 0% in A, 100% in B, 100 points more" in said(app)
+    assert app.dataframe[-1].value[["texts A", "texts B"]].max().tolist() == [120, 80]
 
 
 def test_too_few_texts_are_not_said_to_be_alike(run):
@@ -347,7 +361,7 @@ def test_the_report_is_by_the_chosen_period_without_quotes_if_asked_and_also_jso
     monkeypatch.setattr(run_explorer, "figures", figures)
     stub.metrics["validation"] = {}
     app = open_tab(run, "Over time")
-    app.segmented_control(key=f"{run.id}_period_week").set_value("month").run()
+    app.segmented_control(key=f"{run.id}_period_week_week").set_value("month").run()
     app.toggle(key=f"{run.id}_quotes").set_value(False).run()
     app.session_state[f"{run.id}_tab"] = "Labels"
     app.run()

@@ -17,6 +17,7 @@ from tf_model.io.base import as_text
 
 PERIODS = {"day": "D", "week": "W-SUN", "month": "M"}  # as pandas calls them; a week begins on Monday
 LONGEST = {"day": 45, "week": 400}  # the most days between the first and the last date for which it is chosen
+MOST_PERIODS = 120  # offered: the search for changes takes time by their square
 SIGNIFICANCE = 0.05  # for all changes reported for a file together
 MOST_CHANGES = 3  # of the share of one emotion toward one product
 MOST_DESCRIBED = 10  # changes for which words are found; each takes a quarter of a second
@@ -118,6 +119,21 @@ def period_of(dates: pd.Series) -> str:
     """The key of :data:`PERIODS` that suits the span of the dates."""
     days = (dates.max() - dates.min()).days
     return next((period for period, longest in LONGEST.items() if days <= longest), "month")
+
+
+def periods_of(dates: pd.Series) -> list[str]:
+    """The keys of :data:`PERIODS` to choose from, finest first: that of :func:`period_of` and the longer ones.
+
+    Also a shorter one, if its periods have 30 dates or more on average, and are at most :data:`MOST_PERIODS`.
+    """
+
+    def is_filled(period: str) -> bool:
+        count = len(pd.period_range(dates.min(), dates.max(), freq=PERIODS[period]))
+        return count <= MOST_PERIODS and len(dates) >= LEAST_TEXTS * count
+
+    periods = list(PERIODS)
+    suggested = periods.index(period_of(dates))
+    return [*filter(is_filled, periods[:suggested]), *periods[suggested:]]
 
 
 def by_period(rows: pd.DataFrame, emotions: Sequence[str], period: str | None = None) -> pd.DataFrame:
