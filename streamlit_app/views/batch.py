@@ -49,7 +49,10 @@ def _take_file() -> None:
         help="CSV, TSV, XLSX, Parquet or JSON lines, or plain text with one text per line",
         key="batch_file",
     )
-    st.caption(f"Up to {LIMITS.rows:,} rows, {LIMITS.cells:,} cells and 100 MB. Larger files: `{files.COMMAND_LINE}`")
+    st.caption(
+        f"Up to {LIMITS.rows:,} rows, {LIMITS.cells:,} cells and 100 MB. Larger files: `{files.COMMAND_LINE}`, or for a "
+        f"report with what changed `{files.REPORT}`"
+    )
     if file is None:
         return
     with notices.explained("This file cannot be used here."):
