@@ -53,6 +53,20 @@ def test_what_cannot_be_used_is_counted_and_said():
     assert dates_of("01/02/2024", "03/04/2024").notes == ("the dates are ambiguous, and were read as month/day/year",)
 
 
+@pytest.mark.parametrize(
+    ("cells", "read_as"),
+    [
+        (("13/02/2024", "14/02/2024", "03/04/2024", "02/15/2024"), "day/month/year"),
+        (("13/02/2024", "03-04-2024", "02-15-2024", "02/16/2024"), "month/day/year"),
+    ],
+)
+def test_two_orders_of_day_and_month_in_one_column_are_said(cells, read_as):
+    forms = "both day/month/year and month/day/year occur"
+    words = f"{forms}: all were read as {read_as}, so dates of the other form are wrong or unreadable"
+    assert dates_of(*cells).notes == (words, "1 row with an unreadable date")
+    assert dates_of("13/13/2024", "13/02/2024", "14/02/2024").notes == ("1 row with an unreadable date",)
+
+
 def test_a_column_with_a_usual_name_is_named_even_if_it_cannot_be_read():
     dates = dates_of("12.5", "2024", "", "later", name="day")
     assert (dates.column, dates.notes) == ("day", ("1 row without a date", "3 rows with an unreadable date"))

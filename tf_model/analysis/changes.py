@@ -107,8 +107,12 @@ def _parse_dates(cells: pd.Series, allow_numbers: bool) -> tuple[pd.Series, list
     if allow_numbers:  # Unix seconds or milliseconds
         numbers = texts[texts.str.fullmatch(r"[1-3]\d{9}(?:\d{3})?(?:\.\d+)?")].astype(float)
         dates.append(pd.to_datetime(numbers.where(numbers < 1e11, numbers / 1000), unit="s").astype("datetime64[us]"))
-    is_ambiguous = len(are_days) and not are_days.any(axis=None)
-    notes = ["the dates are ambiguous, and were read as month/day/year"] if is_ambiguous else []
+    notes, read_as = [], "day/month/year" if slashed == "%d/%m" else "month/day/year"
+    if len(are_days) and not are_days.any(axis=None):
+        notes = [f"the dates are ambiguous, and were read as {read_as}"]
+    elif (are_days[0] & ~are_days[1]).any() and (are_days[1] & ~are_days[0]).any():
+        forms = "both day/month/year and month/day/year occur"
+        notes = [f"{forms}: all were read as {read_as}, so dates of the other form are wrong or unreadable"]
     return pd.concat(dates).reindex(cells.index), notes
 
 
