@@ -370,6 +370,16 @@ def test_the_report_is_by_the_chosen_period_without_quotes_if_asked_and_also_jso
     assert given == [(False, "month")]
 
 
+def test_texts_of_which_different_shares_were_read_have_one_reason(stub):
+    run = answered(["text", *("I love my iPad " * count for count in (40, 80))])
+    app = open_tab(run, "Rows")
+    assert "2 of 2 rows are not." in said(app)
+    assert "- longer than the model reads: **2**" in said(app)
+    assert app.multiselect(key=f"{run.id}_statuses").options == ["longer than the model reads"]
+    read = [f"longer than the model reads (at most {share}% was read)" for share in (78, 39)]
+    assert app.dataframe[-1].value["status"].tolist() == read
+
+
 @pytest.fixture
 def themes(stub):
     """Forty complaints about the iPhone in two months, of five kinds."""

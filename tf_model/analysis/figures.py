@@ -15,7 +15,7 @@ from tf_model.analysis.rows import LEAST_TEXTS, emotions_of, find_source, rows_o
 from tf_model.analysis.shares import checked_sample, emotion_shares, read_correction
 from tf_model.analysis.themes import QUOTES, describe_themes, find_themes
 from tf_model.errors import ModelError
-from tf_model.inference.fit import FIT, STATUS
+from tf_model.inference.fit import FIT, STATUS, reasons_of
 from tf_model.inference.predictor import Predictor, columns_of
 from tf_model.inference.targets import target_columns
 from tf_model.modeling.joint_label import answer_text
@@ -50,7 +50,7 @@ def figures(
     is_fit = result[STATUS] == FIT
     is_counted = is_fit | counts_unfit
     rows = rows_of(result[is_counted], texts[is_counted], emotions, dates and dates.values)
-    reasons = result.loc[~is_fit, STATUS].str.split("; ").explode().value_counts()
+    reasons = reasons_of(result.loc[~is_fit, STATUS]).str.split("; ").explode().value_counts()
     validation = model.metrics["validation"][tasks.TARGET.name if is_target else tasks.EMOTION.name]
     non_neutral = [emotion for emotion in emotions if emotion != model.no_emotion]
     try:
