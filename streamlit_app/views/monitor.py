@@ -67,7 +67,12 @@ def main() -> None:
             "Model", list(names), format_func=names.get, key="monitor_stream", persist_state="session"
         )
         source = middle.selectbox(
-            "Asked by", store.sources((model, version)), None, key="monitor_source", placeholder="All, separately"
+            "Asked by",
+            store.sources((model, version)),
+            None,
+            key="monitor_source",
+            persist_state="session",
+            placeholder="All, separately",
         )
         help_text = f"Refresh every {REFRESH_SECONDS} seconds"
         live = right.toggle("Live", value=True, key="monitor_live", persist_state="session", help=help_text)
