@@ -217,15 +217,16 @@ class Explorer:
             bars.rename(columns={"words": "name"}),
             lambda bar: eda.with_words(tweets[tweets[column] == label], bar["name"]),
             key=f"telling_{pairs}_{label}",
-            title="Most distinctive words, by z-score",
+            title="Most distinctive words",
             value="z",
             form=".1f",
             colour=theme.colour_of(label, column),
         )
         st.caption(
-            f"How much more often a word occurs here than with the other {column}s (z-scores, Monroe et al. 2008). By "
-            "chance alone, about 20 of 1,000 words exceed 2. A word counts once per text, and each retweet is a text; "
-            "words in fewer than 5 texts are left out."
+            f"How clearly a word occurs more often here than with the other {column}s. By chance alone, about 20 of "
+            "1,000 words exceed 2. A word counts once per text, and each retweet is a text; words in fewer than 5 texts "
+            "are left out.",
+            help="z-scores of log-odds with a Dirichlet prior (Monroe et al. 2008)",
         )
 
     def _repeats(self, tweets: pd.DataFrame) -> None:

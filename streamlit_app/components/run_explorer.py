@@ -269,8 +269,9 @@ class RunExplorer(Explorer):
         names = {"texts_one": "texts A", "texts_other": "texts B", "share_one": "share A", "share_other": "share B"}
         _show_table(table.rename(columns=names), "How A and B differ")
         st.caption(
-            "The difference is B minus A, with its 95% interval; p-values (Fisher's exact test) are corrected for "
-            "multiple tests (Holm). The sentences above are the differences with a corrected p-value below 0.05."
+            "The difference is B minus A, with its 95% interval. Chance: how probable so large a difference is by "
+            "chance alone, given how many are compared. The sentences above are the differences where it is below 0.05.",
+            help="p-values of Fisher's exact test, corrected for multiple tests (Holm); Newcombe's interval",
         )
 
     def _choose_another_run(self) -> Run | None:
@@ -388,7 +389,7 @@ _emotion_shares = _cache(hash_funcs={Correction: id})(emotion_shares)  # shown a
 def _show_table(table: pd.DataFrame, alt: str) -> None:
     shares = table.select_dtypes("float").columns.drop("p_value", errors="ignore")
     columns = {name: st.column_config.NumberColumn(name.replace("_", " "), format="percent") for name in shares}
-    columns["p_value"] = st.column_config.NumberColumn("p", format="%.2g")
+    columns["p_value"] = st.column_config.NumberColumn("chance", format="%.2g")
     st.dataframe(table.round(dict.fromkeys(shares, 3)), hide_index=True, column_config=columns, alt=alt)
 
 

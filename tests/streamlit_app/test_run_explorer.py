@@ -125,6 +125,8 @@ def test_two_selections_are_compared(run):
     assert "Negative emotion toward iPhone: 0% in A, 100% in B, 100 points more" in said(app)
     assert "Words typical of B: " in said(app)
     assert "Left out" not in said(app)
+    assert "how probable so large a difference is by chance alone" in said(app)
+    assert "Fisher" not in said(app), "it is in the help"
     assert app.dataframe[-1].value["texts B"].tolist()[0] == 80
     assert app.dataframe[-1].value["p_value"].between(0, 1e-9, inclusive="neither").any(), "small, but never 0"
     assert set(app.dataframe[-1].value["product"]) == {"all products", "iPhone"}  # the shop has no iPad text
