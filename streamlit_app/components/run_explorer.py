@@ -176,8 +176,8 @@ class RunExplorer(Explorer):
         st.caption(
             "Counted: the model's answers. Corrected share: adjusted for the model's known errors, with its 95% "
             f"interval; unknown for fewer than {LEAST_TEXTS} texts. If these texts differ from those on which "
-            "the model was validated, the error may be larger: check rows by hand. If the shares are the same as there, "
-            "the counted share of a single product can be closer than the corrected one. "
+            "the model was validated, the error may be larger: check rows by hand. If the shares are the same as "
+            "there, the counted share of a single product can be closer than the corrected one. "
             f"{len(checked_sample(rows, self.run.checked)):,} of these texts, drawn at random, were checked by hand."
         )
         check_rows(self.run, rows, self._key("check"))
@@ -270,7 +270,8 @@ class RunExplorer(Explorer):
         _show_table(table.rename(columns=names), "How A and B differ")
         st.caption(
             "The difference is B minus A, with its 95% interval. Chance: how probable so large a difference is by "
-            "chance alone, given how many are compared. The sentences above are the differences where it is below 0.05.",
+            "chance alone, given how many are compared. The sentences above are the differences where it is below "
+            "0.05.",
             help="p-values of Fisher's exact test, corrected for multiple tests (Holm); Newcombe's interval",
         )
 

@@ -76,4 +76,4 @@ def test_an_english_text_stays_one_however_short(text):
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("part", ["a", "a."])
 def test_a_text_without_spaces_takes_linear_time(part):
-    assert FitCheck()(part * 10_000) .split(" (")[0] in (FIT, fit.TOO_LONG)
+    assert FitCheck()(part * 10_000).split(" (")[0] in (FIT, fit.TOO_LONG)

@@ -76,7 +76,8 @@ def test_an_unfit_text_is_never_said_to_be_sure(targets, monkeypatch):
     assert "**Kindle**: Positive emotion, 94% confidence, which means little here" in said
     assert "**94% confidence, which means little here**" in said
     assert "94% sure" not in said
-    assert told[-1].startswith("This text is not fit for the model, so the answer means little: longer than the model reads (at most")
+    words = "This text is not fit for the model, so the answer means little: longer than the model reads (at most "
+    assert told[-1].startswith(words)
 
 
 def test_no_emotion_and_not_sure_have_words_and_colours_of_their_own(targets, shown):
