@@ -18,15 +18,7 @@ from streamlit_app.components.notices import plain_markdown
 from streamlit_app.components.runs import DONE, Answers, Run, own_runs
 from streamlit_app.components.widgets import offer_file, pick
 from tf_model import tasks
-from tf_model.analysis.changes import (
-    MOST_PERIODS,
-    PERIODS,
-    SIGNIFICANCE,
-    by_period,
-    find_changes,
-    period_of,
-    periods_of,
-)
+from tf_model.analysis.changes import PERIODS, SIGNIFICANCE, by_period, find_changes, period_of, periods_of
 from tf_model.analysis.compare import compare, distinctive_words
 from tf_model.analysis.figures import figures
 from tf_model.analysis.rows import ALL, LEAST_TEXTS
@@ -40,9 +32,7 @@ from tf_model.report import render
 
 SIDES = ("A", "B")
 MOST_CHANGES = 3  # described in words
-UNCORRECTED = (
-    "Shares are as the model counts, without correction for its errors; the 95% intervals allow for chance alone."
-)
+UNCORRECTED = "Shares are as the model counts, without correction for its errors; 95% intervals allow for chance alone."
 ALL_EMOTIONS = "Shares need all emotions. Clear the filter Emotions above to see them."
 FILTERS = "filters"  # kept with the run, days as in 2026-05-31
 THEMES = "theme_names"  # kept with the run: for each product and emotion, the name of the theme of each row
@@ -197,8 +187,7 @@ class RunExplorer(Explorer):
         st.caption(UNCORRECTED)
         period, periods = period_of(rows["date"]), periods_of(rows["date"])
         if len(periods) > 1:
-            words = f"Days, or weeks, are also offered if each has {LEAST_TEXTS} texts or more on average"
-            words += f", and there are at most {MOST_PERIODS}"
+            words = f"Days or weeks, if not too many, are offered if each has {LEAST_TEXTS} texts or more on average"
             period = pick("Share by", periods, self._period_key(rows["date"]), default=period, help=words)
         emotions = self._non_neutral  # the neutral share mirrors theirs
         columns = ["text", "product", "emotion", "date"]
@@ -270,8 +259,7 @@ class RunExplorer(Explorer):
         _show_table(table.rename(columns=names), "How A and B differ")
         st.caption(
             "The difference is B minus A, with its 95% interval. Chance: how probable so large a difference is by "
-            "chance alone, given how many are compared. The sentences above are the differences where it is below "
-            "0.05.",
+            "chance alone, given how many are compared. The sentences above are the differences below 0.05.",
             help="p-values of Fisher's exact test, corrected for multiple tests (Holm); Newcombe's interval",
         )
 

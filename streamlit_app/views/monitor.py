@@ -337,7 +337,7 @@ def _show_drift(report: Report, folder: Path) -> None:
         hide_index=True,
         column_config={
             "index": st.column_config.NumberColumn(
-                "change", format="%.3f", help="0: none; below 0.1 seldom matters. Population stability index"
+                "change", format="%.3f", help="0: none; below 0.1 seldom matters (population stability index)"
             ),
             "bound": st.column_config.NumberColumn("alarm at", format="%.3f"),
             "p_value": st.column_config.NumberColumn("chance", format="%.2g", help="How probable by chance: p-value"),

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tf_model import paths, tasks
 from tf_model.data.products import Products, read_products
@@ -15,9 +15,6 @@ from tf_model.data.splits import bare_words
 from tf_model.inference.predictor import Predictor, model_input
 from tf_model.io import tables
 from tf_model.preprocessing.cleaning import MAX_TOKENS, without_urls
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 STATUS = "status"  # name of the column
 FIT = "fit"
@@ -96,8 +93,8 @@ class FitCheck:
                 yield SEVERAL
 
 
-def reasons_of(statuses: pd.Series) -> pd.Series:
-    """The statuses without how much of a text was read, to be counted and filtered by."""
+def reasons_of(statuses: Any) -> Any:
+    """A Series of statuses without how much of a text was read, to be counted and filtered by."""
     return statuses.str.replace(r" \(.*?\)", "", regex=True)
 
 
