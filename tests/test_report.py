@@ -213,6 +213,18 @@ def test_what_changed_stands_on_the_page(folder, tmp_path):
     assert "The largest change: negative emotion across all products fell" in report.render(contents)
 
 
+def test_the_period_can_be_chosen(folder):
+    rows = three_months().rename(columns={"date": "posted"})
+    result = rows.drop(columns="text").assign(status="fit")
+    themes = {f"{NEGATIVE} → iPhone": dict.fromkeys(map(str, rows.index), "bad")}
+    model = Predictor.load(folder)
+    found = figures(result, rows["text"], model, "made-up.csv", chosen_themes=themes, period="month")
+    assert found["period"] == "month"
+    assert {line["start"] for line in found["over_time"]} == {"2024-04-01", "2024-05-01", "2024-06-01"}
+    assert {change["when"] for change in found["changes"]} == {"2024-05-01", "2024-06-01"}
+    assert {len(theme["trend"]) for part in found["themes"] for theme in part["themes"]} == {3}
+
+
 def test_the_days_of_a_selection_are_those_of_the_whole_file(folder):
     rows = three_months().rename(columns={"date": "posted"})
     rows["posted"] = rows["posted"].dt.strftime("%d/%m/%Y")

@@ -49,7 +49,7 @@ class Explorer:
         includes_unfit = self._includes_unfit()
         filtered = self._filter()
         self.counts_all = bool(includes_unfit or st.session_state.get(self._key("statuses")))
-        counted_tweets = filtered if self.counts_all else filtered[filtered["status"] == FIT]
+        counted_tweets = self._counted(filtered)
         self._show_totals(counted_tweets)
         with st.container(horizontal=True, vertical_alignment="center"):
             self._offer_downloads(filtered.index, self._key("all"))
@@ -72,6 +72,10 @@ class Explorer:
     def _tabs(self) -> dict[str, Callable[[pd.DataFrame], None]]:
         """The tabs in order, each with the method that draws it."""
         return {"Labels": self._labels, "Words": self._words, "Repeats": self._repeats}
+
+    def _counted(self, tweets: pd.DataFrame) -> pd.DataFrame:
+        """Those of ``tweets`` that the charts count."""
+        return tweets if self.counts_all else tweets[tweets["status"] == FIT]
 
     def _key(self, name: str) -> str:
         return f"{self.key}_{name}"
@@ -213,15 +217,16 @@ class Explorer:
             bars.rename(columns={"words": "name"}),
             lambda bar: eda.with_words(tweets[tweets[column] == label], bar["name"]),
             key=f"telling_{pairs}_{label}",
-            title="Most distinctive words, by z-score",
+            title="Most distinctive words",
             value="z",
             form=".1f",
             colour=theme.colour_of(label, column),
         )
         st.caption(
-            f"How much more often a word occurs here than with the other {column}s (z-scores, Monroe et al. 2008). By "
-            "chance alone, about 20 of 1,000 words exceed 2. A word counts once per text, and each retweet is a text; "
-            "words in fewer than 5 texts are left out."
+            f"How clearly a word occurs more often here than with the other {column}s. By chance alone, about 20 of "
+            "1,000 words exceed 2. A word counts once per text, and each retweet is a text; words in fewer than 5 "
+            "texts are left out.",
+            help="z-scores of log-odds with a Dirichlet prior (Monroe et al. 2008)",
         )
 
     def _repeats(self, tweets: pd.DataFrame) -> None:

@@ -17,6 +17,7 @@ LIMITS = tables.Limits(
     rows=200_000, columns=1_000, cells=10_000_000, bytes=250_000_000
 )  # more would fill the server's memory
 COMMAND_LINE = "python -m tf_model.predict FILE --output answers.csv"  # takes files of any size
+REPORT = "python -m tf_model.report FILE --output report.html"  # too, as far as they fit into memory
 FIRST_ROWS, SAMPLE_ROWS = 5, 1_000  # rows to show, and rows to search for texts
 TYPES = [suffix.removeprefix(".") for suffix in tables.INPUT_SUFFIXES]
 

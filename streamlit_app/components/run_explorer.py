@@ -18,19 +18,21 @@ from streamlit_app.components.notices import plain_markdown
 from streamlit_app.components.runs import DONE, Answers, Run, own_runs
 from streamlit_app.components.widgets import offer_file, pick
 from tf_model import tasks
-from tf_model.analysis.changes import PERIODS, SIGNIFICANCE, by_period, find_changes, period_of
+from tf_model.analysis.changes import PERIODS, SIGNIFICANCE, by_period, find_changes, period_of, periods_of
 from tf_model.analysis.compare import compare, distinctive_words
 from tf_model.analysis.figures import figures
 from tf_model.analysis.rows import ALL, LEAST_TEXTS
 from tf_model.analysis.shares import Correction, checked_sample, emotion_shares, read_correction
 from tf_model.analysis.themes import QUOTES, describe_themes, find_themes
-from tf_model.errors import TweetTargetError, UsageError
+from tf_model.errors import TweetTargetError
 from tf_model.inference.fit import FIT, STATUS
+from tf_model.io.files import as_json
 from tf_model.modeling.joint_label import answer_text
 from tf_model.report import render
 
 SIDES = ("A", "B")
 MOST_CHANGES = 3  # described in words
+UNCORRECTED = "Shares are as the model counts, without correction for its errors; 95% intervals allow for chance alone."
 ALL_EMOTIONS = "Shares need all emotions. Clear the filter Emotions above to see them."
 FILTERS = "filters"  # kept with the run, days as in 2026-05-31
 THEMES = "theme_names"  # kept with the run: for each product and emotion, the name of the theme of each row
@@ -85,16 +87,34 @@ class RunExplorer(Explorer):
         super()._offer_downloads(index, key)
         is_measured = self.model and self.run.emotions and "validation" in self.model.predictor.metrics
         if is_measured and key == self._key("all") and not self._lacks_emotions:
-            name, icon = f"{self.file}.html", ":material/summarize:"
-            filters = self.run.stored(FILTERS)  # those of these rows: another window may store its own before the click
-            offer_file("Download report", lambda: self._report(index, filters), name, f"{key}_report", icon=icon)
+            with_texts = st.toggle("Quotes in the report", True, key=self._key("quotes"), persist_state="session")
+            # The filters are those of these rows: another window may store its own before the click.
+            chosen = index, self.run.stored(FILTERS), with_texts, self._chosen_period(index)
+            for label, suffix, written in (("report", "html", render), ("report.json", "json", as_json)):
+                offer_file(
+                    f"Download {label}",
+                    lambda written=written: written(self._figures(*chosen)),
+                    f"{self.file}.{suffix}",
+                    f"{key}_{label}",
+                    icon=":material/summarize:",
+                )
 
-    def _report(self, index: pd.Index, filters: Mapping[str, Any]) -> str:
+    def _chosen_period(self, index: pd.Index) -> str | None:
+        """The choice "Share by" for these texts; None if there is none."""
+        dates = self._analysed_rows(self._counted(self.all_tweets.loc[index]))["date"].dropna()
+        return None if dates.empty else st.session_state.get(self._period_key(dates))
+
+    def _period_key(self, dates: pd.Series) -> str:
+        return self._key(f"period_{period_of(dates)}_{periods_of(dates)[0]}")  # one key for each default and options
+
+    def _figures(
+        self, index: pd.Index, filters: Mapping[str, Any], with_texts: bool, period: str | None
+    ) -> dict[str, Any]:
         selected = self.answers.result.loc[index], self.all_tweets.loc[index, "text"]
         choices = {"checked_labels": self.run.checked, "chosen_themes": self.run.stored(THEMES)}
-        choices |= {"dates": self.dates, "counts_unfit": self.counts_all}
+        choices |= {"dates": self.dates, "counts_unfit": self.counts_all, "period": period}
         name = f"{self.run.name}{_filtered(filters)}"
-        return render(figures(*selected, self.model.predictor, name, **choices))
+        return figures(*selected, self.model.predictor, name, with_texts, **choices)
 
     def _analysed_rows(self, tweets: pd.DataFrame) -> pd.DataFrame:
         return self.rows[self.rows.index.isin(tweets.index)]
@@ -146,7 +166,8 @@ class RunExplorer(Explorer):
         st.caption(
             "Counted: the model's answers. Corrected share: adjusted for the model's known errors, with its 95% "
             f"interval; unknown for fewer than {LEAST_TEXTS} texts. If these texts differ from those on which "
-            "the model was validated, the error may be larger: check rows by hand. "
+            "the model was validated, the error may be larger: check rows by hand. If the shares are the same as "
+            "there, the counted share of a single product can be closer than the corrected one. "
             f"{len(checked_sample(rows, self.run.checked)):,} of these texts, drawn at random, were checked by hand."
         )
         check_rows(self.run, rows, self._key("check"))
@@ -163,9 +184,11 @@ class RunExplorer(Explorer):
         if rows.empty:
             st.info("None of these texts has a date.")
             return
-        suggested = period_of(rows["date"])
-        periods = list(PERIODS)[list(PERIODS).index(suggested) :]  # a finer one would have too few texts
-        period = pick("Share by", periods, self._key(f"period_{suggested}")) if len(periods) > 1 else suggested
+        st.caption(UNCORRECTED)
+        period, periods = period_of(rows["date"]), periods_of(rows["date"])
+        if len(periods) > 1:
+            words = f"Days or weeks, if not too many, are offered if each has {LEAST_TEXTS} texts or more on average"
+            period = pick("Share by", periods, self._period_key(rows["date"]), default=period, help=words)
         emotions = self._non_neutral  # the neutral share mirrors theirs
         columns = ["text", "product", "emotion", "date"]
         series = by_period(rows, emotions, period)
@@ -214,11 +237,12 @@ class RunExplorer(Explorer):
                     st.subheader(name, anchor=False)
                     sides.append(self._filter(f"{name}_"))
             one, other = (rows.index.isin(side.index) for side in sides)
-        try:
-            table = compare(rows, one, other, self.run.emotions)
-        except UsageError as error:
-            st.info(str(error), icon=":material/compare_arrows:")
-            return
+            if (in_both := one & other).any():  # the test and the interval need separate texts
+                one, other = one & ~in_both, other & ~in_both
+                words = f"Left out, because both filters let them through: {in_both.sum():,} of {len(rows):,} texts."
+                st.caption(f"{words} Filter each side by source, product or date.")
+        table = compare(rows, one, other, self.run.emotions)
+        st.caption(UNCORRECTED)
         significant = table[table["p_value"] < SIGNIFICANCE]
         for line in significant.itertuples():
             st.markdown(plain_markdown(_difference_in_words(line)))
@@ -234,8 +258,9 @@ class RunExplorer(Explorer):
         names = {"texts_one": "texts A", "texts_other": "texts B", "share_one": "share A", "share_other": "share B"}
         _show_table(table.rename(columns=names), "How A and B differ")
         st.caption(
-            "The difference is B minus A, with its 95% interval; p-values (Fisher's exact test) are corrected for "
-            "multiple tests (Holm). The sentences above are the differences with a corrected p-value below 0.05."
+            "The difference is B minus A, with its 95% interval. Chance: how probable so large a difference is by "
+            "chance alone, given how many are compared. The sentences above are the differences below 0.05.",
+            help="p-values of Fisher's exact test, corrected for multiple tests (Holm); Newcombe's interval",
         )
 
     def _choose_another_run(self) -> Run | None:
@@ -353,7 +378,7 @@ _emotion_shares = _cache(hash_funcs={Correction: id})(emotion_shares)  # shown a
 def _show_table(table: pd.DataFrame, alt: str) -> None:
     shares = table.select_dtypes("float").columns.drop("p_value", errors="ignore")
     columns = {name: st.column_config.NumberColumn(name.replace("_", " "), format="percent") for name in shares}
-    columns["p_value"] = st.column_config.NumberColumn("p", format="%.2g")
+    columns["p_value"] = st.column_config.NumberColumn("chance", format="%.2g")
     st.dataframe(table.round(dict.fromkeys(shares, 3)), hide_index=True, column_config=columns, alt=alt)
 
 

@@ -31,7 +31,7 @@ from tf_model.analysis.changes import Dates, find_dates
 from tf_model.analysis.rows import emotions_of, find_source, rows_of
 from tf_model.data.products import Products
 from tf_model.errors import DataError, TweetTargetError, UsageError, first_line
-from tf_model.inference.fit import FIT, REPEATED, STATUS, FitCheck
+from tf_model.inference.fit import FIT, REPEATED, STATUS, FitCheck, reasons_of
 from tf_model.inference.targets import TargetPredictor
 from tf_model.io import tables
 from tf_model.io.files import explain_write_errors, whole_file, write_json
@@ -266,7 +266,7 @@ def _read_answers(folder: Path) -> Answers:
         tasks.PRODUCT_COLUMN: predictions.get("product"),
         tasks.EMOTION_COLUMN: emotion,
     }
-    tweets = eda.describe(pd.DataFrame({"row": predictions[_ROW]} | labelled)).assign(status=table[STATUS])
+    tweets = eda.describe(pd.DataFrame({"row": predictions[_ROW]} | labelled)).assign(status=reasons_of(table[STATUS]))
     if run.emotions:
         tweets["is_abstained"] = predictions["emotion" if run.per_product else tasks.ANSWER] == NOT_SURE
     if (sources := find_source(own_columns)) is not None:

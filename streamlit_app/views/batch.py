@@ -49,7 +49,10 @@ def _take_file() -> None:
         help="CSV, TSV, XLSX, Parquet or JSON lines, or plain text with one text per line",
         key="batch_file",
     )
-    st.caption(f"Up to {LIMITS.rows:,} rows, {LIMITS.cells:,} cells and 100 MB. Larger files: `{files.COMMAND_LINE}`")
+    st.caption(
+        f"Up to {LIMITS.rows:,} rows, {LIMITS.cells:,} cells and 100 MB. Larger files: `{files.COMMAND_LINE}`, or for "
+        f"a report with what changed `{files.REPORT}`"
+    )
     if file is None:
         return
     with notices.explained("This file cannot be used here."):
@@ -210,13 +213,14 @@ def _show_answers(run: Run, state: ModelState | None) -> None:
             "there is no report. Choose that model in the sidebar or, if it was replaced, upload the file again.",
             icon=":material/published_with_changes:",
         )
-    took = duration(run.seconds) if run.seconds >= 1 else "less than a second"
-    st.success(
-        f"{run.rows:,} {plural(run.rows, 'row', 'rows')} answered in {took} ({run.rows / run.seconds:,.0f} a second)",
-        icon=":material/check_circle:",
-    )
     with st.spinner("Reading the answers…"):
         explorer = RunExplorer(run, current_model if is_current else None)
+    took = duration(run.seconds) if run.seconds >= 1 else "less than a second"
+    row_count = f"{run.rows:,} {plural(run.rows, 'row', 'rows')}"
+    words = f"{row_count} answered in {took} ({run.rows / run.seconds:,.0f} a second)"
+    if (answer_count := len(explorer.all_tweets)) > run.rows:
+        words += f". A text that names several products has a row for each: {answer_count:,} rows below."
+    st.success(words, icon=":material/check_circle:")
     explorer.show()
 
 

@@ -67,7 +67,12 @@ def main() -> None:
             "Model", list(names), format_func=names.get, key="monitor_stream", persist_state="session"
         )
         source = middle.selectbox(
-            "Asked by", store.sources((model, version)), None, key="monitor_source", placeholder="All, separately"
+            "Asked by",
+            store.sources((model, version)),
+            None,
+            key="monitor_source",
+            persist_state="session",
+            placeholder="All, separately",
         )
         help_text = f"Refresh every {REFRESH_SECONDS} seconds"
         live = right.toggle("Live", value=True, key="monitor_live", persist_state="session", help=help_text)
@@ -331,17 +336,20 @@ def _show_drift(report: Report, folder: Path) -> None:
         frame[["feature", "state", "index", "bound", "p_value", "rows"]],
         hide_index=True,
         column_config={
-            "index": st.column_config.NumberColumn("change", format="%.3f", help="0: none; below 0.1 seldom matters"),
+            "index": st.column_config.NumberColumn(
+                "change", format="%.3f", help="0: none; below 0.1 seldom matters (population stability index)"
+            ),
             "bound": st.column_config.NumberColumn("alarm at", format="%.3f"),
-            "p_value": st.column_config.NumberColumn("p", format="%.2g", help="How probable this is by chance"),
+            "p_value": st.column_config.NumberColumn("chance", format="%.2g", help="How probable by chance: p-value"),
             "rows": st.column_config.NumberColumn("predictions", format="localized"),
         },
-        alt="Each feature with how much it changed, the bound of an alarm and its p-value",
+        alt="Each feature with how much it changed, the bound of an alarm, and how probable that is by chance",
     )
     words = (
         f"Compared with {report.reference.origin}, {report.reference.rows:,} predictions. An alarm needs a change of at"
+        f" least its bound, and a chance below {report.drifts[0].level:.2g}."
     )
-    st.caption(plain_markdown(f"{words} least its bound and a p-value below {report.drifts[0].level:.2g}."))
+    st.caption(plain_markdown(words))
     by_name = {each.feature: each for each in report.drifts}
     names = sorted(by_name, key=lambda name: (by_name[name].alarm, by_name[name].index / by_name[name].bound))[::-1]
     feature = by_name[

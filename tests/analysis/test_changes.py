@@ -6,7 +6,7 @@ import pytest
 from answered_rows import frame_of, three_months
 
 from tf_model.analysis import changes as changes_module
-from tf_model.analysis.changes import by_period, find_changes, find_dates
+from tf_model.analysis.changes import by_period, find_changes, find_dates, periods_of
 from tf_model.evaluation.metrics import wilson_interval
 from tf_model.tasks import EMOTIONS, NEGATIVE, POSITIVE
 
@@ -51,6 +51,20 @@ def test_what_cannot_be_used_is_counted_and_said():
         "1 row with a date in the future, left out",
     )
     assert dates_of("01/02/2024", "03/04/2024").notes == ("the dates are ambiguous, and were read as month/day/year",)
+
+
+@pytest.mark.parametrize(
+    ("cells", "read_as"),
+    [
+        (("13/02/2024", "14/02/2024", "03/04/2024", "02/15/2024"), "day/month/year"),
+        (("13/02/2024", "03-04-2024", "02-15-2024", "02/16/2024"), "month/day/year"),
+    ],
+)
+def test_two_orders_of_day_and_month_in_one_column_are_said(cells, read_as):
+    forms = "both day/month/year and month/day/year occur"
+    words = f"{forms}: all were read as {read_as}, so dates of the other form are wrong or unreadable"
+    assert dates_of(*cells).notes == (words, "1 row with an unreadable date")
+    assert dates_of("13/13/2024", "13/02/2024", "14/02/2024").notes == ("1 row with an unreadable date",)
 
 
 def test_a_column_with_a_usual_name_is_named_even_if_it_cannot_be_read():
@@ -137,3 +151,19 @@ def test_a_date_that_stands_for_none_does_not_stretch_the_time(placeholder):
     dates = dates_of("2024-05-01", "2024-05-09", "2024-05-20", placeholder)
     assert dates.notes == ("1 row with a date before 1990, left out",)
     assert changes_module.period_of(dates.values) == "day"
+
+
+@pytest.mark.parametrize(
+    ("days", "texts", "periods"),
+    [
+        (30, 10, ["day", "week", "month"]),
+        (100, 2_000, ["week", "month"]),
+        (100, 3_000, ["day", "week", "month"]),
+        (200, 60_000, ["week", "month"]),
+        (700, 1_000, ["month"]),
+        (700, 4_000, ["week", "month"]),
+    ],
+)
+def test_the_number_of_texts_decides_which_periods_are_offered(days, texts, periods):
+    dates = pd.Series(pd.date_range("2024-01-01", periods=days)[np.arange(texts) * days // texts])
+    assert periods_of(dates) == periods

@@ -721,3 +721,9 @@ def test_whatever_the_model_raises_is_one_line(stub, tmp_path):
     (tmp_path / "a.csv").write_text("text\na\n")
     run = wait(start(stub, tmp_path / "a.csv"))
     assert (run.status, run.problem) == (runs.FAILED, "no such operation")
+
+
+def test_what_reads_larger_files_is_said_below_the_uploader(stub):
+    [caption] = [each.value for each in open_app("batch").caption if "100 MB" in each.value]
+    assert "`python -m tf_model.predict FILE --output answers.csv`" in caption
+    assert "`python -m tf_model.report FILE --output report.html`" in caption

@@ -365,3 +365,16 @@ def test_the_made_up_log_is_what_the_store_reads(healthy):
     window = healthy.window(time.time() - 7200, time.time(), (APP.model,))
     assert window.predictions == 180
     assert set(window.labels("product")) <= set(prediction_logs.ORDINARY)
+
+
+def test_who_asked_is_kept_while_another_page_is_visited(healthy):
+    write_healthy(healthy, time.time() - 1800, stream=Stream("old", "v0", "batch"))
+    app = app_stub.open_app("monitor")
+    app.selectbox(key="monitor_stream").set_value((APP.model, APP.version)).run()
+    app.selectbox(key="monitor_source").set_value("app").run()
+    app.switch_page("views/ask.py").run()
+    app.switch_page("views/monitor.py").run()
+    assert app.selectbox(key="monitor_source").value == "app"
+    app.selectbox(key="monitor_stream").set_value(("old", "v0")).run()  # which the app did not ask
+    assert not app.exception, app.exception
+    assert app.selectbox(key="monitor_source").value is None

@@ -67,10 +67,22 @@ def test_what_changed_is_said_in_a_sentence_and_its_texts_are_read(run):
     app.selectbox(key=key).set_value("week of 8 June 2026").run()
     assert len(app.dataframe[-1].value) == 20
     assert app.dataframe[-1].value["text"].str.contains("crashed").all()
-    app.segmented_control(key=f"{run.id}_period_week").set_value("month").run()
+    app.segmented_control(key=f"{run.id}_period_week_week").set_value("month").run()
     assert "From June 2026 on, Negative emotion toward iPhone rose from 0% to 100%" in words_of(app).replace("\\", "")
     [chart] = app.get("plotly_chart")
     assert "share of the texts by month: May 2026 0%, June 2026 100%" in chart.proto.alt
+
+
+def test_days_are_offered_if_they_have_enough_texts(stub):
+    days = [FIRST + timedelta(days=number // 30) for number in range(30 * 47)]
+    app = open_tab(
+        run := answered(["text,when", *(f"I love my iPad {n},{day}" for n, day in enumerate(days))]), "Over time"
+    )
+    choice = app.segmented_control(key=f"{run.id}_period_week_day")
+    assert (choice.options, choice.value) == (["day", "week", "month"], "week")
+    choice.set_value("day").run()
+    [chart] = app.get("plotly_chart")
+    assert "share of the texts by day: 4 May 2026 0%, 5 May 2026 0%" in chart.proto.alt
 
 
 def test_a_week_without_texts_is_a_gap_in_the_curve(stub):
@@ -105,16 +117,30 @@ def test_dates_and_sources_are_filters_that_are_kept(run):
 
 def test_two_selections_are_compared(run):
     app = open_tab(run, "Compare")
-    assert "filter each by source, product or date" in app.info[-1].value
+    assert "both filters let them through: 320 of 320 texts. Filter each side by source, product or date." in said(app)
+    assert app.info[-1].value == "Not compared: A has 0 texts, B 0; each needs at least 30."
     for side, source in (("A", "web"), ("B", "shop")):
         app.multiselect(key=f"{run.id}_{side}_sources").set_value([source]).run()
     assert not app.exception, app.exception
-    said = words_of(app).replace("\\", "")
-    assert "Negative emotion toward iPhone: 0% in A, 100% in B, 100 points more" in said
-    assert "Words typical of B: " in said
+    assert "Negative emotion toward iPhone: 0% in A, 100% in B, 100 points more" in said(app)
+    assert "Words typical of B: " in said(app)
+    assert "Left out" not in said(app)
+    assert "how probable so large a difference is by chance alone" in said(app)
+    assert "Fisher" not in said(app), "it is in the help"
     assert app.dataframe[-1].value["texts B"].tolist()[0] == 80
     assert app.dataframe[-1].value["p_value"].between(0, 1e-9, inclusive="neither").any(), "small, but never 0"
     assert set(app.dataframe[-1].value["product"]) == {"all products", "iPhone"}  # the shop has no iPad text
+
+
+def test_texts_on_both_sides_are_left_out_of_both(run):
+    app = open_tab(run, "Compare")
+    app.multiselect(key=f"{run.id}_A_sources").set_value(["web"]).run()
+    since = (FIRST + timedelta(weeks=3), FIRST + timedelta(weeks=7))
+    app.date_input(key=f"{run.id}_B_dates").set_value(since).run()
+    assert not app.exception, app.exception
+    assert "both filters let them through: 120 of 320 texts." in said(app)
+    assert "Negative emotion: 0% in A, 100% in B, 100 points more" in said(app)
+    assert app.dataframe[-1].value[["texts A", "texts B"]].max().tolist() == [120, 80]
 
 
 def test_too_few_texts_are_not_said_to_be_alike(run):
@@ -223,6 +249,16 @@ def test_a_filter_of_emotions_leaves_no_share(run, corrected, tab):
     assert "Corrected share" not in words_of(app)
 
 
+@pytest.mark.parametrize(("tab", "is_corrected"), [("Labels", True), ("Over time", False), ("Compare", False)])
+def test_what_a_share_allows_for_is_said_where_it_is_shown(run, corrected, tab, is_corrected):
+    app = open_tab(run, tab)
+    if tab == "Compare":
+        for side, source in (("A", "web"), ("B", "shop")):
+            app.multiselect(key=f"{run.id}_{side}_sources").set_value([source]).run()
+    assert ("Shares are as the model counts, without correction" in words_of(app)) is not is_corrected
+    assert ("counted share of a single product can be closer than" in words_of(app)) is is_corrected
+
+
 def test_a_check_that_cannot_be_stored_is_said_and_the_row_stays(run, corrected, monkeypatch):
     app = open_tab(run, "Labels")
     press(app, "Draw 50 rows to check by hand")
@@ -287,7 +323,9 @@ def test_the_report_is_on_the_rows_that_pass_the_filters(run, stub, monkeypatch)
     app = open_tab(run, "Labels")
     app.multiselect(key=f"{run.id}_sources").set_value(["shop"]).run()
     assert offered["Download report"]() == "a page"
-    [(result, texts, model, name, kept)] = given
+    [(result, texts, model, name, with_texts, kept)] = given
+    assert with_texts
+    assert kept["period"] is None
     assert kept["checked_labels"].empty
     assert kept["chosen_themes"] == {"of": "the run"}
     assert (len(result), model, name) == (80, stub, "a.csv (shop)")
@@ -310,6 +348,38 @@ def test_the_report_counts_what_the_charts_count(stub, monkeypatch):
     app.checkbox(key=f"{run.id}_let_in").set_value(True).run()
     offered["Download report"]()
     assert given == [False, True]
+
+
+def test_the_report_is_by_the_chosen_period_without_quotes_if_asked_and_also_json(run, stub, monkeypatch):
+    offered, given = {}, []
+    monkeypatch.setattr(
+        st, "download_button", lambda label, data, file_name, **options: offered.update({label: (data, file_name)})
+    )
+
+    def figures(*arguments, period, **_):
+        given.append((arguments[4], period))
+        return {"file": "é"}
+
+    monkeypatch.setattr(run_explorer, "figures", figures)
+    stub.metrics["validation"] = {}
+    app = open_tab(run, "Over time")
+    app.segmented_control(key=f"{run.id}_period_week_week").set_value("month").run()
+    app.toggle(key=f"{run.id}_quotes").set_value(False).run()
+    app.session_state[f"{run.id}_tab"] = "Labels"
+    app.run()
+    data, name = offered["Download report.json"]
+    assert (json.loads(data()), name) == ({"file": "é"}, "a_answers.json")
+    assert given == [(False, "month")]
+
+
+def test_texts_of_which_different_shares_were_read_have_one_reason(stub):
+    run = answered(["text", *("I love my iPad " * count for count in (40, 80))])
+    app = open_tab(run, "Rows")
+    assert "2 of 2 rows are not." in said(app)
+    assert "- longer than the model reads: **2**" in said(app)
+    assert app.multiselect(key=f"{run.id}_statuses").options == ["longer than the model reads"]
+    read = [f"longer than the model reads (at most {share}% was read)" for share in (78, 39)]
+    assert app.dataframe[-1].value["status"].tolist() == read
 
 
 @pytest.fixture

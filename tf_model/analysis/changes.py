@@ -17,6 +17,7 @@ from tf_model.io.base import as_text
 
 PERIODS = {"day": "D", "week": "W-SUN", "month": "M"}  # as pandas calls them; a week begins on Monday
 LONGEST = {"day": 45, "week": 400}  # the most days between the first and the last date for which it is chosen
+MOST_PERIODS = 120  # offered: the search for changes takes time by their square
 SIGNIFICANCE = 0.05  # for all changes reported for a file together
 MOST_CHANGES = 3  # of the share of one emotion toward one product
 MOST_DESCRIBED = 10  # changes for which words are found; each takes a quarter of a second
@@ -106,8 +107,12 @@ def _parse_dates(cells: pd.Series, allow_numbers: bool) -> tuple[pd.Series, list
     if allow_numbers:  # Unix seconds or milliseconds
         numbers = texts[texts.str.fullmatch(r"[1-3]\d{9}(?:\d{3})?(?:\.\d+)?")].astype(float)
         dates.append(pd.to_datetime(numbers.where(numbers < 1e11, numbers / 1000), unit="s").astype("datetime64[us]"))
-    is_ambiguous = len(are_days) and not are_days.any(axis=None)
-    notes = ["the dates are ambiguous, and were read as month/day/year"] if is_ambiguous else []
+    notes, read_as = [], "day/month/year" if slashed == "%d/%m" else "month/day/year"
+    if len(are_days) and not are_days.any(axis=None):
+        notes = [f"the dates are ambiguous, and were read as {read_as}"]
+    elif (are_days[0] & ~are_days[1]).any() and (are_days[1] & ~are_days[0]).any():
+        forms = "both day/month/year and month/day/year occur"
+        notes = [f"{forms}: all were read as {read_as}, so dates of the other form are wrong or unreadable"]
     return pd.concat(dates).reindex(cells.index), notes
 
 
@@ -118,6 +123,21 @@ def period_of(dates: pd.Series) -> str:
     """The key of :data:`PERIODS` that suits the span of the dates."""
     days = (dates.max() - dates.min()).days
     return next((period for period, longest in LONGEST.items() if days <= longest), "month")
+
+
+def periods_of(dates: pd.Series) -> list[str]:
+    """The keys of :data:`PERIODS` to choose from, finest first: that of :func:`period_of` and the longer ones.
+
+    Also a shorter one, if its periods have 30 dates or more on average, and are at most :data:`MOST_PERIODS`.
+    """
+
+    def is_filled(period: str) -> bool:
+        count = len(pd.period_range(dates.min(), dates.max(), freq=PERIODS[period]))
+        return count <= MOST_PERIODS and len(dates) >= LEAST_TEXTS * count
+
+    periods = list(PERIODS)
+    suggested = periods.index(period_of(dates))
+    return [*filter(is_filled, periods[:suggested]), *periods[suggested:]]
 
 
 def by_period(rows: pd.DataFrame, emotions: Sequence[str], period: str | None = None) -> pd.DataFrame:

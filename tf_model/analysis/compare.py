@@ -10,7 +10,6 @@ import pandas as pd
 from tf_model import eda
 from tf_model.analysis.rows import LEAST_TEXTS, by_product
 from tf_model.eda.tweets import terms
-from tf_model.errors import UsageError
 from tf_model.evaluation.metrics import wilson_interval
 
 TOO_FEW = f"fewer than {LEAST_TEXTS} texts"
@@ -44,13 +43,10 @@ def compare(rows: pd.DataFrame, one: np.ndarray, other: np.ndarray, emotions: Se
 
     One line per ``product`` and ``emotion``: the texts and the share of both sides, ``difference`` (other minus one),
     its 95% interval ``low``, ``high``, and ``p_value`` of Fisher's exact test, corrected by Holm. If a side has fewer
-    than 30 texts, these four are NaN, and ``note`` says so. Raises :class:`UsageError` if a row is on both sides.
+    than 30 texts, these four are NaN, and ``note`` says so. No row may be on both sides.
     """
     from scipy.stats import fisher_exact
 
-    if (one & other).any():
-        rows_in_both = (one & other).sum()
-        raise UsageError(f"{rows_in_both:,} rows are in both selections; filter each by source, product or date")
     lines = []
     for product, product_rows in by_product(rows[one | other]):
         sides = [product_rows.loc[product_rows.index.isin(rows.index[side]), "emotion"] for side in (one, other)]

@@ -15,7 +15,7 @@ from tf_model.analysis.rows import LEAST_TEXTS, emotions_of, find_source, rows_o
 from tf_model.analysis.shares import checked_sample, emotion_shares, read_correction
 from tf_model.analysis.themes import QUOTES, describe_themes, find_themes
 from tf_model.errors import ModelError
-from tf_model.inference.fit import FIT, STATUS
+from tf_model.inference.fit import FIT, STATUS, reasons_of
 from tf_model.inference.predictor import Predictor, columns_of
 from tf_model.inference.targets import target_columns
 from tf_model.modeling.joint_label import answer_text
@@ -31,6 +31,7 @@ def figures(
     chosen_themes: Mapping[str, Any] | None = None,
     dates: Dates | None = None,
     counts_unfit: bool = False,
+    period: str | None = None,
 ) -> dict[str, Any]:
     """The figures of a user's file, called ``name``; for ``checked_labels`` see :func:`emotion_shares`.
 
@@ -39,6 +40,7 @@ def figures(
     number, unless ``counts_unfit``.
     ``chosen_themes`` has, by ``emotion → product``, themes that a user chose: the name of the theme of each row.
     ``dates`` are those of the whole file, if ``result`` is a selection: the days of a few rows may look like months.
+    ``period``: of the shares over time; default :func:`period_of`.
     """
     emotions = emotions_of(model.labels)
     is_target = tasks.TARGET.name in model.labels
@@ -48,7 +50,7 @@ def figures(
     is_fit = result[STATUS] == FIT
     is_counted = is_fit | counts_unfit
     rows = rows_of(result[is_counted], texts[is_counted], emotions, dates and dates.values)
-    reasons = result.loc[~is_fit, STATUS].str.split("; ").explode().value_counts()
+    reasons = reasons_of(result.loc[~is_fit, STATUS]).str.split("; ").explode().value_counts()
     validation = model.metrics["validation"][tasks.TARGET.name if is_target else tasks.EMOTION.name]
     non_neutral = [emotion for emotion in emotions if emotion != model.no_emotion]
     try:
@@ -56,6 +58,7 @@ def figures(
     except ModelError as error:
         correction, problem = None, str(error)
     dated = rows["date"].notna().any()
+    period = (period or period_of(rows["date"])) if dated else None
     return {
         "file": name,
         "date": pd.Timestamp.now("UTC").date().isoformat(),
@@ -81,11 +84,11 @@ def figures(
         "correction_rows": correction and correction.rows,
         "correction_problem": problem,
         "dates": dates and {"column": dates.column, "notes": list(dates.notes), "of_file": of_file},
-        "period": period_of(rows["date"]) if dated else None,
-        "over_time": _lines(by_period(rows, non_neutral)) if dated else [],
-        "changes": _lines(find_changes(rows, non_neutral)) if dated else [],
+        "period": period,
+        "over_time": _lines(by_period(rows, non_neutral, period)) if dated else [],
+        "changes": _lines(find_changes(rows, non_neutral, period=period)) if dated else [],
         "comparison": _comparison(rows, own_columns, emotions),
-        "themes": _themes(rows, non_neutral, with_texts, chosen_themes or {}),
+        "themes": _themes(rows, non_neutral, with_texts, chosen_themes or {}, period),
     }
 
 
@@ -105,7 +108,11 @@ def _comparison(rows: pd.DataFrame, own_columns: pd.DataFrame, emotions: Sequenc
 
 
 def _themes(
-    rows: pd.DataFrame, emotions: Sequence[str], with_texts: bool, chosen_themes: Mapping[str, Any]
+    rows: pd.DataFrame,
+    emotions: Sequence[str],
+    with_texts: bool,
+    chosen_themes: Mapping[str, Any],
+    period: str | None,
 ) -> list[dict[str, Any]]:
     """The themes of each product and emotion with enough texts, and the number of texts of each theme by period."""
     entries, products = [], rows["product"].value_counts().index
@@ -123,7 +130,7 @@ def _themes(
                     "trend": line.trend,
                     "quotes": rows.loc[line.texts[:QUOTES], "text"].tolist() if with_texts else [],
                 }
-                for line in describe_themes(rows, themes, products).itertuples()
+                for line in describe_themes(rows, themes, products, period).itertuples()
             ]
             if lines:
                 texts = sum(line["texts"] for line in lines)

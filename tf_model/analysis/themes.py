@@ -58,11 +58,14 @@ def find_themes(rows: pd.DataFrame, names: Iterable[str] = ()) -> pd.Series:
     return pd.Series(labels[best[group]].to_numpy(), rows.index)
 
 
-def describe_themes(rows: pd.DataFrame, themes: pd.Series, names: Iterable[str] = ()) -> pd.DataFrame:
+def describe_themes(
+    rows: pd.DataFrame, themes: pd.Series, names: Iterable[str] = (), period: str | None = None
+) -> pd.DataFrame:
     """The ``words``, ``texts`` and ``trend`` of each theme of the rows, largest first; ``themes`` may have more rows.
 
     The texts are a list of indices, nearest to the centre first, with one of each group of near-duplicates. The trend
-    counts them by period, if the rows have dates. To merge themes, give them the same name.
+    counts them by ``period`` (default :func:`period_of`), if the rows have dates. To merge themes, give them the same
+    name.
     """
     columns = ["theme", "words", "texts", "trend"]
     themed_rows = rows[rows.index.isin(themes.index)]
@@ -70,7 +73,7 @@ def describe_themes(rows: pd.DataFrame, themes: pd.Series, names: Iterable[str] 
     if unique_rows.empty:
         return pd.DataFrame(columns=columns)
     if dated := rows["date"].notna().any():
-        periods = rows["date"].dt.to_period(PERIODS[period_of(rows["date"])])
+        periods = rows["date"].dt.to_period(PERIODS[period or period_of(rows["date"])])
         all_periods = pd.period_range(periods.min(), periods.max())
     theme, lines = themes[unique_rows.index].to_numpy(), []
     vectors = vectors_of(unique_rows["text"], names)

@@ -19,6 +19,7 @@ from tf_model.preprocessing.cleaning import MAX_TOKENS, without_urls
 STATUS = "status"  # name of the column
 FIT = "fit"
 BLANK, NO_WORDS, REPEATED = "blank", "only emoji or signs", "repeated"
+TOO_LONG = "longer than the model reads"
 OTHER_LANGUAGE = "other language"
 NO_PRODUCT, SEVERAL = "no known product", "several products"
 
@@ -77,8 +78,9 @@ class FitCheck:
         self._seen_words.add(words)
         # Each word or sign that remains after cleaning is at least one token.
         ascii_only = unicodedata.normalize("NFD", plain).encode("ascii", "ignore").decode()
-        if len(_TOKEN.findall(ascii_only)) > self.max_tokens - 2:
-            yield f"longer than the {self.max_tokens} tokens that the model reads"
+        token_count = len(_TOKEN.findall(ascii_only))
+        if token_count > self.max_tokens - 2:
+            yield f"{TOO_LONG} (at most {max(100 * (self.max_tokens - 2) // token_count, 1)}% was read)"
         if self.english_only:
             language, probability = _detector().classify(_NAME.sub(" ", plain).lower())
             if language != "en" and probability >= LEAST_PROBABILITY:
@@ -89,6 +91,11 @@ class FitCheck:
                 yield NO_PRODUCT
             elif product_count > 1 and self.reject_several:
                 yield SEVERAL
+
+
+def reasons_of(statuses: Any) -> Any:
+    """A Series of statuses without how much of a text was read, to be counted and filtered by."""
+    return statuses.str.replace(r" \(.*?\)", "", regex=True)
 
 
 def known_products(labels: Mapping[str, Sequence[str]]) -> Products | None:

@@ -59,12 +59,11 @@ class Drift:
     alarm: bool
 
     def in_words(self) -> str:
-        """The largest change, and the bounds that it crosses."""
+        """The largest change; the measures behind it are in the table of drift."""
         cell = max(self.current, key=lambda each: abs(self.current[each] - self.reference[each]))
         return (
             f"{FEATURE_NAMES[self.feature]}: the largest change is {cell}, {self.reference[cell]:.0%} in the "
-            f"reference, {self.current[cell]:.0%} of {self.rows:,} predictions (change {self.index:.2f}, "
-            f"alarm at {self.bound:.2f}, p {self.p_value:.1g})"
+            f"reference, {self.current[cell]:.0%} of {self.rows:,} predictions"
         )
 
 
