@@ -238,9 +238,12 @@ class RunExplorer(Explorer):
                     sides.append(self._filter(f"{name}_"))
             one, other = (rows.index.isin(side.index) for side in sides)
             if (in_both := one & other).any():  # the test and the interval need separate texts
-                one, other = one & ~in_both, other & ~in_both
-                words = f"Left out, because both filters let them through: {in_both.sum():,} of {len(rows):,} texts."
-                st.caption(f"{words} Filter each side by source, product or date.")
+                is_part = [not (side & ~in_both).any() for side in (one, other)]
+                one = one if is_part == [True, False] else one & ~in_both
+                other = other if is_part == [False, True] else other & ~in_both
+                has_part = sum(is_part) == 1
+                counted = f"counted in {SIDES[is_part.index(True)]} alone" if has_part else "left out of both"
+                st.caption(f"{in_both.sum():,} of {len(rows):,} texts pass both filters: {counted}.")
         table = compare(rows, one, other, self.run.emotions)
         st.caption(UNCORRECTED)
         significant = table[table["p_value"] < SIGNIFICANCE]

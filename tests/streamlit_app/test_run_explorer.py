@@ -117,14 +117,14 @@ def test_dates_and_sources_are_filters_that_are_kept(run):
 
 def test_two_selections_are_compared(run):
     app = open_tab(run, "Compare")
-    assert "both filters let them through: 320 of 320 texts. Filter each side by source, product or date." in said(app)
+    assert "320 of 320 texts pass both filters: left out of both." in said(app)
     assert app.info[-1].value == "Not compared: A has 0 texts, B 0; each needs at least 30."
     for side, source in (("A", "web"), ("B", "shop")):
         app.multiselect(key=f"{run.id}_{side}_sources").set_value([source]).run()
     assert not app.exception, app.exception
     assert "Negative emotion toward iPhone: 0% in A, 100% in B, 100 points more" in said(app)
     assert "Words typical of B: " in said(app)
-    assert "Left out" not in said(app)
+    assert "pass both filters" not in said(app)
     assert "how probable so large a difference is by chance alone" in said(app)
     assert "Fisher" not in said(app), "it is in the help"
     assert app.dataframe[-1].value["texts B"].tolist()[0] == 80
@@ -138,9 +138,17 @@ def test_texts_on_both_sides_are_left_out_of_both(run):
     since = (FIRST + timedelta(weeks=3), FIRST + timedelta(weeks=7))
     app.date_input(key=f"{run.id}_B_dates").set_value(since).run()
     assert not app.exception, app.exception
-    assert "both filters let them through: 120 of 320 texts." in said(app)
+    assert "120 of 320 texts pass both filters: left out of both." in said(app)
     assert "Negative emotion: 0% in A, 100% in B, 100 points more" in said(app)
     assert app.dataframe[-1].value[["texts A", "texts B"]].max().tolist() == [120, 80]
+
+
+def test_a_part_is_compared_with_the_rest(run):
+    app = open_tab(run, "Compare")
+    app.multiselect(key=f"{run.id}_B_sources").set_value(["shop"]).run()
+    assert not app.exception, app.exception
+    assert "80 of 320 texts pass both filters: counted in B alone." in said(app)
+    assert app.dataframe[-1].value[["texts A", "texts B"]].max().tolist() == [240, 80]
 
 
 def test_too_few_texts_are_not_said_to_be_alike(run):
