@@ -44,7 +44,7 @@ class TrainingConfig:
     warmup: Share = _setting(0.0, "share of the steps with a rising learning rate (linear only)")
     label_smoothing: Share = _setting(0.0, "share of each label that is spread evenly over all classes")
     r_drop: Annotated[float, Field(ge=0, allow_inf_nan=False)] = _setting(
-        0.0, "weight of the difference between two passes with other dropout (R-Drop); above 0: twice the work"
+        0.0, "weight of the difference between two passes with different dropout (R-Drop); above 0: twice the work"
     )
     lora_rank: Annotated[int, Field(ge=0)] = _setting(
         0, "rank of adapters to train instead of the encoder; 0: train the encoder"

@@ -223,9 +223,9 @@ class Explorer:
             colour=theme.colour_of(label, column),
         )
         st.caption(
-            f"How clearly a word occurs more often here than with the other {column}s. By chance alone, about 20 of "
-            "1,000 words exceed 2. A word counts once per text, and each retweet is a text; words in fewer than 5 "
-            "texts are left out.",
+            f"The bars show how clearly a word occurs more often here than with the other {column}s; by chance alone, "
+            "about 20 of 1,000 words have more than 2. A word counts once per text, and each retweet is a text; words "
+            "in fewer than 5 texts are left out.",
             help="z-scores of log-odds with a Dirichlet prior (Monroe et al. 2008)",
         )
 

@@ -26,7 +26,7 @@ from tf_model.analysis.shares import Correction, checked_sample, emotion_shares,
 from tf_model.analysis.themes import QUOTES, describe_themes, find_themes
 from tf_model.errors import TweetTargetError
 from tf_model.inference.fit import FIT, STATUS
-from tf_model.io.files import as_json
+from tf_model.io.files import json_text
 from tf_model.modeling.joint_label import answer_text
 from tf_model.report import render
 
@@ -90,7 +90,7 @@ class RunExplorer(Explorer):
             with_texts = st.toggle("Quotes in the report", True, key=self._key("quotes"), persist_state="session")
             # The filters are those of these rows: another window may store its own before the click.
             chosen = index, self.run.stored(FILTERS), with_texts, self._chosen_period(index)
-            for label, suffix, written in (("report", "html", render), ("report.json", "json", as_json)):
+            for label, suffix, written in (("report", "html", render), ("report.json", "json", json_text)):
                 offer_file(
                     f"Download {label}",
                     lambda written=written: written(self._figures(*chosen)),
@@ -166,8 +166,8 @@ class RunExplorer(Explorer):
         st.caption(
             "Counted: the model's answers. Corrected share: adjusted for the model's known errors, with its 95% "
             f"interval; unknown for fewer than {LEAST_TEXTS} texts. If these texts differ from those on which "
-            "the model was validated, the error may be larger: check rows by hand. If the shares are the same as "
-            "there, the counted share of a single product can be closer than the corrected one. "
+            "the model was validated, the error may be larger: check rows by hand. If the true shares are like those, "
+            "the counted share of a single product can be as close, or closer. "
             f"{len(checked_sample(rows, self.run.checked)):,} of these texts, drawn at random, were checked by hand."
         )
         check_rows(self.run, rows, self._key("check"))
@@ -187,7 +187,9 @@ class RunExplorer(Explorer):
         st.caption(UNCORRECTED)
         period, periods = period_of(rows["date"]), periods_of(rows["date"])
         if len(periods) > 1:
-            words = f"Days or weeks, if not too many, are offered if each has {LEAST_TEXTS} texts or more on average"
+            words = (
+                f"Shorter periods are offered if they have {LEAST_TEXTS} texts or more on average, and are not too many"
+            )
             period = pick("Share by", periods, self._period_key(rows["date"]), default=period, help=words)
         emotions = self._non_neutral  # the neutral share mirrors theirs
         columns = ["text", "product", "emotion", "date"]
@@ -238,11 +240,14 @@ class RunExplorer(Explorer):
                     sides.append(self._filter(f"{name}_"))
             one, other = (rows.index.isin(side.index) for side in sides)
             if (in_both := one & other).any():  # the test and the interval need separate texts
+                if np.array_equal(one, other):
+                    words = "A and B hold the same texts: filter A or B by source, product or date."
+                    st.info(words, icon=":material/compare_arrows:")
+                    return
                 is_part = [not (side & ~in_both).any() for side in (one, other)]
                 one = one if is_part == [True, False] else one & ~in_both
                 other = other if is_part == [False, True] else other & ~in_both
-                has_part = sum(is_part) == 1
-                counted = f"counted in {SIDES[is_part.index(True)]} alone" if has_part else "left out of both"
+                counted = f"counted in {SIDES[is_part.index(True)]} alone" if any(is_part) else "left out of both"
                 st.caption(f"{in_both.sum():,} of {len(rows):,} texts pass both filters: {counted}.")
         table = compare(rows, one, other, self.run.emotions)
         st.caption(UNCORRECTED)
@@ -262,7 +267,7 @@ class RunExplorer(Explorer):
         _show_table(table.rename(columns=names), "How A and B differ")
         st.caption(
             "The difference is B minus A, with its 95% interval. Chance: how probable so large a difference is by "
-            "chance alone, given how many are compared. The sentences above are the differences below 0.05.",
+            "chance alone, given how many are compared. The sentences above are those with a chance below 0.05.",
             help="p-values of Fisher's exact test, corrected for multiple tests (Holm); Newcombe's interval",
         )
 

@@ -50,8 +50,8 @@ def _take_file() -> None:
         key="batch_file",
     )
     st.caption(
-        f"Up to {LIMITS.rows:,} rows, {LIMITS.cells:,} cells and 100 MB. Larger files: `{files.COMMAND_LINE}`, or for "
-        f"a report with what changed `{files.REPORT}`"
+        f"Up to {LIMITS.rows:,} rows, {LIMITS.cells:,} cells and 100 MB. Larger files: `{files.COMMAND_LINE}`, or, as "
+        f"far as they fit into memory, `{files.REPORT}`"
     )
     if file is None:
         return

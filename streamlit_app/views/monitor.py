@@ -340,7 +340,9 @@ def _show_drift(report: Report, folder: Path) -> None:
                 "change", format="%.3f", help="0: none; below 0.1 seldom matters (population stability index)"
             ),
             "bound": st.column_config.NumberColumn("alarm at", format="%.3f"),
-            "p_value": st.column_config.NumberColumn("chance", format="%.2g", help="How probable by chance: p-value"),
+            "p_value": st.column_config.NumberColumn(
+                "chance", format="%.2g", help="How probable so large a change is by chance alone (p-value)"
+            ),
             "rows": st.column_config.NumberColumn("predictions", format="localized"),
         },
         alt="Each feature with how much it changed, the bound of an alarm, and how probable that is by chance",

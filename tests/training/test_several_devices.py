@@ -22,10 +22,11 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 # What several GPUs would be.
 tf.distribute.MirroredStrategy = functools.partial(tf.distribute.MirroredStrategy, ["CPU:0", "CPU:1"])
-# Many rows lack one of the two labels, and the last of the batches is smaller than the others, and odd.
+# Many rows lack one of the two labels, and the last of the batches is smaller than the others, and odd. With R-Drop,
+# each row and its copy must be on the same device: without dropout, they do not differ.
 rows = data.training_rows(data.read(paths.SAMPLE_CORPUS), "answer")
 classes = [len(task.labels) for task in rows.tasks]
-recipe = config.make_config("report", backbone=sys.argv[1], epochs=4, learning_rate=3e-3, seed=1)
+recipe = config.make_config("report", backbone=sys.argv[1], epochs=4, learning_rate=3e-3, seed=1, r_drop=1.0)
 weights = backbone.find(sys.argv[1])
 encoder = text_encoder(recipe, weights)
 examples = Examples(encode(encoder, rows.texts[:95]), rows.label_ids[:95])

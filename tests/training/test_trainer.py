@@ -309,11 +309,11 @@ def test_joined_texts_keep_the_mention_of_one_and_its_label():
 
 
 def test_r_drop_learns_from_as_many_steps_what_differs(tiny, whole):
-    fitted = train(replace(CONSTANT, r_drop=1.0), tiny)
+    fitted, without_divergence = (train(replace(CONSTANT, r_drop=weight), tiny) for weight in (3.0, 1e-9))
     plain = whole["constant"]
     assert [[*row] for row in fitted.history] == [[*row] for row in plain.history]
     assert fitted.model.optimizer.iterations == plain.model.optimizer.iterations
-    assert not np.allclose(score(fitted), score(plain), atol=1e-3)
+    assert not np.allclose(score(fitted), score(without_divergence), atol=1e-3)
 
 
 def test_pairs_are_a_part_of_every_epoch(tiny):

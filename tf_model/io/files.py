@@ -179,9 +179,9 @@ def sha256_of(file: Path) -> str:
 def write_json(target: Path, value: Any, overwrite: bool = True) -> None:
     """Write ``value`` as indented UTF-8 JSON, whole or not at all."""
     with whole_file(target, overwrite) as part:
-        part.write_text(as_json(value), encoding="utf-8")
+        part.write_text(json_text(value), encoding="utf-8")
 
 
-def as_json(value: Any) -> str:
+def json_text(value: Any) -> str:
     """``value`` as indented JSON."""
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -96,7 +96,7 @@ def compile_model(
 def build_metrics(model: TFBertForSequenceClassification, label_ids: np.ndarray) -> None:
     """Create the variables of loss and metrics, which Keras would create in the first step and then trace it again.
 
-    ``label_ids`` are those of one example: int [1, tasks], or soft targets.
+    ``label_ids`` are those of one row of a batch, with its copy if there is one: int [rows, tasks], or soft targets.
     """
     import tensorflow as tf
 

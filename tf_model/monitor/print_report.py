@@ -66,7 +66,9 @@ def print_report(console: Console, report: Report) -> None:
             )
             for each in report.drifts
         }
-        _print_table(console, f"drift from {report.reference.origin}", ("feature", "change", "alarm at", "p", ""), rows)
+        _print_table(
+            console, f"drift from {report.reference.origin}", ("feature", "change", "alarm at", "chance", ""), rows
+        )
     count = len(report.alarms)
     _print_line(console, f"{count} {plural(count, 'ALARM', 'ALARMS')}" if count else "no alarm")
     for alarm in report.alarms:
