@@ -14,7 +14,7 @@ from stub_model import stub
 
 from tf_model import predict as predict_command
 from tf_model.batch import ray_data
-from tf_model.batch.ray_data import connected, predict_files
+from tf_model.batch.ray_data import connected, import_ray, predict_files
 from tf_model.errors import DataError, TweetTargetError
 from tf_model.inference.predictor import Predictor
 
@@ -79,7 +79,7 @@ def kill_a_worker(folder: Path, killed: list[int]) -> None:
 def lose_a_worker(folder: Path) -> dict:
     """Kill a worker in the middle; then run the finished job again."""
     killed, rows, start = [], [], []
-    with connected(None):
+    with connected(import_ray(), None):
         killer = threading.Thread(target=kill_a_worker, args=(folder, killed), daemon=True)
         killer.start()
         first = predict(folder, partial(slow_stub, folder, 0.3), shard_rows=50, on_progress=rows.append)
@@ -100,7 +100,7 @@ def lose_every_worker(folder: Path) -> dict:
     """A job whose every shard but the first kills its worker; then the same job with a better model."""
     ray_data.RETRIES = 1
     found = {}
-    with connected(None):
+    with connected(import_ray(), None):
         try:
             predict(folder, partial(deadly_stub, folder), shard_rows=200, workers=1)
         except TweetTargetError as error:
@@ -145,7 +145,7 @@ def for_targets(folder: Path) -> dict:
         yield advance
 
     predict_command.count_progress = stopped
-    with connected(None):
+    with connected(import_ray(), None):
         try:
             predict_command.main(command)
         except KeyboardInterrupt:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,12 +17,11 @@ import pandas
 import pytest
 
 from tf_model import paths, predict
+from tf_model.batch import ray_data
 from tf_model.errors import DataError, OutputError, UsageError
 from tf_model.io.files import locked
 
-pytest.importorskip("ray", reason="the package ray is not installed")
-from tf_model.batch import ray_data
-
+needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="the package ray is not installed")
 # A job that waits for a CPU waits forever in silence; no test may. A job takes half a minute, on a busy machine
 # minutes.
 LIMIT = 500
@@ -67,6 +67,7 @@ def run(job: str, folder: Path, **environment: str) -> dict:
     return json.loads(line.removeprefix("found "))
 
 
+@needs_ray
 @pytest.mark.timeout(LIMIT + 30)
 def test_workers_that_are_lost_again_and_again_end_the_job_in_one_line_and_it_can_go_on(folder):
     result = run("lose_every_worker", folder)
@@ -96,6 +97,7 @@ def check_rows(folder: Path) -> None:
     assert not (folder / "out" / "_input").exists()
 
 
+@needs_ray
 @pytest.mark.timeout(LIMIT + 30)
 def test_a_lost_worker_costs_no_row_and_nothing_is_done_twice(folder):
     result = run("lose_a_worker", folder)
@@ -111,6 +113,7 @@ def test_a_lost_worker_costs_no_row_and_nothing_is_done_twice(folder):
     assert result["again"] == [True, 598]
 
 
+@needs_ray
 @pytest.mark.timeout(LIMIT + 30)
 def test_a_row_for_each_product_is_written_once_although_the_job_was_stopped(folder, target_model):
     shutil.copytree(target_model, folder / "target")
@@ -167,6 +170,7 @@ def cluster():
             head.wait()
 
 
+@needs_ray
 @pytest.mark.timeout(LIMIT + 60)
 def test_a_cluster_is_used_by_its_address_alone_and_so_is_its_gpu(folder, cluster):
     result = run("on_a_cluster", folder, RAY_ADDRESS=cluster, **ALONE)
@@ -189,11 +193,17 @@ def test_a_cluster_is_used_by_its_address_alone_and_so_is_its_gpu(folder, cluste
 def test_workers_share_the_gpus_that_can_be_used(held, workers, is_here, seen, share, monkeypatch):
     ray = SimpleNamespace(cluster_resources=lambda: {"CPU": 8.0} | ({"GPU": float(held)} if held else {}))
     tf = SimpleNamespace(config=SimpleNamespace(list_physical_devices=lambda kind: ["a GPU"] * seen))
-    monkeypatch.setattr(ray_data, "ray", ray)
     monkeypatch.setattr(ray_data, "import_tensorflow", lambda: tf)
-    assert ray_data._gpu_share(workers, is_here) == share
+    assert ray_data._gpu_share(ray, workers, is_here) == share
 
 
+def test_without_ray_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UsageError, match=r"needs the package ray .*`make install`"):
+        ray_data.import_ray()
+
+
+@needs_ray
 def test_what_cannot_be_done_is_refused_before_ray_is_started(folder, monkeypatch):
     monkeypatch.setattr(ray_data, "connected", lambda *_: pytest.fail("Ray was started"))
     job = (folder / "model", folder / "in", folder / "out")
@@ -215,22 +225,25 @@ def test_what_cannot_be_done_is_refused_before_ray_is_started(folder, monkeypatc
     assert (folder / "out" / "mine.txt").read_text() == "mine"
 
 
+@needs_ray
 def test_an_address_where_no_cluster_is(monkeypatch):
+    ray = ray_data.import_ray()
+
     def refuse(**_):
         raise ConnectionError("nobody there\nat all")
 
-    monkeypatch.setattr(ray_data.ray, "init", refuse)
+    monkeypatch.setattr(ray, "init", refuse)
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
         with (
             pytest.raises(UsageError, match=rf"no Ray cluster answers at '{address}' \(nobody there\); check"),
-            ray_data.connected(address),
+            ray_data.connected(ray, address),
         ):
             pass
     for gone in (address, f"ray://{address}"):  # Ray itself would try for many minutes
         with (
             pytest.raises(UsageError, match=rf"no Ray cluster answers at '{gone}' \(.*Connection refused\); check"),
-            ray_data.connected(gone),
+            ray_data.connected(ray, gone),
         ):
             pass
 
@@ -261,6 +274,7 @@ def test_the_command_says_what_was_done_before_and_what_was_set_aside(folder, mo
     assert lines[3].endswith("; 2 were set aside in _bad/, with the reason")
 
 
+@needs_ray
 def test_two_runs_never_share_a_folder(folder, monkeypatch):
     monkeypatch.setattr(ray_data, "connected", lambda *_: pytest.fail("Ray was started"))
     with locked(folder / "out" / ".lock", "x"), pytest.raises(OutputError, match=r"another run into .* is under way"):

@@ -17,10 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import ray
-import ray.data
-import ray.exceptions
-
 from tf_model import paths
 from tf_model.batch.job import SHARD_ROWS, Job, Shards, input_files, open_first
 from tf_model.data.products import Products
@@ -68,6 +64,7 @@ def predict_files(
     the shards and the number of rows that an earlier run did, ``on_progress`` the rows of each finished shard. Raises
     :class:`TweetTargetError`, also if workers are lost again and again; finished shards are kept.
     """
+    ray = import_ray()
     # Absolute paths, because the workers have working directories of their own. Links are followed once: after a
     # promotion, a worker that loads later would get another version.
     model_folder, output = Path(model_folder).resolve(), Path(output).resolve()
@@ -94,8 +91,8 @@ def predict_files(
             on_start(shards, shards.rows)
             job.finalize(shards)
             return shards
-        with connected(address) as is_local:
-            gpu_share = _gpu_share(workers or 1, is_local)
+        with connected(ray, address) as is_local:
+            gpu_share = _gpu_share(ray, workers or 1, is_local)
             if shards is None:
                 shards = job.begin(first_table, shard_rows)
             missing = job.missing(shards)
@@ -103,7 +100,7 @@ def predict_files(
             load = partial(load_model, model_folder, products, answer_folder, runtime)
             args = (load, job, shards.text_column, options)
             try:
-                for rows in _run(missing, args, workers, gpu_share):
+                for rows in _run(ray, missing, args, workers, gpu_share):
                     on_progress(rows)
             except ray.exceptions.RayError as error:
                 state = f"{len(shards.sizes) - len(job.missing(shards))} of {len(shards.sizes)} shards are kept"
@@ -115,8 +112,21 @@ def predict_files(
         return shards
 
 
+def import_ray() -> Any:
+    """The ``ray`` module, with its data library; :class:`UsageError` if it is not installed."""
+    try:
+        import ray
+        import ray.data
+        import ray.exceptions
+    except ImportError as error:
+        raise UsageError(
+            f"this engine needs the package ray ({first_line(error)}); run `make install`, or leave --engine out"
+        ) from error
+    return ray
+
+
 @contextmanager
-def connected(address: str | None) -> Iterator[bool]:
+def connected(ray: Any, address: str | None) -> Iterator[bool]:
     """Connect to Ray for the block: the cluster at ``address`` or ``RAY_ADDRESS``, else this machine.
 
     Yields whether it is this machine. Raises :class:`UsageError` if there is no cluster at the address.
@@ -159,7 +169,7 @@ def connected(address: str | None) -> Iterator[bool]:
         ray.shutdown()
 
 
-def _gpu_share(workers: int, is_local: bool) -> float:
+def _gpu_share(ray: Any, workers: int, is_local: bool) -> float:
     """The share of a GPU for each worker, at most 1; Ray would wait for ever for more GPUs than there are."""
     gpus = ray.cluster_resources().get("GPU", 0)
     # Ray counts the GPUs that the driver shows; TensorFlow also needs CUDA's libraries.
@@ -167,7 +177,9 @@ def _gpu_share(workers: int, is_local: bool) -> float:
     return min(1.0, math.floor(1e4 * gpus / workers) / 1e4) if usable else 0.0
 
 
-def _run(missing: Sequence[int], args: tuple[Any, ...], workers: int | None, gpu_share: float) -> Iterator[int]:
+def _run(
+    ray: Any, missing: Sequence[int], args: tuple[Any, ...], workers: int | None, gpu_share: float
+) -> Iterator[int]:
     """Process the shards, and yield the number of rows of each finished shard."""
     resources = ray.cluster_resources()
     if workers is None:
@@ -213,7 +225,7 @@ class Worker:
         [index] = batch["shard"]
         try:
             if self._predictor is None:
-                if not ray.get_runtime_context().get_accelerator_ids().get("GPU"):
+                if not import_ray().get_runtime_context().get_accelerator_ids().get("GPU"):
                     os.environ["CUDA_VISIBLE_DEVICES"] = ""  # else it would see all GPUs and fill their memory
                 self._predictor = self._load()
             with (
