@@ -309,7 +309,7 @@ def test_joined_texts_keep_the_mention_of_one_and_its_label():
 
 
 def test_r_drop_learns_from_as_many_steps_what_differs(tiny, whole):
-    fitted, without_divergence = (train(replace(CONSTANT, r_drop=weight), tiny) for weight in (3.0, 1e-9))
+    fitted, without_divergence = (train(replace(CONSTANT, r_drop=weight), tiny) for weight in (1000.0, 1e-9))
     plain = whole["constant"]
     assert [[*row] for row in fitted.history] == [[*row] for row in plain.history]
     assert fitted.model.optimizer.iterations == plain.model.optimizer.iterations
