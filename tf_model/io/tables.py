@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tf_model.errors import DataError, OutputError, UsageError, close_names, listed, plural
+from tf_model.errors import DataError, OutputError, UsageError, close_names, listed
 from tf_model.io import workbooks
 from tf_model.io.base import CHUNK_ROWS, Limits, Table, TableWriter, TextsInMemory, TooLargeError, as_text
 from tf_model.io.files import check_file, refuse_to_overwrite, whole_file
@@ -94,8 +94,6 @@ def _reader(path: Path | str, column: str | None, sheet: str | None, sheet_optio
 _DATE = re.compile(r"(?i)\b(?:mon|tue|wed|thu|fri|sat|sun|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)\w*")
 # Two words, or a word that is not Latin. No two parts can match the same space, so that padding takes linear time.
 _PROSE = re.compile(r"[^\W\d_]{2}[^\w\s]*\s\W*[^\W\d_]{2}|[^\W\d_a-zA-Z]{4}")
-_UNIT = re.compile(r"(?<=\d)\s?[^\W\d_]{1,3}\b|\b[^\W\d_]{1,3}\s(?=\d)")  # 9.90 EUR, 10:05 pm, No 7
-_DIGIT, _LETTERS = re.compile(r"\d"), re.compile(r"[^\W\d_]{2}")
 # The most reliable first.
 _USUAL = ("text", "tweet", "tweet_text", "full_text", "content", "message", "body", "comment", "review", "post")
 
@@ -134,30 +132,19 @@ def choose_text_column(sample: Any, name: str) -> tuple[int, str]:
 def refuse_without_texts(table: Table, sample: Any) -> None:
     """Raise :class:`DataError` if no column of ``sample``, the first rows of ``table``, holds texts.
 
-    Two words side by side count as a text. In the only column, or one with a usual name, so does all that is not a
-    number, date, price or ID. A column that the user named is not checked.
+    Two words side by side count as a text. The only column, one with a usual name, and one that the user named are not
+    checked.
     """
-    if sample.empty or table.reason == "as asked":
-        return
-    is_likely = table.reason in ("by its name", "the only column")
-    chosen = [value for value in map(as_text, sample.iloc[:, table.text_position].dropna()) if value.strip()]
-    if is_likely and not (chosen and all(map(_is_code, chosen))):
+    if sample.empty or table.reason in ("by its name", "the only column", "as asked"):
         return
     for position in range(sample.shape[1]):
         values = map(as_text, sample.iloc[:, position].dropna())
         if any(_PROSE.search(_DATE.sub(" ", value)) for value in values):
             return
-    advice = "" if is_likely else ", or name their column 'text'"
     raise DataError(
-        f"{table.name}: expected a column of texts, but {listed(table.columns)} "
-        f"{plural(len(table.columns), 'holds', 'hold')} numbers, dates or single words; add the texts{advice}"
+        f"{table.name}: expected a column of texts, but {listed(table.columns)} hold numbers, dates or single words; "
+        "add the texts, or name their column 'text'"
     )
-
-
-def _is_code(value: str) -> bool:
-    """Whether a value is a number, date, price or ID: it has a digit, and no word without one, apart from units."""
-    words = _UNIT.sub(" ", _DATE.sub(" ", value)).split()
-    return bool(_DIGIT.search(value)) and not any(_LETTERS.search(word) and not _DIGIT.search(word) for word in words)
 
 
 def named_column(table: Table, column: str) -> int:
