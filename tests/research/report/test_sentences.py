@@ -372,7 +372,7 @@ SENTENCES: list[tuple[str, str, Callable[[], bool]]] = [
     ),
     (
         "results",
-        "R-Drop gains on the other folds, but is slower, and on the reported folds (one seed) the non-neutral tweets",
+        "R-Drop gains on the other folds, but is slower, and on the reported folds (one seed of three planned)",
         lambda: (
             r_drop_is_slower()
             and all(lookup.variant("r_drop", task, lookup.TRIED)["low"] > 0 for task in ("emotion", "answer"))
