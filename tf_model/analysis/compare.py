@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -74,7 +75,7 @@ def distinctive_words(rows: pd.DataFrame, one: np.ndarray, other: np.ndarray) ->
     names = ("one", "other")
     labels = np.select([one, other], names, default="")
     frame = rows.assign(emotion=labels)[labels != ""].sample(frac=1, random_state=0).groupby("emotion").head(MOST_TEXTS)
-    frame = frame.assign(terms=frame["text"].map(terms))  # eda.distinctive_words reads this column and the emotion
+    frame = frame.assign(terms=terms(frame["text"]))  # eda.distinctive_words reads this column and the emotion
     table = eda.distinctive_words(frame, "emotion")
     table = table[(table["z"] > DISTINCTIVE_Z) & ~table["words"].isin(stop_words())]
     first, second = (table.loc[table["label"] == name, "words"].head(MOST_WORDS).tolist() for name in names)
@@ -85,4 +86,4 @@ def stop_words(names: Iterable[str] = ()) -> frozenset[str]:
     """Words that do not show the subject of a text, including the words of ``names``."""
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
-    return ENGLISH_STOP_WORDS | {"rt", "link", "amp"} | {word for name in names for word in terms(name)}
+    return ENGLISH_STOP_WORDS | {"rt", "link", "amp"} | set(chain.from_iterable(terms(names)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -34,13 +34,14 @@ def find_themes(rows: pd.DataFrame, names: Iterable[str] = ()) -> pd.Series:
     from sklearn.metrics import silhouette_score
     from threadpoolctl import threadpool_limits
 
-    rows = rows[rows["text"].map(_analyzer(names)).astype(bool)]
+    words = content_words(rows["text"], names)
+    rows = rows[words.astype(bool)]
     group = groups_of(rows)
     _, first_rows = np.unique(group, return_index=True)
     if len(first_rows) < LEAST_TEXTS:
         return pd.Series(dtype=object)
-    texts = rows["text"].iloc[first_rows]
-    vectors = vectors_of(texts, names)
+    words = words[rows.index[first_rows]]
+    vectors = vectors_of(words)
     distinct = len(np.unique(vectors.round(6), axis=0))
     size = min(MOST_SCORED, len(first_rows))
     sample = np.sort(np.random.default_rng(SEED).permutation(len(first_rows))[:MOST_FITTED])
@@ -53,7 +54,7 @@ def find_themes(rows: pd.DataFrame, names: Iterable[str] = ()) -> pd.Series:
     best = clusterings[0]
     if len(clusterings) > 1:
         best = max(clusterings, key=lambda each: silhouette_score(vectors, each, sample_size=size, random_state=SEED))
-    labels = pd.Series(_words(texts, best, names)).map(", ".join)
+    labels = pd.Series(_typical_words(words, best)).map(", ".join)
     labels = labels.where(~labels.duplicated(), labels + " (" + labels.index.astype(str) + ")")
     return pd.Series(labels[best[group]].to_numpy(), rows.index)
 
@@ -76,8 +77,9 @@ def describe_themes(
         periods = rows["date"].dt.to_period(PERIODS[period or period_of(rows["date"])])
         all_periods = pd.period_range(periods.min(), periods.max())
     theme, lines = themes[unique_rows.index].to_numpy(), []
-    vectors = vectors_of(unique_rows["text"], names)
-    for name, words in _words(unique_rows["text"], theme, names).items():
+    all_words = content_words(unique_rows["text"], names)
+    vectors = vectors_of(all_words)
+    for name, words in _typical_words(all_words, theme).items():
         nearness = vectors[theme == name] @ vectors[theme == name].mean(axis=0)
         texts = unique_rows.index[theme == name][np.argsort(-nearness, kind="stable")]
         trend = periods[texts].value_counts().reindex(all_periods, fill_value=0).tolist() if dated else []
@@ -87,13 +89,13 @@ def describe_themes(
     )
 
 
-def _words(texts: pd.Series, themes: np.ndarray, names: Iterable[str]) -> dict[Any, list[str]]:
-    """The words of each theme with the greatest c-TF-IDF (M. Grootendorst, "BERTopic", 2022)."""
+def _typical_words(words: pd.Series, themes: np.ndarray) -> dict[Any, list[str]]:
+    """Those of the texts' words with the greatest c-TF-IDF in each theme (M. Grootendorst, "BERTopic", 2022)."""
     from scipy.sparse import csr_array
     from sklearn.feature_extraction.text import CountVectorizer
 
-    vectorizer = CountVectorizer(analyzer=_analyzer(names))
-    counts = csr_array(vectorizer.fit_transform(texts))  # texts, words
+    vectorizer = CountVectorizer(analyzer=list)
+    counts = csr_array(vectorizer.fit_transform(words))  # texts, words
     words, each_theme = vectorizer.get_feature_names_out(), np.unique(themes)
     by_theme = np.vstack([counts[themes == theme].sum(axis=0) for theme in each_theme])
     weights = by_theme * np.log1p(by_theme.sum() / len(each_theme) / by_theme.sum(axis=0))
@@ -112,24 +114,25 @@ def groups_of(rows: pd.DataFrame) -> np.ndarray:
     return np.unique([bare_words(text) for text in texts], return_inverse=True)[1]
 
 
-def _analyzer(names: Iterable[str]) -> Callable[[str], list[str]]:
+def content_words(texts: pd.Series, names: Iterable[str]) -> pd.Series:
+    """The words of each text that can show its subject, a list of str by row index."""
     ignored = stop_words(names)
 
-    def analyze(text: str) -> list[str]:
-        words = (word.split("'")[0] for word in terms(text) if not word.endswith("n't"))
-        return [word for word in words if word not in ignored and len(word) > 1 and not word.isdigit()]
+    def is_content(word: str) -> bool:
+        return word not in ignored and len(word) > 1 and not word.isdigit()
 
-    return analyze
+    bare = ([word.split("'")[0] for word in words if not word.endswith("n't")] for words in terms(texts))
+    return pd.Series([list(filter(is_content, words)) for words in bare], texts.index, dtype=object)
 
 
-def vectors_of(texts: pd.Series, names: Iterable[str]) -> np.ndarray:
-    """The reduced TF-IDF vector of each text, float64 [N, at most 50], rows of length 1."""
+def vectors_of(words: pd.Series) -> np.ndarray:
+    """The reduced TF-IDF vector of each text's words, float64 [N, at most 50], rows of length 1."""
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.preprocessing import normalize
     from threadpoolctl import threadpool_limits
 
-    vectors = TfidfVectorizer(sublinear_tf=True, analyzer=_analyzer(names)).fit_transform(texts)
+    vectors = TfidfVectorizer(sublinear_tf=True, analyzer=list).fit_transform(words)
     if vectors.shape[1] <= DIMENSIONS:
         return vectors.toarray()
     with threadpool_limits(1):

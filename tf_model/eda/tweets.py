@@ -9,7 +9,7 @@ import pandas as pd
 
 from tf_model import tasks
 from tf_model.data.splits import bare_words
-from tf_model.preprocessing.cleaning import BROKEN_APOSTROPHE, without_urls
+from tf_model.preprocessing.cleaning import BROKEN_APOSTROPHE, URL
 
 NO_PRODUCT = "no product"
 NO_LABEL = "no label"
@@ -31,16 +31,19 @@ def describe(labelled: pd.DataFrame) -> pd.DataFrame:
             "text": text,
             "product": labelled[tasks.PRODUCT_COLUMN].fillna(NO_PRODUCT).to_numpy(),
             "emotion": labelled[tasks.EMOTION_COLUMN].fillna(NO_LABEL).to_numpy(),
-            "terms": pd.Series([terms(each) for each in text], dtype=object),
+            "terms": pd.Series(terms(text), dtype=object),
             "same_words": text.map(bare_words).factorize()[0],
         }
     )
 
 
-def terms(text: str) -> tuple[str, ...]:
-    """The words of a text for counting: lower case, without ``#``, user names, addresses and placeholders."""
-    plain = _APOSTROPHE.sub("'", html.unescape(text))
-    return tuple(_WORD.findall(_USER.sub(" ", without_urls(plain)).lower()))
+def terms(texts: Iterable[str]) -> list[tuple[str, ...]]:
+    """The words of each text for counting: lower case, without ``#``, user names, addresses and placeholders."""
+    from pyarrow import array, compute, large_string
+
+    plain = array([_APOSTROPHE.sub("'", html.unescape(text)) for text in texts], large_string())
+    plain = compute.replace_substring_regex(plain, URL, " ").to_pylist()  # by RE2, as in the cleaning
+    return [tuple(_WORD.findall(_USER.sub(" ", text).lower())) for text in plain]
 
 
 def filter_tweets(
@@ -76,7 +79,7 @@ def label_order(tweets: pd.DataFrame, column: str) -> tuple[str, ...]:
 
     For a table with other labels than the report's: the labels that occur, sorted.
     """
-    task, values = tasks.TASKS[column], set(tweets[column])
+    task, values = tasks.TASKS[column], set(tweets[column].unique())
     labels_present = sorted(filter(is_label, values))
     labels = task.labels if set(task.labels).issuperset(labels_present) else labels_present
     return (*labels, *sorted(values.difference(labels_present), key=(NO_PRODUCT, NO_LABEL).__contains__))

@@ -14,7 +14,7 @@ from tf_model.data.products import Products, read_products
 from tf_model.data.splits import bare_words
 from tf_model.inference.predictor import Predictor, model_input
 from tf_model.io import tables
-from tf_model.preprocessing.cleaning import MAX_TOKENS, without_urls
+from tf_model.preprocessing.cleaning import MAX_TOKENS, url_pattern
 
 STATUS = "status"  # name of the column
 FIT = "fit"
@@ -68,7 +68,7 @@ class FitCheck:
         if not text.strip():
             yield BLANK
             return
-        plain = without_urls(text)
+        plain = url_pattern().sub(" ", text)
         if not any(map(str.isalnum, plain)):
             yield NO_WORDS
             return
