@@ -121,15 +121,14 @@ def emotion_shares(
     ``checked_labels`` are emotions that people gave to rows in the order of :func:`checking_order`, by row index, None
     where they could not tell; they narrow the interval.
     """
-    lines = []
-    for product, product_rows in by_product(rows):
+    names, lines = [probability_column("emotion", each) for each in emotions], []
+    for product, product_rows in by_product(rows[["product", "emotion", *names]]):
         model_counts = product_rows["emotion"].value_counts().reindex(emotions, fill_value=0).to_numpy()
         estimate = np.full((3, len(emotions)), np.nan)
         if correction and len(product_rows) >= LEAST_TEXTS:
             sample = pd.Series(dtype=object) if checked_labels is None else checked_sample(product_rows, checked_labels)
             counts = sample.value_counts().reindex(emotions, fill_value=0).to_numpy()
-            probabilities = product_rows[[probability_column("emotion", each) for each in emotions]].to_numpy()
-            estimate = estimated_shares(probabilities, product_rows["product"], correction, counts)
+            estimate = estimated_shares(product_rows[names].to_numpy(), product_rows["product"], correction, counts)
         for emotion, count, share, low, high in zip(emotions, model_counts, *estimate, strict=True):
             lines.append(
                 (product, emotion, len(product_rows), count, count / max(len(product_rows), 1), share, low, high)

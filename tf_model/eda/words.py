@@ -1,6 +1,7 @@
 """Which words are frequent, which distinguish one label from the others, and rules that tell a label by words."""
 
 import re
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,7 @@ def distinctive_words(tweets: pd.DataFrame, by: str, pairs: bool = False) -> pd.
     Identifying the Content of Political Conflict", Political Analysis 16 (2008), equations 15, 16, 20 and 22. Returns
     how many ``tweets`` of the label and ``others`` contain the words, the ``log_odds`` and ``z``, the highest first.
     """
-    tweets = tweets[tweets[by].map(is_label).astype(bool)]
+    tweets = tweets[tweets[by].isin(filter(is_label, tweets[by].unique()))]
     labels = [label for label in label_order(tweets, by) if (tweets[by] == label).any()]
     occurrences, words = _occurrences(tweets, pairs)
     total = occurrences.sum(axis=0)
@@ -95,15 +96,17 @@ def _log_odds(in_label: np.ndarray, in_others: np.ndarray, prior: np.ndarray) ->
 def _occurrences(tweets: pd.DataFrame, pairs: bool) -> tuple[Any, np.ndarray]:
     """1 where a word occurs in a tweet, sparse float64 [N, words], and the words (object [words])."""
     from scipy.sparse import csr_array
-    from sklearn.feature_extraction.text import CountVectorizer
 
-    size = 2 if pairs else 1
-    if not any(len(terms) >= size for terms in tweets["terms"]):
-        return csr_array((len(tweets), 0)), np.array([], dtype=object)
-    vectorizer = CountVectorizer(
-        preprocessor=list, tokenizer=list, token_pattern=None, ngram_range=(size, size), binary=True, dtype=np.float64
-    )
-    return csr_array(vectorizer.fit_transform(tweets["terms"])), vectorizer.get_feature_names_out()
+    row = np.arange(len(tweets)).repeat(tweets["terms"].map(len).to_numpy(np.int64))
+    columns, words = pd.factorize(np.array(list(chain.from_iterable(tweets["terms"])), dtype=object))
+    if pairs:
+        is_first = row[:-1] == row[1:]
+        columns, pairs_found = pd.factorize((columns[:-1] * len(words) + columns[1:])[is_first])
+        first, second = np.divmod(pairs_found, max(len(words), 1))
+        row, words = row[:-1][is_first], words[first] + " " + words[second]
+    occurrences = csr_array((np.ones(len(row)), (row, columns)), shape=(len(tweets), len(words)))
+    occurrences.data[:] = 1  # also where a word occurs several times
+    return occurrences, words
 
 
 def keyword_rule(text: str) -> str | None:
