@@ -13,17 +13,20 @@ import streamlit as st
 
 from streamlit_app.charts import explorer_charts, theme
 from streamlit_app.components import files
+from streamlit_app.components.notices import plain_markdown
 from streamlit_app.components.widgets import offer_file, pick
 from tf_model import eda
 from tf_model.analysis.changes import Dates
 from tf_model.errors import plural
 from tf_model.inference.fit import FIT
+from tf_model.io.workbooks import MOST_CHARACTERS
 from tf_model.modeling.joint_label import NOT_SURE
 
 MOST_WORDS = 15
 COLUMNS = {"Products": "product", "Emotions": "emotion"}
 UNFILTERED_TABS = ("Repeats", "Rows")  # tabs that also show texts unfit for the model
 ROW_HEIGHT = 76  # pixels: three lines of text; from about 64 on, cells wrap
+CUT = f"A cell of a workbook holds {MOST_CHARACTERS:,} characters: longer texts are cut. A CSV file keeps them whole."
 LET_IN = "let_in"  # kept beside the filters: whether texts that are unfit for the model are counted
 
 
@@ -63,7 +66,7 @@ class Explorer:
                 with tab:
                     tab_tweets = filtered if name in UNFILTERED_TABS else counted_tweets
                     if tab_tweets.empty and not filtered.empty:
-                        st.info("None of these texts is fit for the model. The checkbox above counts them anyway.")
+                        st.info("The charts count none of these texts. See above which they count.")
                     elif tab_tweets.empty:
                         st.info("No text passes these filters. Loosen one of them.", icon=":material/filter_alt_off:")
                     else:
@@ -76,6 +79,12 @@ class Explorer:
     def _counted(self, tweets: pd.DataFrame) -> pd.DataFrame:
         """Those of ``tweets`` that the charts count."""
         return tweets if self.counts_all else tweets[tweets["status"] == FIT]
+
+    def _labels_of(self, column: str) -> list[str]:
+        """The labels of ``product`` or ``emotion``; none if no text has one: a model of products knows no emotion."""
+        if not any(map(eda.is_label, self.all_tweets[column].unique())):
+            return []
+        return [label for label in eda.label_order(self.all_tweets, column) if eda.is_label(label)]
 
     def _key(self, name: str) -> str:
         return f"{self.key}_{name}"
@@ -97,7 +106,8 @@ class Explorer:
             st.markdown("\n".join([heading, *(f"- {reason}: **{count:,}**" for reason, count in reasons.items())]))
             st.session_state.setdefault(self._key(LET_IN), self.filters.get(LET_IN, False))
             includes_unfit = st.checkbox("Count them in the charts", key=self._key(LET_IN), persist_state="session")
-            st.caption("Rows, Repeats and the downloads always contain them; the column status gives the reason.")
+            never = "A text that names no product is no mention, and never counted. " * (self.noun == "Mentions")
+            st.caption(f"{never}Rows, Repeats and the downloads contain all; the column status gives the reason.")
         return includes_unfit
 
     def _filter(self, prefix: str = "") -> pd.DataFrame:
@@ -138,8 +148,7 @@ class Explorer:
 
     def _show_totals(self, tweets: pd.DataFrame, notes: Mapping[str, str] = {}) -> None:
         """The number of texts counted and the share of each label, with the note below each, if any."""
-        has_emotions = self.all_tweets["emotion"].map(eda.is_label).any()  # a model of products has none
-        labels = filter(eda.is_label, eda.label_order(self.all_tweets, "emotion") if has_emotions else ())
+        labels = self._labels_of("emotion")
         counts = {label: (tweets["emotion"] == label).sum() for label in labels if label != self.no_emotion}
         if "is_abstained" in tweets:
             counts[NOT_SURE] = tweets["is_abstained"].sum()
@@ -147,14 +156,14 @@ class Explorer:
         first.metric(f"{self.noun} counted", f"{len(tweets):,}", border=True)
         for column, (name, count) in zip(others, counts.items(), strict=True):
             share, note = f"{count / len(tweets):.1%}" if len(tweets) else "-", notes.get(name)
-            column.metric(name, share, note, delta_color="off", delta_arrow="off", border=True)
+            column.metric(plain_markdown(name), share, note, delta_color="off", delta_arrow="off", border=True)
         if "is_abstained" in tweets:
             st.caption(f'Shares and charts count the most probable emotion, also where the answer is "{NOT_SURE}".')
 
     # ---------------------------------------------------------------- the tabs
 
     def _labels(self, tweets: pd.DataFrame) -> None:
-        columns = [name for name in ("product", "emotion") if self.all_tweets[name].map(eda.is_label).any()]
+        columns = [name for name in ("product", "emotion") if self._labels_of(name)]
         if not columns:
             st.info("None of these texts has a product or an emotion.")
             return
@@ -313,7 +322,8 @@ class Explorer:
         """Download buttons for these texts; a file is made when its button is clicked."""
         table, dates = self.table, self.dates
         offer_file("Download CSV", lambda: files.as_csv(table.loc[index]), f"{self.file}.csv", f"{key}_CSV")
-        offer_file("Download XLSX", lambda: files.as_xlsx(table.loc[index], dates), f"{self.file}.xlsx", f"{key}_XLSX")
+        workbook = f"{self.file}.xlsx"
+        offer_file("Download XLSX", lambda: files.as_xlsx(table.loc[index], dates), workbook, f"{key}_XLSX", help=CUT)
 
 
 def spoken_values(bars: pd.DataFrame, name: str, value: str, form: str) -> str:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import streamlit as st
 
-from streamlit_app.components import loading, notices
+from streamlit_app.components import notices
 from streamlit_app.components.loading import ModelState
 from streamlit_app.components.notices import plain_markdown
-from tf_model import model_dir
+from tf_model import model_dir, tasks
 from tf_model.data.products import PATTERN, SUFFIXES, Products, parse_products, read_products
 from tf_model.errors import DataError, TweetTargetError, quoted
+from tf_model.inference.fit import known_products
 from tf_model.inference.targets import TargetPredictor
 
 OWN_LIST, PROBLEM = "products", "products_problem"  # in the session: its own list, and the problem with a refused list
@@ -43,7 +44,7 @@ def choose(targets: ModelState | None, texts: ModelState | None) -> TargetPredic
     if PROBLEM in st.session_state:
         notices.say_problem("This list of products cannot be used; the previous one stays.", st.session_state[PROBLEM])
     try:
-        products = st.session_state.get(OWN_LIST) or _model_products(targets)
+        products = st.session_state.get(OWN_LIST) or read_products(targets.folder / model_dir.PRODUCTS)
     except TweetTargetError as error:
         notices.say_problem("The model's list of products cannot be read. Type your own above.", str(error))
         return None
@@ -55,9 +56,14 @@ def choose(targets: ModelState | None, texts: ModelState | None) -> TargetPredic
     return TargetPredictor(targets.predictor, products, texts.predictor if can_guess else None)
 
 
-@st.cache_resource(max_entries=2, show_spinner=False, hash_funcs=loading.BY_VERSION)
-def _model_products(state: ModelState) -> Products:
-    return read_products(state.folder / model_dir.PRODUCTS)
+def known_to(texts: ModelState, finder: TargetPredictor | None) -> Products | None:
+    """The products of which a text must name one to be fit for the model of whole texts; None if they are unknown.
+
+    They are those looked for, unless the model would answer with another product.
+    """
+    labels = texts.predictor.labels
+    is_known = finder and set(finder.products.aliases) <= set(labels.get(tasks.PRODUCT.name, ()))
+    return finder.products if is_known else known_products(labels)
 
 
 def _take_typed() -> None:
@@ -76,7 +82,7 @@ def _take_typed() -> None:
 
 def _take_file() -> None:
     file = st.session_state[FILE]
-    _take(file.getvalue(), Path(file.name).suffix, file.name) if file else _forget()
+    _take(file.getvalue(), Path(file.name).suffix, file.name) if file else _take_typed()
 
 
 def _take(content: bytes, suffix: str, name: str) -> None:

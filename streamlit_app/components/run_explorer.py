@@ -1,6 +1,7 @@
 """The explorer of a run, with corrected shares, changes over time, a comparison of two selections, and themes."""
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,10 @@ class RunExplorer(Explorer):
         choices |= {"dates": self.dates, "counts_unfit": self.counts_all, "period": period}
         name = f"{self.run.name}{_filtered(filters)}"
         return figures(*selected, self.model.predictor, name, with_texts, **choices)
+
+    def _counted(self, tweets: pd.DataFrame) -> pd.DataFrame:
+        counted = super()._counted(tweets)
+        return counted[counted.index.isin(self.rows.index)] if self.run.per_product else counted
 
     def _analysed_rows(self, tweets: pd.DataFrame) -> pd.DataFrame:
         return self.rows[self.rows.index.isin(tweets.index)]
@@ -276,12 +281,13 @@ class RunExplorer(Explorer):
         others = {
             each.id: each
             for each in own_runs()
-            if each.id != self.run.id
-            and (each.status, each.emotions, each.per_product) == (DONE, self.run.emotions, self.run.per_product)
+            if each.id != self.run.id and each.status == DONE and _answered_by(each) == _answered_by(self.run)
         }
         if not others:
             return None
-        names = {each: f"This file and {run.name}" for each, run in others.items()}
+        # Files may share a name, and the page tells options apart by their words.
+        times = {each: datetime.fromtimestamp(run.began).strftime("%Y-%m-%d %H:%M:%S") for each, run in others.items()}
+        names = {each: f"This file and {run.name} ({times[each]})" for each, run in others.items()}
         names, key = {None: "Two selections of this file"} | names, self._key("another")
         return others.get(st.selectbox("Compare", names, format_func=names.get, key=key, persist_state="session"))
 
@@ -346,6 +352,11 @@ class RunExplorer(Explorer):
             del stored[key]
             self.run.store(THEMES, stored)
             st.rerun()
+
+
+def _answered_by(run: Run) -> tuple[Any, ...]:
+    """What must be equal of two runs, so that a difference is one of their texts."""
+    return run.model, run.version, run.emotions, run.per_product, run.products
 
 
 def _first_columns(run: Run, answers: Answers) -> dict[str, Any]:

@@ -16,9 +16,10 @@ from streamlit_app.components.loading import ModelState
 from streamlit_app.components.notices import plain_markdown
 from streamlit_app.components.widgets import pick
 from tf_model import tasks
+from tf_model.data.products import Products
 from tf_model.errors import TweetTargetError, first_line
-from tf_model.inference.fit import FIT, FitCheck, known_products
-from tf_model.inference.predictor import Measured, model_input, probability_column
+from tf_model.inference.fit import FIT, FitCheck
+from tf_model.inference.predictor import Measured, Predictor, model_input, probability_column
 from tf_model.inference.targets import TargetPredictor
 from tf_model.modeling.joint_label import NOT_SURE, answer_text
 from tf_model.monitor.recorder import Recorder
@@ -53,20 +54,23 @@ def main() -> None:
         if text:
             st.info("This text has only spaces. Write a few words to get an answer.", icon=":material/edit_note:")
         return
-    products_named = known_products(state.predictor.labels) if targets is None else finder and finder.products
-    status = FitCheck.of(finder.model if finder else state.predictor, products_named)(text)
-    is_fit = status == FIT
-    if not is_fit:
-        words = f"This text is not fit for the model, so the answer means little: {status}"
-        st.info(f"{words}.", icon=":material/help:")
-        notices.announce(words)
     if finder:
-        _show_targets(targets, finder, text, is_fit)
+        _show_targets(targets, finder, text, _tell_fit(finder.model, finder.products, text))
     if texts is None:
         return
     if finder:
         st.header("The whole text", anchor=False, divider="gray")
-    _show_whole_text(texts, text, is_fit)
+    _show_whole_text(texts, text, _tell_fit(texts.predictor, products.known_to(texts, finder), text))
+
+
+def _tell_fit(model: Predictor, named: Products | None, text: str) -> bool:
+    """Whether the text is fit for the model; if not, say why."""
+    status = FitCheck.of(model, named)(text)
+    if status != FIT:
+        words = f"This text is not fit for the model, so the answer means little: {status}"
+        st.info(f"{words}.", icon=":material/help:")
+        notices.announce(words)
+    return status == FIT
 
 
 def _show_whole_text(state: ModelState, text: str, is_fit: bool) -> None:

@@ -11,11 +11,9 @@ from streamlit_app.components.notices import plain_markdown
 from streamlit_app.components.run_explorer import RunExplorer
 from streamlit_app.components.runs import Run
 from streamlit_app.components.widgets import pick
-from tf_model import tasks
 from tf_model.cli import duration
 from tf_model.data.products import Products
 from tf_model.errors import plural
-from tf_model.inference.fit import known_products
 from tf_model.inference.targets import TargetPredictor
 
 PER_TEXT, PER_PRODUCT = "one row per text", "one row per product"
@@ -96,15 +94,13 @@ def _choose_rows(
     """
     targets, texts = loading.target_model(state), loading.text_model(state)
     if targets is None:
-        return state, None, known_products(state.predictor.labels)
+        return state, None, products.known_to(state, None)
     rows = [PER_PRODUCT, PER_TEXT] if texts else [PER_PRODUCT]
     choice = pick("Answer with", rows, ROWS)
     finder = products.choose(targets, texts)
     if choice == PER_PRODUCT:
         return (targets if finder else None), finder, finder and finder.products
-    classes = texts.predictor.labels.get(tasks.PRODUCT.name, ())
-    is_known = finder and set(finder.products.aliases) <= set(classes)  # else the model answers with another product
-    return texts, None, finder.products if is_known else known_products(texts.predictor.labels)
+    return texts, None, products.known_to(texts, finder)
 
 
 # ---------------------------------------------------------------- the runs
@@ -153,6 +149,8 @@ def _answer_again(run: Run) -> None:
     st.session_state[ROWS] = PER_PRODUCT if run.per_product else PER_TEXT
     if run.per_product and run.products:  # else they are those of the model of whole texts
         st.session_state[products.OWN_LIST] = Products(run.products)
+        lines = [f"{name}: {'; '.join(aliases)}" for name, aliases in run.products.items()]
+        st.session_state[products.TYPED] = "\n".join(lines)
 
 
 # ---------------------------------------------------------------- one run

@@ -80,6 +80,9 @@ def test_other_columns_are_not_taken_for_dates():
     assert dates_of("12.5", "2024", "soon", "later", name="mood") is None
     table = pd.DataFrame({"updated": ["2024-01-01"], "text": ["2024-01-01"], "posted_at": ["2024-01-03"]})
     assert find_dates(table).column == "posted_at"
+    table = pd.DataFrame({"deleted_at": ["2024-01-01", None], "submitted": ["2024-01-02", "2024-01-03"]})
+    assert find_dates(table).column == "submitted"
+    assert dates_of("iPad", "Google", name="emotion_in_tweet_is_directed_at") is None
 
 
 def test_shares_by_period_have_wilsons_band():

@@ -160,12 +160,33 @@ def test_too_few_texts_are_not_said_to_be_alike(run):
 def test_two_files_with_other_columns_are_compared(run):
     other = answered(["id,review", *(f"{number},I love my iPhone {number}" for number in range(60))])
     app = open_tab(other, "Compare")
-    assert app.selectbox(key=f"{other.id}_another").options == ["Two selections of this file", "This file and a.csv"]
+    first, second = app.selectbox(key=f"{other.id}_another").options
+    assert first == "Two selections of this file"
+    assert second.startswith("This file and a.csv (20")
     app.selectbox(key=f"{other.id}_another").set_value(run.id).run()
     assert not app.exception, app.exception
     said = words_of(app).replace("\\", "")
     assert "Negative emotion toward iPhone: 0% in A, 50% in B, 50 points more" in said
     assert app.dataframe[-1].value[["texts A", "texts B"]].max().tolist() == [60, 320]
+
+
+def test_of_files_with_one_name_the_chosen_one_is_compared(run):
+    others = [answered(["text", *(f"I love my iPhone {number}" for number in range(size))]) for size in (40, 50, 60)]
+    for number, other in enumerate(map(runs.find, [each.id for each in others])):
+        other.began += number
+        other.save()
+    app = open_tab(run, "Compare")
+    app.selectbox(key=f"{run.id}_another").set_value(others[1].id).run()
+    assert app.dataframe[-1].value["texts B"].max() == 50
+
+
+@pytest.mark.parametrize("change", [{"version": "another"}, {"products": {"iPad": ["ipad"]}}])
+def test_files_that_were_answered_in_another_way_are_not_compared(run, change):
+    other = runs.find(answered(["text", *(f"I love my iPhone {number}" for number in range(40))]).id)
+    assert open_tab(run, "Compare").selectbox(key=f"{run.id}_another")
+    vars(other).update(change)
+    other.save()
+    assert f"{run.id}_another" not in [each.key for each in open_tab(run, "Compare").selectbox]
 
 
 def test_the_workbook_has_real_dates(run):
@@ -185,6 +206,9 @@ def test_the_workbook_has_real_dates(run):
         (["2024-05-01 10:00", "2024-05-01 11:00:00"], "time", 10),
         (["05/01/2024 10:00 AM", "01.05.2024 10:00"], "time", 10),
         (["01.05.2024", "02.05.2024"], "time", 0),
+        (["2024-05-01 10:00:00+02", "2024-05-02 10:00:00.5+02"], "time (UTC)", 8),
+        (["2024-05-01T10+02:00"], "time (UTC)", 8),
+        (["31-05-2024", "30-05-2024"], "time", 0),
     ],
 )
 def test_times_with_an_offset_are_said_to_be_in_utc_in_the_workbook(stub, times, name, hour):

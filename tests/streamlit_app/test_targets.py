@@ -7,7 +7,8 @@ from app_stub import StubTargets, make_model, open_app, words_of
 
 from streamlit_app.charts import theme, token_highlighting
 from streamlit_app.components import loading, notices, products, recording, runs
-from tf_model import tasks
+from tf_model import model_dir, tasks
+from tf_model.data.products import Products, write_products
 from tf_model.errors import ModelError
 from tf_model.inference.predictor import Predictor
 from tf_model.model_dir import training_of
@@ -64,7 +65,8 @@ def test_a_screen_reader_is_told_the_answers(targets, monkeypatch):
     told = []
     monkeypatch.setattr(notices, "component", lambda *_, **__: lambda data, key: told.append(data))
     app = ask(TEXT)
-    assert told == ["", "Kindle: Positive emotion. Xbox: Negative emotion. Positive emotion → Apple."]
+    unfit = "This text is not fit for the model, so the answer means little: no known product."
+    assert told == ["", f"Kindle: Positive emotion. Xbox: Negative emotion. {unfit} Positive emotion → Apple."]
     ask(" ", app)
     assert told[-1] == ""
 
@@ -221,6 +223,22 @@ def test_a_bad_list_gives_one_line_and_the_one_before_stays(targets, lines, said
     assert not type_list(app, "Pixel").error
 
 
+def test_without_the_file_the_typed_list_is_used_again(targets):
+    app = type_list(open_app(), "Pixel")
+    app.file_uploader(key=products.FILE).set_value(("mine.csv", b"no table", "text/csv")).run()
+    assert app.error[0].value == "This list of products cannot be used; the previous one stays."
+    app.file_uploader(key=products.FILE).set_value(None).run()
+    assert not app.error
+    assert app.text_area(key=products.TYPED).value == "Pixel"
+    assert "Your list: Pixel" in words_of(app)
+
+
+def test_a_change_of_the_models_list_shows_at_once(targets, models):
+    assert "The model's list: Kindle\\, Xbox" in words_of(open_app())
+    write_products(Products({"Pixel": ["pixel"]}), models / "target" / model_dir.PRODUCTS)
+    assert "The model's list: Pixel" in words_of(open_app())
+
+
 def test_a_bad_file_is_explained_by_its_own_name(targets):
     app = open_app()
     app.file_uploader(key=products.FILE).set_value(("[x](y).csv", b"name,aliases\nPixel,!\n", "text/csv")).run()
@@ -302,6 +320,10 @@ def test_the_emotion_that_was_given_is_confirmed(targets, models):
     assert spans(models) == [(TEXT, "Kindle", tasks.POSITIVE, *KINDLE, True)]
 
 
+def other_notes(app):
+    return [each.value for each in app.info if "This text is not fit" not in each.value]
+
+
 def test_missed_words_are_marked_where_they_are_whole_words(targets, models):
     for text, words in (("worth the wait for it", "it"), ("oniPod", "iPod")):
         app = ask(text)
@@ -315,13 +337,13 @@ def test_missed_words_must_stand_in_the_text(targets, models, words):
     app = ask("no product here")
     next(each for each in app.text_input if each.label.startswith("The words")).set_value(words)
     store(choose(app, "The emotion toward it is …", tasks.POSITIVE))
-    assert app.info[-1].value == "These words are not in the text. Copy them from it."
+    assert other_notes(app) == ["These words are not in the text. Copy them from it."]
     assert not spans(models)
 
 
 def test_of_not_sure_an_emotion_must_be_chosen(targets, models):
     app = store(ask("hmm love the Kindle"))
-    assert app.info[-1].value == "Choose an emotion first."
+    assert other_notes(app) == ["Choose an emotion first."]
     assert not spans(models)
     store(choose(app, "The emotion toward it is …", tasks.POSITIVE))
     assert len(spans(models)) == 1
@@ -390,6 +412,15 @@ def test_a_file_that_names_no_product_has_no_charts(targets):
     assert not app.exception, app.exception
 
 
+def test_a_text_that_names_no_product_is_never_counted_as_a_mention(targets):
+    app, _ = answer(content="text\nI hate my Kindle\nI love my Xbox\nI hate this\nI hate that\n")
+    next(each for each in app.checkbox if each.label == "Count them in the charts").check().run()
+    assert [(each.label, each.value) for each in app.metric][:2] == [
+        ("Mentions counted", "2"),
+        (tasks.NEGATIVE, "50.0%"),
+    ]
+
+
 def test_the_products_that_are_looked_for_say_which_texts_are_fit(targets):
     _, result = answer("one row per text")  # by the model answer, which knows other products than these
     assert result["status"].tolist() == ["no known product", "fit", "no known product"]
@@ -397,8 +428,16 @@ def test_the_products_that_are_looked_for_say_which_texts_are_fit(targets):
     assert result["status"].tolist() == ["no known product", "fit", "fit"]
     _, result = answer(content='text\n"I love my Kindle, hate the Xbox"\nI love the iPad\n')
     assert result["status"].tolist() == ["fit", "fit", "no known product"]
-    assert "This text is not fit" in words_of(ask("I love the iPad"))
-    assert "This text is not fit" not in words_of(ask(TEXT))
+    words = "This text is not fit for the model, so the answer means little: "
+    for text, by_targets, by_answer in (
+        ("I love the iPad", "no known product", None),
+        ("I love my Kindle", None, "no known product"),
+        ("I love my Kindle, iPad and iPhone", None, "several products"),
+    ):
+        app = ask(text)
+        said = [each.value for each in app.info if "not fit" in each.value]
+        assert said == [f"{words}{reason}." for reason in (by_targets, by_answer) if reason], text
+        assert any("% sure**" in each.value for each in app.markdown) == (by_answer is None)
 
 
 def test_a_file_of_one_row_per_text_is_offered_anew_without_a_list_of_its_own(targets):

@@ -24,8 +24,9 @@ MOST_DESCRIBED = 10  # changes for which words are found; each takes a quarter o
 
 _CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
 _TWITTER = "%a %b %d %H:%M:%S %z %Y"
-_WITH_OFFSET = r".*(?:Z|UTC|[+-]\d{2}:?\d{2}(?: \d{4})?)|\d{10,}(?:\.\d+)?"  # Unix time is in UTC
-_USUAL_NAMES = {"at", "created", "date", "datetime", "datum", "day", "posted", "published", "sent", "time", "timestamp"}
+# With a time, since 31-05-2024 has no offset; Unix time is in UTC.
+_WITH_OFFSET = r".*(?:Z|UTC|[T:]\d{2}(?:[.,]\d+)? ?[+-]\d{2}(?::?\d{2})?(?: \d{4})?)|\d{10,}(?:\.\d+)?"
+_USUAL_NAMES = {"created", "date", "datetime", "datum", "day", "posted", "published", "sent", "time", "timestamp"}
 EARLIEST = pd.Timestamp("1990-01-01")  # before: stands for a missing date, as 0001-01-01, 1900-01-01 or 1970-01-01
 _SAMPLE = 1000  # cells that decide whether a column holds dates
 
@@ -147,7 +148,7 @@ def by_period(rows: pd.DataFrame, emotions: Sequence[str], period: str | None = 
     ``texts``, the ``count`` with the emotion, and ``share`` with Wilson's 95% interval ``low``, ``high``; these three
     are NaN if the period has no texts. Rows without a date are left out; at least one must have one.
     """
-    dated = rows[rows["date"].notna()]
+    dated = rows.loc[rows["date"].notna(), ["product", "emotion", "date"]]
     periods = dated["date"].dt.to_period(PERIODS[period or period_of(dated["date"])])
     parts = []
     for product, product_rows in by_product(dated):
