@@ -111,13 +111,8 @@ choose-epochs: $(INSTALLED) ## repeat the choice of the report recipe's number o
 	$(RUN) -m tf_model.evaluate --protocol grouped --part train --folds 3 --fold-seed 7 --recipe report --epochs 20 \
 		--each-epoch --seeds 0 --json research/runs/choose_epochs.json --overwrite
 
-bench: bench-predict bench-train ## run the benchmarks of training and prediction
-
 bench-train: $(INSTALLED) ## train the report recipe with 5 seeds: accuracy, spread, time, memory (an hour on 2 cores; resumes)
 	$(RUN) -m research.benchmarks.train $(ARGS)
-
-bench-predict: $(INSTALLED) ## measure throughput and latency of product, and latency of answer beside it
-	$(RUN) -m research.benchmarks.predict $(ARGS)
 
 bench-peers: $(INSTALLED) ## compare the light model with PyTorch, ONNX Runtime and OpenVINO, installed into .venv-peers/ (5 GB)
 	@test -x $(VENV)-peers/bin/python || $(RUN) -m venv $(VENV)-peers

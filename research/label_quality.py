@@ -1,7 +1,7 @@
 """``python -m research.label_quality``: how reliable the labels are, and what label errors cost.
 
-It measures how often two labels of the same text agree, which labels are doubted by a model that never saw them, and
-whether training improves without the most doubtful labels. The run is recorded after each method.
+It measures how often two labels of the same text agree, and whether training improves without the labels that a model
+that never saw them doubts most. The run is recorded after each method.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 
 from research import study
-from research.compare import load_out_of_fold, recorded_ours
+from research.compare import recorded_ours
 from research.methods.baseline_models import Method, methods
 from research.runs import load_to_extend, record, show, still_valid
 from research.study import GROUPED, OutOfFold, Problem, make_problem
 from tf_model import cli, data, tasks
 from tf_model.data import label_errors, splits
-from tf_model.evaluation.joint_metrics import by_task
 from tf_model.evaluation.metrics import mean_interval, summarize
 from tf_model.training.cross_validation import FOLD_SEED, FOLDS
 
@@ -33,24 +32,16 @@ def main(argv: list[str] | None = None) -> int:
     methods_by_name = methods()
     parser = study.parser("label_quality", __doc__.splitlines()[0], methods_by_name, QUICK)
     parser.add_argument("--tasks", nargs="+", choices=list(tasks.TASKS), default=list(tasks.TASKS), help="which labels")
-    parser.add_argument(
-        "--ours", action="store_true", help="also label errors by our answer model; needs make grouped-answer"
-    )
     arguments = parser.parse_args(argv)
     command = study.command_line("label_quality", argv)
     dataset = data.load(arguments.data)
     run = load_to_extend("label_quality", {"protocol": f"grouped {FOLDS}-fold", "data_sha256": dataset.sha256})
     entries = run.setdefault("tasks", {})
-    ours = our_probabilities(dataset) if arguments.ours else {}
     with cli.stopped_cleanly():
         run["answers_agree"] = agreements(make_problem(dataset, tasks.ANSWER))
         for name in arguments.tasks:
             problem, entry = make_problem(dataset, name), entries.setdefault(name, {})
             entry |= {"rows": len(problem.rows), "agreement": agreements(problem)}
-            tfidf = study.score_method(methods_by_name[TFIDF], problem, tasks.TASKS[name], GROUPED, 0)
-            tfidf_counts = {"words": count_errors(problem, tfidf.scores), "settings": methods_by_name[TFIDF].settings}
-            our_counts = {"ours": count_errors(problem, ours[name])} if ours else {}  # else what is recorded stays
-            entry["doubts"] = entry.get("doubts", {}) | tfidf_counts | our_counts
             orders = [most_doubtful_first(problem, split) for split in problem.folds[GROUPED]]
             method_entries = entry.get("without_doubtful", {})
             for method in (methods_by_name[each] for each in arguments.methods):
@@ -145,27 +136,6 @@ def _share_of_agreeing_pairs(label_ids: np.ndarray) -> float:
     return float((counts * (counts - 1)).sum() / (size * (size - 1)))
 
 
-# ---------------------------------------------------------------- labels that models doubt
-
-
-def our_probabilities(dataset: data.Dataset) -> dict[str, np.ndarray]:
-    """Our answer model's out-of-fold probabilities for the rows of each task, float32 [N, classes], seeds averaged."""
-    problem = make_problem(dataset, tasks.ANSWER)
-    probabilities = np.mean(list(load_out_of_fold(problem).values()), axis=0)
-    rows = study.question_rows(problem)
-    return {name: scores[rows[name]] for name, scores in by_task(probabilities).items()}
-
-
-def count_errors(problem: Problem, probabilities: np.ndarray) -> dict[str, Any]:
-    """How many labels confident learning takes for errors, from out-of-fold probabilities, float [N, classes]."""
-    (task,) = problem.rows.tasks
-    label_ids = problem.label_ids(task)
-    suspects = label_errors.find_label_errors(label_ids, probabilities)
-    counts = np.bincount(label_ids[suspects], minlength=len(task.labels)).tolist()
-    by_class = dict(zip(task.labels, counts, strict=True))
-    return {"rows": len(suspects), "share": len(suspects) / len(label_ids), "by_class": by_class}
-
-
 # ---------------------------------------------------------------- training without doubtful labels
 
 
@@ -246,7 +216,6 @@ def _print(name: str, entry: Mapping[str, Any]) -> None:
             low, high = values["ceiling"]
             shown = f"{values['pairwise']:.1%} of pairs of labels agree, so the ceiling is {low:.3f} to {high:.3f}"
             print(f"{name}: {values['rows']:,} rows repeat a text (cosine {threshold}); {shown}")
-    print(f"{name}: {entry['doubts']['words']['rows']:,} labels doubted by the TF-IDF baseline")
     for method in entry["without_doubtful"].values():
         for share in (key for key in method if key.startswith("0.")):
             title = f"{name}: {method['title']}, without the most doubtful {float(share):.0%}, beside as many at random"

@@ -20,29 +20,22 @@ from research.methods.neural import FineTuned
 from research.runs import UNCHANGED, load_to_extend, record, show, unpack
 from research.study import GROUPED, Problem, make_problem
 from tf_model import cli, config, data, tasks
-from tf_model.data import label_errors, splits
+from tf_model.data import splits
 from tf_model.evaluation import joint_metrics
-from tf_model.evaluation.calibration import scale
-from tf_model.evaluation.metrics import SMALLEST_PROBABILITY
 from tf_model.training import distillation
 from tf_model.training.cross_validation import FOLD_SEED, data_identity
 
 RECORD = "levers"  # name of the recorded run, and key of the variants in it
 EMOTION_ROWS = "answer_emotion_rows"
-SMOOTHING = 0.1  # of each label, spread over all classes
-DOUBTFUL_SHARE = 0.05  # share of each task's labels
-LABEL_ERROR_FOLDS = 3
 TEACHER_FOLDS = 3
 CHOICE_SEED = 100  # of folds and training: choices are not made on the folds that results are reported on
 MPNET = {"backbone": "mpnet", "learning_rate": 3e-5, "epochs": 5}
 LORA = {"lora_rank": 16, "learning_rate": 1e-3, "epochs": 8}  # adapters need a higher learning rate and more epochs
 TEACHER_SEEDS = [{"seed": 1000 + number} for number in range(3)]
 LAYER_DECAY = 0.85
-BIASES = np.linspace(-1.5, 1.5, 31)
 CLASSES = [len(task.labels) for task in tasks.ANSWER_TASKS]
 
 Targets = Callable[[data.TrainingRows, config.TrainingConfig], np.ndarray]
-FitBias = Callable[[np.ndarray, np.ndarray], np.ndarray]  # label ids and probabilities of a task -> weights
 
 
 def train_and_score(
@@ -63,62 +56,7 @@ def train_and_score(
         return model.fit(rows.texts, rows.label_ids, soft_targets).predict_proba(texts)
 
 
-def two_models(rows: data.TrainingRows, settings: config.TrainingConfig, texts: Sequence[str]) -> np.ndarray:
-    """One model per task, each trained on the rows with its label: prediction costs twice as much."""
-    parts = []
-    for number in range(len(CLASSES)):
-        labelled = rows.take(np.flatnonzero(rows.label_ids[:, number] != tasks.NO_LABEL))
-        others = np.arange(len(CLASSES)) != number
-        single_task = replace(labelled, label_ids=np.where(others, tasks.NO_LABEL, labelled.label_ids))
-        parts.append(_by_task(train_and_score(single_task, settings, texts))[number])
-    return np.concatenate(parts, axis=1)
-
-
-def with_targets(
-    rows: data.TrainingRows, mentions: data.TrainingRows, settings: config.TrainingConfig, texts: Sequence[str]
-) -> np.ndarray:
-    """Also learn, as a third task, the emotion directed at each marked mention; scores of the other two tasks."""
-    learned = [*rows.texts, *mentions.texts]
-    label_ids = np.full((len(learned), len(CLASSES) + 1), tasks.NO_LABEL)
-    label_ids[: len(rows), :-1], label_ids[len(rows) :, -1] = rows.label_ids, mentions.label_ids[:, 0]
-    with cli.show_epochs(cli.stderr()) as progress:
-        model = FineTuned(settings, [*CLASSES, len(tasks.TARGET.labels)], callbacks=[progress])
-        return model.fit(learned, label_ids).predict_proba(texts)[:, : sum(CLASSES)]
-
-
 # ---------------------------------------------------------------- training targets
-
-
-def hard_targets(rows: data.TrainingRows, settings: config.TrainingConfig) -> np.ndarray:
-    """The labels themselves."""
-    no_teacher = np.zeros((len(rows), sum(CLASSES)), np.float32)
-    return distillation.blend(rows.label_ids, no_teacher, weight=0.0, tasks=rows.tasks)
-
-
-def class_balanced(rows: data.TrainingRows, settings: config.TrainingConfig) -> np.ndarray:
-    """Labels weighted by the inverse root of their class frequency, 1 on average."""
-    columns = []
-    for part in _by_task(hard_targets(rows, settings)):
-        weights = 1 / np.sqrt(np.maximum(part.sum(axis=0), 1))
-        weighted = part * weights
-        columns.append(weighted * part.sum() / weighted.sum())
-    return np.concatenate(columns, axis=1).astype(np.float32)
-
-
-def without_doubtful(rows: data.TrainingRows, settings: config.TrainingConfig) -> np.ndarray:
-    """The labels without those that are least probable to the TF-IDF baseline, fitted on other folds."""
-    groups = splits.near_duplicate_groups(rows.texts)
-    folds = splits.folds_of(rows, groups, LABEL_ERROR_FOLDS, settings.split_seed)
-    columns = []
-    for ids, part in zip(rows.label_ids.T, _by_task(hard_targets(rows, settings)), strict=True):
-        labelled = np.flatnonzero(ids != tasks.NO_LABEL)
-        labelled_folds = [splits.Split(*(np.flatnonzero(np.isin(labelled, side)) for side in fold)) for fold in folds]
-        texts = [rows.texts[position] for position in labelled]
-        probabilities = label_errors.out_of_fold(texts, ids[labelled], labelled_folds, part.shape[1])
-        order = np.argsort(label_errors.label_confidence(ids[labelled], probabilities), kind="stable")
-        part[labelled[order[: round(DOUBTFUL_SHARE * len(labelled))]]] = 0
-        columns.append(part)
-    return np.concatenate(columns, axis=1)
 
 
 def distilled(*teachers: Mapping[str, Any]) -> Targets:
@@ -137,10 +75,6 @@ def distilled(*teachers: Mapping[str, Any]) -> Targets:
         return distillation.blend(rows.label_ids, np.mean(predictions, axis=0), settings.teacher_weight, rows.tasks)
 
     return targets
-
-
-def _by_task(values: np.ndarray) -> list[np.ndarray]:
-    return list(joint_metrics.by_task(values).values())
 
 
 # ---------------------------------------------------------------- training procedure
@@ -174,60 +108,6 @@ def half_the_layers(model: Any) -> None:
     model.config.num_hidden_layers = len(encoder.layer)
 
 
-# ---------------------------------------------------------------- recalibration
-
-
-def with_class_bias(
-    label_ids: np.ndarray, probabilities: np.ndarray, parts: Sequence[np.ndarray], fit: FitBias
-) -> np.ndarray:
-    """Calibrate by a temperature, then a bias added to the logarithm of each class's probability; float64, same shape.
-
-    ``parts`` are the positions of each fold's rows. A part's temperature and biases are fitted on the labels of the
-    other rows.
-    Source: A. Alexandari et al., "Maximum likelihood with bias-corrected calibration is hard-to-beat at label shift
-    adaptation", ICML 2020.
-    """
-    columns = []
-    for ids, scores in zip(label_ids.T, _by_task(probabilities), strict=True):
-        calibrated = np.empty(scores.shape, np.float64)
-        for part in parts:
-            others = np.setdiff1d(np.flatnonzero(ids != tasks.NO_LABEL), part)
-            calibrated[part] = _scaled(scores[part], fit(ids[others], scores[others]))
-        columns.append(calibrated)
-    return np.concatenate(columns, axis=1)
-
-
-def likeliest_bias(label_ids: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Maximum-likelihood weights: the logarithm of a temperature, and the bias of each class but the first."""
-    from scipy.optimize import minimize
-
-    rows = np.arange(len(label_ids))
-
-    def loss(weights: np.ndarray) -> float:
-        return -float(np.log(np.maximum(_scaled(probabilities, weights)[rows, label_ids], SMALLEST_PROBABILITY)).mean())
-
-    return minimize(loss, np.zeros(probabilities.shape[1]), method="L-BFGS-B").x
-
-
-def macro_f1_bias(label_ids: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """As :func:`likeliest_bias`, but temperature 1 and the biases with the best macro-F1, changed one at a time."""
-    from sklearn.metrics import f1_score
-
-    def score(weights: np.ndarray) -> float:
-        return f1_score(label_ids, _scaled(probabilities, weights).argmax(axis=1), average="macro")
-
-    weights = np.zeros(probabilities.shape[1])
-    for number in [*range(1, len(weights))] * 2:
-        candidates = [np.where(np.arange(len(weights)) == number, bias, weights) for bias in BIASES]
-        weights = max([weights, *candidates], key=score)
-    return weights
-
-
-def _scaled(probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    biased = scale(probabilities, float(np.exp(weights[0]))) * np.exp(np.concatenate([[0.0], weights[1:]]))
-    return biased / biased.sum(axis=1, keepdims=True)
-
-
 @dataclass(frozen=True)
 class Variant:
     """One change to the training."""
@@ -236,21 +116,10 @@ class Variant:
     targets: Targets | None = None  # see :func:`train_and_score`
     settings: Mapping[str, Any] = field(default_factory=dict)  # fields of the training configuration
     prepare: Callable[[Any], None] | None = None  # changes the compiled model
-    per_task: bool = False  # see :func:`two_models`
-    per_mention: bool = False  # see :func:`with_targets`
-    # Fits the weights of :func:`with_class_bias` for the unchanged training; nothing is trained.
-    fit_bias: FitBias | None = None
 
 
 VARIANTS: dict[str, Variant] = {
     UNCHANGED: Variant("as it is"),
-    "two_models": Variant("a model for each task", per_task=True),
-    "with_targets": Variant("targets as a third task", settings={"cleaning": "target"}, per_mention=True),
-    "before": Variant("four epochs, and the end", settings={"cleaning": "normalized_no_retweet", "epochs": 4}),
-    "label_smoothing": Variant(f"labels smoothed by {SMOOTHING:g}", settings={"label_smoothing": SMOOTHING}),
-    "class_balanced": Variant("rare classes weigh more (root of the inverse frequency)", class_balanced),
-    "class_bias": Variant("calibrated by a bias of each class beside the temperature", fit_bias=likeliest_bias),
-    "class_bias_macro_f1": Variant("a bias of each class, for macro-F1", fit_bias=macro_f1_bias),
     "ema": Variant("a moving average of the weights", prepare=average_weights),
     "layer_rates": Variant(f"each layer at {LAYER_DECAY:g} of the rate above it", prepare=layer_wise_rates),
     "r_drop": Variant("two passes that agree (R-Drop)", settings={"r_drop": 1.0}),
@@ -262,7 +131,6 @@ VARIANTS: dict[str, Variant] = {
     "distilled_minilm": Variant("taught by three seeds of itself", distilled(*TEACHER_SEEDS)),
     "distilled_mpnet": Variant("taught by MPNet", distilled(MPNET)),
     "distilled_mpnet_minilm": Variant("taught by MPNet and three seeds of itself", distilled(MPNET, *TEACHER_SEEDS)),
-    "without_doubtful": Variant(f"without the most doubtful {DOUBTFUL_SHARE:.0%} of the labels", without_doubtful),
 }
 
 
@@ -290,7 +158,7 @@ def main(argv: list[str] | None = None) -> int:
     with cli.stopped_cleanly():
         for seed in arguments.seeds:
             for name in study.with_unchanged(VARIANTS, arguments.variants, entries, seed):
-                metrics = measure(name, problem, replace(settings, seed=seed), dataset)
+                metrics = measure(name, problem, replace(settings, seed=seed))
                 entry = entries.setdefault(name, {"title": VARIANTS[name].title})
                 entry["seeds"] = study.with_seed(entry, seed, metrics)
                 entries = run[RECORD] = summarized(entries, problem)
@@ -302,36 +170,26 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def measure(name: str, problem: Problem, settings: config.TrainingConfig, dataset: data.Dataset) -> dict[str, Any]:
+def measure(name: str, problem: Problem, settings: config.TrainingConfig) -> dict[str, Any]:
     """One seed of a variant: its headline metrics, and which rows of each question are predicted correctly."""
-    result = out_of_fold(name, problem, settings, dataset)
+    result = out_of_fold(name, problem, settings)
     parts = [split.validation for split in problem.folds[GROUPED]]
     correct = study.correct_by_question(problem, study.predicted_by_task(problem, result.scores))
     headline = joint_metrics.evaluate_out_of_fold(problem.rows, result.scores, parts)["headline"]
     return {"headline": headline, "right": study.packed(correct), "seconds": result.seconds}
 
 
-def out_of_fold(name: str, problem: Problem, settings: config.TrainingConfig, dataset: data.Dataset) -> study.OutOfFold:
+def out_of_fold(name: str, problem: Problem, settings: config.TrainingConfig) -> study.OutOfFold:
     """A variant's out-of-fold probabilities, [N, classes of all tasks]; finished folds are kept."""
     variant, folds, rows = VARIANTS[name], problem.folds[GROUPED], problem.rows
-    if variant.fit_bias:
-        unchanged = out_of_fold(UNCHANGED, problem, settings, dataset)
-        parts = [split.validation for split in folds]
-        return study.OutOfFold(with_class_bias(rows.label_ids, unchanged.scores, parts, variant.fit_bias), 0.0)
     own_settings, title = replace(settings, **variant.settings), f"{name}, seed {settings.seed}"
-    mentions = data.training_rows(dataset, tasks.TARGET.name) if variant.per_mention else None
 
     def fit_and_score(split: splits.Split) -> np.ndarray:
         train, texts = rows.take(split.train), [rows.texts[position] for position in split.validation]
-        if variant.per_task:
-            return two_models(train, own_settings, texts)
-        if mentions:
-            return with_targets(train, mentions.numbered(train.rows), own_settings, texts)
         return train_and_score(train, own_settings, texts, variant.targets, variant.prepare)
 
     identity = data_identity([problem.data_sha256], rows, own_settings)
-    learned = (mentions.texts, mentions.label_ids.tolist()) if mentions else ()
-    depends_on = identity, own_settings.to_dict(), variant.title, label_errors.INVERSE_PENALTY, *learned
+    depends_on = identity, own_settings.to_dict(), variant.title
     store_name = f"variant-{name}-seed-{settings.seed}"
     return study.score_folds(store_name, depends_on, len(rows), folds, fit_and_score, title)
 
@@ -340,7 +198,7 @@ def out_of_fold(name: str, problem: Problem, settings: config.TrainingConfig, da
 
 
 def summarized(entries: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
-    """Each variant with ``paired``, its difference from the unchanged training.
+    """Each variant with ``paired``, its difference from the unchanged training; also those no longer in the code.
 
     ``paired`` has each question, and the whole answer on tweets with an emotion only (:data:`EMOTION_ROWS`).
     """
@@ -355,7 +213,7 @@ def summarized(entries: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
         return {seed: unpack(each["right"][recorded], len(is_compared))[is_compared] for seed, each in seeds}
 
     results: dict[str, Any] = {}
-    for name in [name for name in VARIANTS if name in entries]:
+    for name in entries:
         paired = {
             question: study.paired_difference(
                 correct(UNCHANGED, question), correct(name, question), problem.groups[positions]

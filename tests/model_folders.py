@@ -121,8 +121,4 @@ def _write(folder: Path, task: str, names: list[str], parts: dict, changes: dict
         "metrics.json": metrics | changes,
     }.items():
         (folder / file).write_text(json.dumps(value), encoding="utf-8")
-    (folder / "history.csv").write_text(
-        "epoch,seconds,loss,accuracy,val_loss,val_accuracy\n1,3.0,2.0,0.3,1.8,0.5\n2,3.0,1.1,0.7,1.2,0.75\n",
-        encoding="utf-8",
-    )
     (folder / "model_card.md").write_text(f"---\nlanguage: en\n---\n\n# {folder.name}\n\nA card.\n", encoding="utf-8")

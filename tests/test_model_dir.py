@@ -96,7 +96,6 @@ class TestReadReport:
         assert report.labels == {"product": tasks.PRODUCTS}
         assert report.data_sha256 == SHA256
         assert report.metrics["protocol"] == "random split (seed 42, 20% to validate)"
-        assert list(report.history["epoch"]) == [1, 2]
         assert report.card.endswith("A card.\n")
         validated = report.labelled("product")
         assert validated.rows.tolist() == list(range(0, 3 * ROWS, 3))
@@ -124,7 +123,7 @@ class TestReadReport:
             (folder / file).write_text(text)
         assert len(read_report(folder).labelled("product").rows) == ROWS
 
-    @pytest.mark.parametrize("file", ["history.csv", "validation_predictions.csv", "model_card.md", "recipe.json"])
+    @pytest.mark.parametrize("file", ["validation_predictions.csv", "model_card.md", "recipe.json"])
     def test_a_missing_file_is_named(self, tmp_path, monkeypatch, file):
         monkeypatch.chdir(tmp_path)
         folder = write_single(tmp_path)
@@ -153,8 +152,7 @@ class TestReadReport:
             ("metrics.json", "[]", "metrics.json should be a JSON object, not a list"),
             ("metrics.json", b"\xff\xfe", "metrics.json cannot be read"),
             ("labels.json", '{"task": ["product"]}', "labels.json: expected the classes of each task"),
-            ("history.csv", "step,loss\n1,2\n", "history.csv lacks the columns 'epoch', 'accuracy'"),
-            ("history.csv", "", "history.csv cannot be read"),
+            ("validation_predictions.csv", "", "validation_predictions.csv cannot be read"),
             ("validation_predictions.csv", "row,product\n1,iPad\n", "lacks the columns 'product_probability_iPhone'"),
             ("validation_predictions.csv", "row,product\nx,iPad\n", "validation_predictions.csv cannot be read"),
         ],

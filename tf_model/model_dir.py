@@ -224,7 +224,6 @@ class ModelReport(ModelFacts):
     no_emotion: str | None
     metrics: Mapping[str, Any]
     recipe: Mapping[str, Any]
-    history: pd.DataFrame  # one line per epoch
     predictions: Mapping[str, Predictions]  # also for rows without a label of the task
     calibration: Mapping[str, Any]  # empty for a model of one task
     card: str
@@ -245,7 +244,6 @@ def read_report(folder: Path | str) -> ModelReport:
         no_emotion=read_no_emotion(folder),
         metrics=read_json(folder / METRICS, required=True),
         recipe=read_json(folder / RECIPE, required=True),
-        history=_read_table(folder / HISTORY, ["epoch", "loss", "accuracy", "val_loss", "val_accuracy"]),
         predictions=_read_predictions(folder / PREDICTIONS, labels),
         calibration=read_json(folder / CALIBRATION, required=tasks.has_answer(labels)),
         card=_read_text(folder / CARD),

@@ -1,4 +1,4 @@
-"""The charts of the Evaluate page: learning curves, confusion matrix, reliability, risk and coverage."""
+"""The charts of the Evaluate page: confusion matrix, reliability, risk and coverage."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,21 +12,6 @@ from streamlit_app.charts.theme import AMOUNT, DARK_GREY, ORANGE, layout, plain,
 from tf_model.evaluation.metrics import wilson_interval
 
 HEIGHT = 380
-
-
-def learning_curve(history: pd.DataFrame, metric: str) -> go.Figure:
-    """Training and validation values of a metric, ``"loss"`` or ``"accuracy"``, after each epoch."""
-    curves = history.rename(columns={metric: "training", f"val_{metric}": "validation"}).set_index("epoch")
-    figure = px.line(
-        curves.filter(["training", "validation"]),
-        line_dash="variable",  # dash and symbol differ too, not only the colour
-        symbol="variable",
-        color_discrete_sequence=[AMOUNT, ORANGE],
-        labels={"variable": "part", "value": metric},
-    )
-    layout(figure, title=metric.capitalize(), height=HEIGHT, x_title="epoch")
-    last = max(int(history["epoch"].max()), 1)
-    return figure.update_xaxes(range=[0, last + 0.3], dtick=-(-last // 10))  # whole epochs, ten numbers at most
 
 
 def confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str]) -> go.Figure:

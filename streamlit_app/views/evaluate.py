@@ -74,7 +74,6 @@ def _show_figures(report: ModelReport) -> None:
         _show_calibration(predictions)
         _show_threshold(report, task, predictions.confidences, predictions.correct)
         _show_mistakes(report, predictions)
-    _show_learning_curves(report.history)
 
 
 @st.cache_data(max_entries=32, show_spinner="Reading the model's files")
@@ -256,23 +255,6 @@ def _show_mistakes(report: ModelReport, predictions: Predictions) -> None:
         f"{len(mistakes):,} of {total:,} {plural(total, 'mistake', 'mistakes')}, sorted by the model's probability of "
         "the label, lowest first. Some of them are label errors."
     )
-
-
-# ---------------------------------------------------------------- learning curves
-
-
-def _show_learning_curves(history: pd.DataFrame) -> None:
-    st.subheader("Learning curves", anchor=False)
-    last = history.iloc[-1]
-    for column, name in zip(st.columns(2), ("loss", "accuracy"), strict=True):
-        values = f"training {last[name]:.4f}, validation {last[f'val_{name}']:.4f}"
-        with column:
-            theme.show(
-                evaluate_charts.learning_curve(history, name),
-                alt=f"{name} over {len(history)} epochs; after the last: {values}.",
-                key=f"evaluate_curve_{name}",
-            )
-    st.caption("Training values are means over the epoch, with dropout, so they may be worse than the validation ones.")
 
 
 main()

@@ -115,19 +115,6 @@ def words_and_labels(count: int, wrong: int) -> tuple[list[str], np.ndarray, np.
     return texts, label_ids, true
 
 
-def test_doubts_are_counted_by_class():
-    pytest.importorskip("cleanlab", reason="cleanlab is in the extra research")
-    texts, label_ids, true = words_and_labels(90, wrong=4)
-    sure = np.full((90, LABELS), 0.05)
-    sure[np.arange(90), true] = 0.9
-    found = label_quality.count_errors(problem_of(texts, label_ids), sure)
-    assert found["rows"] == 4
-    assert found["share"] == pytest.approx(4 / 90)
-    assert found["by_class"] == {tasks.NEGATIVE: 1, tasks.NO_EMOTION: 2, tasks.POSITIVE: 1}
-    sure[0] = [0.05, 0.9, 0.05]  # row 0 is wrongly labelled 1: this model agrees
-    assert label_quality.count_errors(problem_of(texts, label_ids), sure)["rows"] == 3
-
-
 def test_doubtful_labels_are_found_inside_the_training_part_and_left_out(monkeypatch):
     texts, label_ids, _ = words_and_labels(150, wrong=15)
     problem = problem_of(texts, label_ids)
@@ -186,8 +173,6 @@ def test_command_records_method_by_method_and_keeps_what_was_recorded(tmp_path, 
     )
     answers = study.make_problem(data.read(paths.SAMPLE_CORPUS), tasks.ANSWER)
     assert run["answers_agree"] == label_quality.agreements(answers)
-    assert run["tasks"]["product"]["doubts"]["words"]["rows"] > 0
-    assert run["tasks"]["product"]["doubts"]["settings"] == baseline_models.methods()["words_logistic"].settings
     assert (
         "product: keyword rules, without the most doubtful 2%, beside as many at random: accuracy difference 0, "
         in capsys.readouterr().out

@@ -108,7 +108,7 @@ class TestFigures:
     def test_charts_have_words(self, models):
         write_single(models)
         spoken = [chart.proto.alt for chart in open_page().get("plotly_chart")]
-        assert len(spoken) == 5
+        assert len(spoken) == 3
         label_ids, probabilities = labelled(tasks.PRODUCTS)
         pairs = Counter(zip(label_ids.tolist(), probabilities.argmax(axis=1).tolist(), strict=True))
         wrong = {pair: count for pair, count in sorted(pairs.items()) if len({*pair}) > 1}
@@ -118,7 +118,6 @@ class TestFigures:
         assert spoken[0].startswith(words)
         assert "On average the confidence is off by" in spoken[1]
         assert "validation tweets get an answer" in spoken[2]
-        assert spoken[3] == "loss over 2 epochs; after the last: training 1.1000, validation 1.2000."
 
 
 class TestTrust:
@@ -258,10 +257,6 @@ class TestCharts:
         assert list(line.x) == pytest.approx([0.6, 0.9])
         assert list(line.y) == pytest.approx([1, 1])
         assert line.marker.size[0] < line.marker.size[1]
-
-    def test_learning_curves_without_a_validation_part(self):
-        history = pd.DataFrame({"epoch": [1, 2], "loss": [2.0, 1.0], "accuracy": [0.3, 0.5]})
-        assert [trace.name for trace in evaluate_charts.learning_curve(history, "loss").data] == ["training"]
 
     def test_the_chosen_threshold_is_marked_on_the_curve(self):
         figure = evaluate_charts.risk_coverage(risk_coverage([0.2, 0.9], [False, True]), (0.5, 1.0))
