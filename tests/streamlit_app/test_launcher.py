@@ -11,6 +11,8 @@ from research.tools.browser import running_app
 from streamlit_app.__main__ import main
 from tf_model import paths
 
+pytestmark = pytest.mark.timeout(300)  # the default, given so that this slow file begins early
+
 
 def free_port() -> int:
     with socket.socket() as probe:
