@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -160,11 +161,13 @@ def real_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def real_dataset(real_data: Path) -> Dataset:
+def real_dataset(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """The real workbook, read once: it takes more than a second."""
     from tf_model import data
 
-    return data.read(real_data)
+    file = "dataset.pickle"
+    folder = once(tmp_path_factory, "real", lambda part: (part / file).write_bytes(pickle.dumps(data.read(real_data))))
+    return pickle.loads((folder / file).read_bytes())
 
 
 @pytest.fixture(scope="session")

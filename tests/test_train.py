@@ -34,6 +34,8 @@ from tf_model.monitor.store import Store
 from tf_model.training import cross_validation, trainer
 from tf_model.training.checkpoint import Checkpoint
 
+pytestmark = pytest.mark.timeout(300)  # the default, given so that this slow file begins early
+
 SAMPLE = ["--data", str(paths.SAMPLE_CORPUS)]
 BRANDS = paths.SAMPLE_CORPUS.with_name("brands.csv")
 EPOCHS = 6

@@ -21,6 +21,8 @@ from tf_model.errors import ModelError
 from tf_model.model_dir import Predictions, probability_column
 from tf_model.tasks import EMOTIONS
 
+pytestmark = pytest.mark.timeout(300)  # the default, given so that this slow file begins early
+
 
 @cache
 def correction_of(seed):

@@ -29,20 +29,24 @@ LIMIT = 500
 ALONE = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
 
 
-@pytest.fixture
-def folder(tmp_path) -> Path:
-    """A job's folder: three CSV files of 200 rows, one with bad rows, and a model's files."""
-    (tmp_path / "model" / "variables").mkdir(parents=True)
-    (tmp_path / "model" / "saved_model.pb").write_text("a graph")
-    (tmp_path / "model" / "labels.json").write_text('{"labels": {"product": ["iPad"]}}')
-    (tmp_path / "in").mkdir()
+def write_job(folder: Path) -> Path:
+    """Write a job's folder: three CSV files of 200 rows, one with bad rows, and a model's files."""
+    (folder / "model" / "variables").mkdir(parents=True)
+    (folder / "model" / "saved_model.pb").write_text("a graph")
+    (folder / "model" / "labels.json").write_text('{"labels": {"product": ["iPad"]}}')
+    (folder / "in").mkdir()
     for number in range(3):
         rows = [f'{number * 200 + row},"tweet {row} on my ipad, number {number}"' for row in range(200)]
         if number == 1:
             rows[7] = '207,"one field" too many,x'
             rows[8] = "208,too,many"
-        (tmp_path / "in" / f"{number}.csv").write_text("\n".join(["id,text", *rows]) + "\n", encoding="utf-8")
-    return tmp_path
+        (folder / "in" / f"{number}.csv").write_text("\n".join(["id,text", *rows]) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    return write_job(tmp_path)
 
 
 def run(job: str, folder: Path, **environment: str) -> dict:
@@ -67,10 +71,23 @@ def run(job: str, folder: Path, **environment: str) -> dict:
     return json.loads(line.removeprefix("found "))
 
 
+@pytest.fixture(scope="module")
+def done(tmp_path_factory, target_model) -> dict[str, tuple[Path, dict]]:
+    """The folder and the result of each job on this machine; Ray is started once for all."""
+    parent = tmp_path_factory.mktemp("jobs")
+    folders = {job: write_job(parent / job) for job in ("for_targets", "lose_a_worker", "lose_every_worker")}
+    shutil.copytree(target_model, folders["for_targets"] / "target")
+    (folders["for_targets"] / "target" / "products.csv").write_text("name,aliases\niPad,\nNumber,\n", encoding="utf-8")
+    first = folders["for_targets"] / "in" / "0.csv"
+    first.write_text(first.read_text().replace("tweet 3 on my ipad, number", "none"))
+    results = run("on_this_machine", parent)
+    return {job: (folders[job], results[job]) for job in folders}
+
+
 @needs_ray
 @pytest.mark.timeout(LIMIT + 30)
-def test_workers_that_are_lost_again_and_again_end_the_job_in_one_line_and_it_can_go_on(folder):
-    result = run("lose_every_worker", folder)
+def test_workers_that_are_lost_again_and_again_end_the_job_in_one_line_and_it_can_go_on(done):
+    folder, result = done["lose_every_worker"]
     assert re.fullmatch(
         r"the workers were lost \(.*\); 1 of 3 shards are kept: run the same command again, with fewer --workers .*",
         result["error"],
@@ -99,8 +116,8 @@ def check_rows(folder: Path) -> None:
 
 @needs_ray
 @pytest.mark.timeout(LIMIT + 30)
-def test_a_lost_worker_costs_no_row_and_nothing_is_done_twice(folder):
-    result = run("lose_a_worker", folder)
+def test_a_lost_worker_costs_no_row_and_nothing_is_done_twice(done):
+    folder, result = done["lose_a_worker"]
     check_rows(folder)
     assert result["first"] | {"sizes": sum(result["first"]["sizes"])} == {
         "text_column": "text",
@@ -115,12 +132,8 @@ def test_a_lost_worker_costs_no_row_and_nothing_is_done_twice(folder):
 
 @needs_ray
 @pytest.mark.timeout(LIMIT + 30)
-def test_a_row_for_each_product_is_written_once_although_the_job_was_stopped(folder, target_model):
-    shutil.copytree(target_model, folder / "target")
-    (folder / "target" / "products.csv").write_text("name,aliases\niPad,\nNumber,\n", encoding="utf-8")
-    first = folder / "in" / "0.csv"
-    first.write_text(first.read_text().replace("tweet 3 on my ipad, number", "none"))
-    result = run("for_targets", folder)
+def test_a_row_for_each_product_is_written_once_although_the_job_was_stopped(done):
+    folder, result = done["for_targets"]
     assert result["stopped"] in (198, 200), "rows of the input"
     assert result["untouched"]
     assert "holds the output of another job (another model, setting or input)" in result["error"]
@@ -132,7 +145,7 @@ def test_a_row_for_each_product_is_written_once_although_the_job_was_stopped(fol
     assert rows[rows["product"].isna()]["id"].tolist() == [3]
     assert list(rows.columns[2:]) == ["product", "mention", "start", "end", "emotion", "emotion_confidence"]
     plain = ["--targets", "--model", str(folder / "target"), "--output", str(folder / "plain.csv")]
-    assert predict.main([str(first), *plain]) == 0
+    assert predict.main([str(folder / "in" / "0.csv"), *plain]) == 0
     pandas.testing.assert_frame_equal(pandas.read_csv(files[0]), pandas.read_csv(folder / "plain.csv"), rtol=1e-4)
     manifest = json.loads((folder / "out" / "_manifest.json").read_text())
     assert (manifest["complete"], manifest["shards"]["sizes"]) == (True, [200, 198, 200])

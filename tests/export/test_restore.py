@@ -18,6 +18,8 @@ from tf_model.inference.predictor import Predictor
 from tf_model.model_dir import read_validation_rows
 from tf_model.modeling import backbone
 
+pytestmark = pytest.mark.timeout(300)  # the default, given so that this slow file begins early
+
 TEXTS = ["I love my new iPad 2!", "google maps at #sxsw", "", "\U0001f389" * 280, "the apps " * 100]
 CALIBRATIONS = {"product": {}, "answer": {"temperature": {"product": 1.7, "emotion": 0.8}, "threshold": 0.4}}
 ARTIFACTS = ["metrics.json", "history.csv", "model_card.md", "mine.txt"]

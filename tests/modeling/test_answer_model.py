@@ -20,6 +20,8 @@ from tf_model.inference.predictor import Predictor
 from tf_model.modeling import backbone
 from tf_model.modeling.joint_label import NOT_SURE
 
+pytestmark = pytest.mark.timeout(300)  # the default, given so that this slow file begins early
+
 RECIPE = make_config("answer", epochs=2)
 LABELS = {task.name: task.labels for task in tasks.ANSWER_TASKS}
 TEMPERATURES = {"product": 1.7, "emotion": 0.8}

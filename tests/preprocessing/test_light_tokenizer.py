@@ -3,6 +3,7 @@
 import os
 import random
 from dataclasses import replace
+from functools import cache
 
 import pytest
 
@@ -59,10 +60,15 @@ def marked(texts: list[str], seed: int) -> list[str]:
     return found + [mark("w " * many + "iPad" + " v" * many, 2 * many, 2 * many + 4) for many in range(0, 200, 7)]
 
 
+@cache
+def tokenizers(weights, name: str, lower_case: bool) -> tuple[TextEncoder, LightTokenizer]:
+    encoder = TextEncoder(weights.vocabulary, name, lower_case)
+    return encoder, LightTokenizer(encoder.vocabulary, CLEANINGS[name], lower_case, encoder.max_tokens)
+
+
 def both(weights, name: str, lower_case: bool, texts: list[str]) -> list[tuple[str, list[int], list[int]]]:
     """The texts whose token ids differ, with both lists of ids."""
-    encoder = TextEncoder(weights.vocabulary, name, lower_case)
-    light = LightTokenizer(encoder.vocabulary, CLEANINGS[name], lower_case, encoder.max_tokens)
+    encoder, light = tokenizers(weights, name, lower_case)
     expected = encode(encoder, texts).to_list()
     found = light([well_formed(text) for text in texts])
     return [each for each in zip(map(ascii, texts), expected, found, strict=True) if each[1] != each[2]]

@@ -13,6 +13,8 @@ from tf_model.errors import OutputError
 from tf_model.promote import versions
 from tf_model.promote.versions import add_version, locked, other_version, recover, use_version, versions_folder
 
+pytestmark = pytest.mark.timeout(300)  # the default, given so that this slow file begins early
+
 FILES = 2
 
 

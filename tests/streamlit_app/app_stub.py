@@ -13,6 +13,7 @@ import numpy
 import pandas
 import pytest
 import streamlit as st
+from streamlit.runtime.scriptrunner.script_cache import ScriptCache
 from streamlit.testing.v1 import AppTest
 
 from streamlit_app.components import loading, recording, runs
@@ -27,6 +28,7 @@ from tf_model.tasks import NO_EMOTION
 
 APP = paths.ROOT / "streamlit_app" / "app.py"
 THRESHOLD = 0.5
+SCRIPTS = ScriptCache()
 
 
 @dataclass
@@ -181,6 +183,9 @@ def models(tmp_path, monkeypatch):
     monkeypatch.setattr(loading, "gc", Mock())
     st.config.set_option("runner.postScriptGC", False)
     monkeypatch.setattr("streamlit.runtime.scriptrunner.script_runner._clean_problem_modules", Mock())
+    # Otherwise each run compiles the app and its page again; a real server compiles them once, too.
+    for module in ("app_test", "local_script_runner"):
+        monkeypatch.setattr(f"streamlit.testing.v1.{module}.ScriptCache", lambda: SCRIPTS)
     monkeypatch.setattr(runs, "owner", lambda: "the browser")  # AppTest sends no cookies
     _forget()
     yield folder

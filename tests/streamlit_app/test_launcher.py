@@ -11,6 +11,8 @@ from research.tools.browser import running_app
 from streamlit_app.__main__ import main
 from tf_model import paths
 
+pytestmark = pytest.mark.timeout(300)  # the default, given so that this slow file begins early
+
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -26,16 +28,6 @@ def test_help_names_the_options_of_the_app_itself(option, capsys):
     assert len(said.splitlines()) < 25
 
 
-def test_metrics_are_served_before_anybody_asks(tmp_path, monkeypatch):
-    port = free_port()
-    monkeypatch.setenv("TWEETS_METRICS", f"127.0.0.1:{port}")
-    with running_app(tmp_path, paths.SAMPLE_CORPUS) as address:
-        served = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60)
-        assert served.status == 200
-        assert b"tweet_target" in served.read()
-        assert urllib.request.urlopen(address, timeout=60).status == 200
-
-
 def test_a_port_that_is_taken_stops_the_metrics_and_not_the_app(tmp_path, monkeypatch):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -45,14 +37,20 @@ def test_a_port_that_is_taken_stops_the_metrics_and_not_the_app(tmp_path, monkey
             assert urllib.request.urlopen(address, timeout=60).status == 200
 
 
-def test_pages_of_others_are_refused_and_nobody_on_the_internet_is_asked(tmp_path):
+def test_metrics_come_before_any_page_pages_of_others_are_refused_and_nobody_on_the_internet_is_asked(tmp_path):
+    metrics = f"127.0.0.1:{free_port()}"
     upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
     with socket.socket() as internet:
         internet.bind(("127.0.0.1", 0))
         internet.listen()
         internet.setblocking(False)
         proxy = dict.fromkeys(("http_proxy", "https_proxy"), f"http://127.0.0.1:{internet.getsockname()[1]}")
-        with running_app(tmp_path, paths.SAMPLE_CORPUS, environment=os.environ | proxy) as address:
+        environment = os.environ | proxy | {"TWEETS_METRICS": metrics}
+        with running_app(tmp_path, paths.SAMPLE_CORPUS, environment=environment) as address:
+            served = urllib.request.urlopen(f"http://{metrics}/metrics", timeout=60)
+            assert served.status == 200
+            assert b"tweet_target" in served.read()
+            assert urllib.request.urlopen(address, timeout=60).status == 200
             here = address.removeprefix("http://")
 
             def status(host, origin):

@@ -5,6 +5,7 @@ import io
 import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
+from functools import cache
 from types import SimpleNamespace
 
 import numpy
@@ -227,15 +228,19 @@ def test_of_two_columns_of_one_name_the_one_with_the_dates_has_real_dates_in_the
     assert sheet["C2"].is_date
 
 
-@pytest.fixture
-def corrected(monkeypatch):
-    """A model that states its error rates."""
+@cache
+def correction():
     ids = numpy.arange(60) % 3
     unsure = numpy.random.default_rng(0).dirichlet([1, 1, 1], 60)
     labelled = SimpleNamespace(labels=tasks.EMOTIONS, probabilities=(numpy.eye(3)[ids] + unsure) / 2, label_ids=ids)
     named = pandas.Series(["iPhone", "iPad", "iPad"] * 20)
-    made = shares.Correction.of(labelled, named)
-    monkeypatch.setattr(run_explorer, "read_correction", lambda _: made)
+    return shares.Correction.of(labelled, named)
+
+
+@pytest.fixture
+def corrected(monkeypatch):
+    """A model that states its error rates."""
+    monkeypatch.setattr(run_explorer, "read_correction", lambda _: correction())
     st.cache_resource.clear()
 
 

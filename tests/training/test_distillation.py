@@ -17,6 +17,8 @@ from tf_model.model_dir import read_out_of_fold
 from tf_model.training import cross_validation
 from tf_model.training.distillation import NO_ROW, blend, teach
 
+pytestmark = pytest.mark.timeout(300)  # the default, given so that this slow file begins early
+
 CONFIG = make_config("answer", teacher_weight=0.25)
 
 

@@ -21,6 +21,8 @@ from tf_model.preprocessing.cleaning import MENTION_START, mark, unmark
 from tf_model.training.checkpoint import Checkpoint
 from tf_model.training.trainer import Examples, Fitted, fit, join_texts, text_encoder
 
+pytestmark = pytest.mark.timeout(300)  # the default, given so that this slow file begins early
+
 CONSTANT = TrainingConfig(epochs=4, batch_size=8, learning_rate=5e-3, seed=7)
 LINEAR = replace(CONSTANT, schedule="linear", warmup=0.3)
 ADAPTED = replace(CONSTANT, lora_rank=3, learning_rate=5e-2)

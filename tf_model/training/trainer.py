@@ -69,13 +69,17 @@ def join_texts(texts: Sequence[str], label_ids: np.ndarray, pairs: int, seed: in
     return joined_texts, positions
 
 
-@lru_cache(maxsize=1)  # tracing takes a second; calibration folds and the training after them share one encoder
 def text_encoder(config: TrainingConfig, backbone: Backbone) -> TextEncoder:
     """The encoder of raw strings to token ids; :class:`UsageError` if the backbone cannot read ``max_tokens``."""
+    backbone.check_length(config.max_tokens)
+    return _text_encoder(backbone, config.cleaning, config.max_tokens)
+
+
+@lru_cache(maxsize=1)  # tracing takes a second; calibration folds, the training after them and all seeds share one
+def _text_encoder(backbone: Backbone, cleaning: str, max_tokens: int) -> TextEncoder:
     from tf_model.preprocessing.tokenizer import TextEncoder
 
-    backbone.check_length(config.max_tokens)
-    return TextEncoder(backbone.vocabulary, config.cleaning, backbone.lower_case, config.max_tokens)
+    return TextEncoder(backbone.vocabulary, cleaning, backbone.lower_case, max_tokens)
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -126,7 +127,11 @@ def test_a_model_of_other_data_or_settings_is_not_counted(trained, monkeypatch, 
         train.main(["--seeds", "0"])
 
 
-def test_an_epoch_on_a_gpu_is_timed_without_the_first(trained, tmp_path, capsys):
+def test_an_epoch_on_a_gpu_is_timed_without_the_first(trained, tmp_path, monkeypatch):
+    import transformers
+
+    one_layer = partial(transformers.BertConfig, num_hidden_layers=1)  # 12 layers have 110 million weights
+    monkeypatch.setattr(transformers, "BertConfig", one_layer)
     found = gpu.train(tmp_path, "--precision", "float32")
     assert (found["epoch_seconds"], found["device"], found["validation_accuracy"]) == (3.0, "CPU", 0.88)
     assert trained == [("--output-dir", str(tmp_path), "--precision", "float32")]
