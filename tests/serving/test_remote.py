@@ -374,6 +374,6 @@ def test_the_command_does_not_ask_a_server_for_what_it_cannot_tell(server, tmp_p
     monkeypatch.setattr(paths, "MONITOR_LOG", tmp_path / "log.sqlite")
     with pytest.raises(UsageError, match='only a model that says "Not sure" has a threshold, unlike product'):
         predict.main(["--text", "my ipad", "--server", server.url, "--threshold", "0.5", "--format", "csv"])
-    with pytest.raises(UsageError, match='only a model that says "Not sure" has a threshold'):
+    with pytest.raises(UsageError, match="--threshold cannot be used with --record"):
         predict.main(["--text", "my ipad", "--server", server.url, "--threshold", "0.5", "--record"])
     assert not list(tmp_path.iterdir())  # wrong usage is not recorded as a model error
