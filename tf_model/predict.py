@@ -40,6 +40,7 @@ EXCLUDES = {
     "engine": ("server", "sheet", "record"),
     "targets": ("server", "record", "test_predictions"),
     "runtime": ("server",),
+    "threshold": ("record",),  # the reference for drift has the model's own
 }
 
 
@@ -244,7 +245,7 @@ def _predict_on_ray(arguments: argparse.Namespace) -> None:
 
 def _predict_input(arguments: argparse.Namespace, predictor: Predictor, table: tables.Table) -> None:
     model = getattr(predictor, "model", predictor)  # of a TargetPredictor
-    model.check_threshold(arguments.threshold)  # before a log or a file is opened
+    model.check_threshold(arguments.threshold)  # before a file is opened
     to_terminal = not arguments.output and sys.stdout.isatty()
     notes: list[str] = []
     with ExitStack() as stack:
@@ -273,6 +274,8 @@ def _predict_input(arguments: argparse.Namespace, predictor: Predictor, table: t
             print_rows(chunks, arguments.format or "csv")
     for note in notes:
         cli.say(note)
+    if arguments.server:
+        predictor.check_version()
     if arguments.record and (lost_count := recorder.waiting + recorder.dropped):
         raise OutputError(
             f"{lost_count:,} predictions are not in the log {recorder.path}; free it, and run the command again"

@@ -18,8 +18,11 @@ import pytest
 
 from tf_model import paths, predict
 from tf_model.batch import ray_data
-from tf_model.errors import DataError, OutputError, UsageError
+from tf_model.data.products import Products
+from tf_model.errors import DataError, ModelError, OutputError, UsageError
+from tf_model.inference.predictor import Predictor
 from tf_model.io.files import locked
+from tf_model.model_dir import identity
 
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="the package ray is not installed")
 # A job that waits for a CPU waits forever in silence; no test may. A job takes half a minute, on a busy machine
@@ -208,6 +211,18 @@ def test_workers_share_the_gpus_that_can_be_used(held, workers, is_here, seen, s
     tf = SimpleNamespace(config=SimpleNamespace(list_physical_devices=lambda kind: ["a GPU"] * seen))
     monkeypatch.setattr(ray_data, "import_tensorflow", lambda: tf)
     assert ray_data._gpu_share(ray, workers, is_here) == share
+
+
+@pytest.mark.parametrize("replaced", ["model", "answer"])
+def test_a_worker_does_not_answer_with_a_model_that_replaced_that_of_the_job(folder, monkeypatch, replaced):
+    shutil.copytree(folder / "model", folder / "answer")
+    identities = {folder / name: identity(folder / name) for name in ("model", "answer")}
+    monkeypatch.setattr(Predictor, "load", lambda path, *_, **__: path.name)
+    found = ray_data.load_model(identities, Products({"iPad": []}))
+    assert (found.model, found.answer) == ("model", "answer")
+    (folder / replaced / "saved_model.pb").write_text("another graph")
+    with pytest.raises(ModelError, match=rf"{replaced} holds another model than when the job began; run it again with"):
+        ray_data.load_model(identities, Products({"iPad": []}))
 
 
 def test_without_ray_it_says_what_to_install(monkeypatch):

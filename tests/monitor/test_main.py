@@ -69,6 +69,19 @@ def test_a_model_that_is_not_in_the_log_is_explained(log):
         main(["report", "--log", str(log), "--model", "x"])
 
 
+def test_what_else_answered_in_this_time_is_named(log, capsys):
+    now = time.time()
+    others = [("answer", "v0", now - 2), ("product", "v1", now - 3), ("old", "v1", now - 3 * DAY)]
+    for model, version, when in others:
+        store_with(log, [answered(when, stream=Stream(model, version, "app"))])
+    store_with(log, [answered(now)])
+    note = "note: other models or versions answered in this time, and are not judged here: "
+    assert main(["report", "--log", str(log)]) == 0
+    assert note + "'answer v0', 'product v1'\n" in capsys.readouterr().err
+    assert main(["report", "--log", str(log), "--model", "answer"]) == 0
+    assert note + "'answer v0'\n" in capsys.readouterr().err
+
+
 def test_errors_alone_make_a_report(tmp_path, capsys):
     store_with(tmp_path / "log", [Failed(time.time(), APP, "ModelError", "x")] * 30)
     assert main(["report", "--log", str(tmp_path / "log")]) == 1

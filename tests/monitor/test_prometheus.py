@@ -73,7 +73,7 @@ def failed(kind: str, source: str = "app") -> Failed:
 class Follower:
     """The part of a recorder that an exporter uses, without a log."""
 
-    path, dropped, waiting = Path("none.sqlite"), 0, 0
+    path, dropped, waiting, failure = Path("none.sqlite"), 0, 0, None
 
     def __init__(self, model: str = "answer", version: str = "2024-05-01") -> None:
         self.model, self.version, self.observers = model, version, []
@@ -272,6 +272,29 @@ def test_a_model_that_was_taken_back_is_the_one_that_answers(tmp_path):
     for each in (old, new):
         record(each, [SECRET] * 4, ANSWERS, SECONDS, "app")  # both are closed
     assert value(exporter, "records_dropped_total") == 8
+
+
+def test_a_log_that_cannot_be_written_is_served_until_it_can(tmp_path, monkeypatch):
+    exporter, path, write = Exporter(), tmp_path / "log.sqlite", Store.write
+
+    def full(*_):
+        raise OutputError("database or disk is full")
+
+    def wait_until(failing: int) -> None:
+        until = time.monotonic() + 20
+        while value(exporter, "log_failing") != failing and time.monotonic() < until:
+            time.sleep(0.01)
+        assert value(exporter, "log_failing") == failing
+
+    with Recorder(path, model="answer", version="7") as recorder:
+        exporter.attach(recorder)
+        exporter.attach(Follower())  # whose log is well
+        assert value(exporter, "log_failing") == 0
+        monkeypatch.setattr(Store, "write", full)
+        record(recorder, [SECRET] * 4, ANSWERS, SECONDS, "app")
+        wait_until(1)
+        monkeypatch.setattr(Store, "write", write)
+        wait_until(0)
 
 
 def test_it_says_of_the_log_of_a_recorder_what_the_report_says(tmp_path):

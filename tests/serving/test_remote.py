@@ -121,6 +121,15 @@ def test_a_server_that_is_busy_or_restarts_is_asked_again(server, fault):
     assert len([path for _, path, _ in server.requests if path.endswith(":predict")]) == 3
 
 
+def test_a_server_has_half_a_minute_to_restart(server, monkeypatch):
+    pauses = []
+    monkeypatch.setattr(remote.time, "sleep", lambda seconds: pauses.append(seconds / remote.BACKOFF * 0.25))
+    predictor = RemotePredictor.connect(server.url)
+    server.faults += [503] * 8
+    assert predictor.predict(["ipad"])["product"].tolist() == ["iPad"]
+    assert sum(pauses) == pytest.approx(31.75)
+
+
 def test_a_server_that_starts_late_is_waited_for(monkeypatch):
     monkeypatch.setattr(remote, "BACKOFF", 0.05)
     with socket.socket() as taken:
@@ -329,6 +338,23 @@ def test_the_command_asks_a_server_and_records_what_it_said(server, tmp_path, mo
     assert Store(tmp_path / "log.sqlite").versions()[0][:2] == ("product", VERSION)
 
 
+def test_the_command_keeps_and_doubts_the_answers_of_a_model_that_was_replaced(server, tmp_path, monkeypatch, capsys):
+    import stand_in
+
+    from tf_model import predict
+
+    def replaced(outputs):
+        monkeypatch.setattr(stand_in, "VERSION", "1795488001")
+        return outputs
+
+    server.change = replaced
+    command = ["--text", "my ipad", "--server", server.url, "--output", str(tmp_path / "out.csv")]
+    with pytest.raises(ModelError, match=rf"had version {VERSION} of the model .* and has 1795488001 at the end"):
+        predict.main(command)
+    assert (tmp_path / "out.csv").read_text().splitlines() == ["text,product,product_confidence", "my ipad,iPad,0.75"]
+    assert predict.main([*command, "--overwrite"]) == 0
+
+
 def test_the_command_explains_by_asking_the_server_once_for_each_word(server, capsys):
     from tf_model import predict
 
@@ -348,6 +374,6 @@ def test_the_command_does_not_ask_a_server_for_what_it_cannot_tell(server, tmp_p
     monkeypatch.setattr(paths, "MONITOR_LOG", tmp_path / "log.sqlite")
     with pytest.raises(UsageError, match='only a model that says "Not sure" has a threshold, unlike product'):
         predict.main(["--text", "my ipad", "--server", server.url, "--threshold", "0.5", "--format", "csv"])
-    with pytest.raises(UsageError, match='only a model that says "Not sure" has a threshold'):
+    with pytest.raises(UsageError, match="--threshold cannot be used with --record"):
         predict.main(["--text", "my ipad", "--server", server.url, "--threshold", "0.5", "--record"])
     assert not list(tmp_path.iterdir())  # wrong usage is not recorded as a model error

@@ -38,8 +38,8 @@ def main(argv: list[str] | None = None) -> int:
         targets = None
         if arguments.targets or arguments.products or model_dir.is_there(paths.SAVED_MODELS / tasks.TARGET.name):
             folder, products, _ = find_targets(arguments.targets, arguments.products)
-            answer = predictor if predictor.has_answer else None
-            targets = TargetPredictor(Predictor.load(folder, verify=arguments.verify), products, answer)
+            # Without a model that guesses, as only texts that name a product have targets.
+            targets = TargetPredictor(Predictor.load(folder, verify=arguments.verify), products)
         recorder, registry = None, process_registry()
         if arguments.record:
             from tf_model.monitor.recorder import Recorder

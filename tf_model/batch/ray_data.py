@@ -21,7 +21,7 @@ from tf_model import paths
 from tf_model.batch.job import SHARD_ROWS, Job, Shards, input_files, open_first
 from tf_model.data.products import Products
 from tf_model.device import cores, import_tensorflow
-from tf_model.errors import TweetTargetError, UsageError, first_line
+from tf_model.errors import ModelError, TweetTargetError, UsageError, first_line
 from tf_model.inference.predictor import RUNTIMES, Predictor
 from tf_model.inference.targets import TargetPredictor
 from tf_model.io import tables
@@ -76,14 +76,15 @@ def predict_files(
         raise UsageError(f"{source} and {output} overlap; give an output folder outside the input")
     first_table = open_first(files, column)
     options = {"probabilities": probabilities, "threshold": threshold}
+    identities = {folder: identity(folder) for folder in (model_folder, answer_folder) if folder}
     settings = {
-        "model": identity(model_folder),
+        "model": identities[model_folder],
         "column": column,
         "shard_rows": shard_rows,
         "runtime": runtime,
     }
     if products:
-        settings |= {"products": products.aliases, "answer": answer_folder and identity(answer_folder)}
+        settings |= {"products": products.aliases, "answer": identities.get(answer_folder)}
     job = Job(output, files, settings | options)
     with locked(output / ".lock", f"another run into {output}", "wait until it ends, or choose another folder"):
         shards = job.resume(overwrite)
@@ -97,7 +98,7 @@ def predict_files(
                 shards = job.begin(first_table, shard_rows)
             missing = job.missing(shards)
             on_start(shards, shards.rows - sum(shards.sizes[index] for index in missing))
-            load = partial(load_model, model_folder, products, answer_folder, runtime)
+            load = partial(load_model, identities, products, runtime)
             args = (load, job, shards.text_column, options)
             try:
                 for rows in _run(ray, missing, args, workers, gpu_share):
@@ -240,12 +241,21 @@ class Worker:
 
 
 def load_model(
-    folder: Path, products: Products | None = None, answer_folder: Path | None = None, runtime: str = RUNTIMES[0]
+    identities: Mapping[Path, str], products: Products | None = None, runtime: str = RUNTIMES[0]
 ) -> Predictor | TargetPredictor:
-    """Load a model that computes with one thread: several workers must not each use all cores."""
+    """Load the model in the first folder and, if there is a second, the answer model there.
+
+    They compute with one thread: several workers must not each use all cores. Raises :class:`ModelError` if a folder
+    no longer holds the model of this :func:`identity`.
+    """
     if runtime == "auto" and os.environ.get("CUDA_VISIBLE_DEVICES"):
         runtime = "tensorflow"  # the only runtime that uses the worker's GPU
-    model = Predictor.load(folder, runtime, threads=1)
-    if not products:
-        return model
-    return TargetPredictor(model, products, answer_folder and Predictor.load(answer_folder, runtime, threads=1))
+    models = []
+    for folder, expected in identities.items():
+        models.append(Predictor.load(folder, runtime, threads=1))
+        if identity(folder) != expected:
+            raise ModelError(
+                f"{folder} holds another model than when the job began; run it again with --overwrite, or into another "
+                "folder"
+            )
+    return TargetPredictor(models[0], products, *models[1:]) if products else models[0]

@@ -70,9 +70,9 @@ def _report(arguments: argparse.Namespace) -> int:
     model, version, _ = chosen[0] if chosen else (None, None, None)
     now, model_reference = time.time(), reference.load(paths.SAVED_MODELS / model, version) if model else None
     monitor_report = report.make(store, now - arguments.hours * HOUR, now, model_reference, model, version)
-    others = [each for name, each, last in chosen[1:] if name == model and last > monitor_report.window.since]
+    others = [f"{name} {each}" for name, each, last in chosen[1:] if last > monitor_report.window.since]
     if others:
-        cli.say(f"note: other versions of {model} answered in this time, and are not judged here: {listed(others)}")
+        cli.say(f"note: other models or versions answered in this time, and are not judged here: {listed(others)}")
     if arguments.json:
         print(
             json.dumps({"model": model, "version": version, **monitor_report.to_json()}, indent=2, ensure_ascii=False)

@@ -87,8 +87,8 @@ class Exporter(Collector):
     # ------------------------------------------------------------ what happened
 
     def attach(self, recorder: Recorder, reference: Reference | None = None) -> None:
-        """Follow a recorder: its events, its dropped and waiting predictions, and the report on the recent past of its
-        log. Of several models, the one that answered or was attached last is judged."""
+        """Follow a recorder: its events, its failure, its dropped and waiting predictions, and the report on the recent
+        past of its log. Of several models, the one that answered or was attached last is judged."""
         self._logs_and_references[recorder.model, recorder.version] = Store(recorder.path), reference
         self._recorders.append(recorder)
         self._set_current_model(recorder.model, recorder.version)
@@ -164,6 +164,8 @@ class Exporter(Collector):
         dropped, waiting = (sum(getattr(each, name) for each in self._recorders) for name in ("dropped", "waiting"))
         yield CounterMetricFamily(f"{PREFIX}_records_dropped", "Predictions that the log could not take.", dropped)
         yield GaugeMetricFamily(f"{PREFIX}_records_waiting", "Predictions that are not in the log yet.", waiting)
+        is_failing = any(each.failure for each in self._recorders)
+        yield GaugeMetricFamily(f"{PREFIX}_log_failing", "1 while a log cannot be written, else 0.", int(is_failing))
         if latest := self.judge():
             yield from _report_gauges(latest)
 

@@ -27,7 +27,7 @@ from tf_model.model_dir import SIGNATURE, read_labels
 TIMEOUT = 60.0  # seconds without a byte of the reply; a batch of 64 long texts on a busy core takes about two
 MOST_REQUEST_BYTES = 2**18  # bytes of a request of several texts; this project's API does not take more
 CONNECT_TIMEOUT = 5.0
-RETRIES = 4
+RETRIES = 8  # with their pauses 32 s: a restart of the API takes up to 11 s to shut down, and loads the models
 BACKOFF = 0.25  # seconds before the second retry, doubled before each further one
 # Statuses of a server that starts, restarts or is full; with any other status, retrying is no use.
 BUSY = (429, 502, 503, 504)
@@ -47,6 +47,15 @@ class RemotePredictor(Predictor):
     def name(self) -> str:
         """The name of the model on its server."""
         return self.url.partition("/v1/models/")[2].split("/")[0]
+
+    def check_version(self) -> None:
+        """Raise :class:`ModelError` if the server has another version of the model than at :meth:`connect`."""
+        version, _ = _Client(self.url, RETRIES).signature()
+        if version != self.version:
+            raise ModelError(
+                f"{self.url} had version {self.version} of the model at the beginning and has {version} at the end, so "
+                "answers may come from both; run the command again"
+            )
 
     @classmethod
     def connect(cls, server: str, folder: Path | str | None = None, *, retries: int = RETRIES) -> RemotePredictor:
