@@ -27,6 +27,7 @@ from tf_model.model_dir import SIGNATURE, read_labels
 TIMEOUT = 60.0  # seconds without a byte of the reply; a batch of 64 long texts on a busy core takes about two
 MOST_REQUEST_BYTES = 2**18  # bytes of a request of several texts; this project's API does not take more
 CONNECT_TIMEOUT = 5.0
+CONNECT_RETRIES = 4  # with their pauses 2 s: the address may be wrong
 RETRIES = 8  # with their pauses 32 s: a restart of the API takes up to 11 s to shut down, and loads the models
 BACKOFF = 0.25  # seconds before the second retry, doubled before each further one
 # Statuses of a server that starts, restarts or is full; with any other status, retrying is no use.
@@ -58,7 +59,7 @@ class RemotePredictor(Predictor):
             )
 
     @classmethod
-    def connect(cls, server: str, folder: Path | str | None = None, *, retries: int = RETRIES) -> RemotePredictor:
+    def connect(cls, server: str, folder: Path | str | None = None, *, retries: int | None = None) -> RemotePredictor:
         """Find a model at ``http://HOST:8000/v1/models/NAME/versions/N``; without a name ``answer``, else ``product``.
 
         A local copy in ``folder`` provides what a server does not: the metrics, and the class names if they are not the
@@ -70,9 +71,10 @@ class RemotePredictor(Predictor):
         base, model_name, version = match.groups("")
         *others, last = [model_name] if model_name else DEFAULT_MODELS
         for name in (*others, last):
-            client = _Client(f"{base}/v1/models/{name}{version}", retries)
+            client = _Client(f"{base}/v1/models/{name}{version}", CONNECT_RETRIES if retries is None else retries)
             try:
                 served_version, outputs = client.signature()
+                client.retries = RETRIES if retries is None else retries
                 break
             except _NoSuchModel:
                 if name == last:
@@ -134,7 +136,7 @@ class _Client:
     """A REST client of one model. Several threads may use it."""
 
     def __init__(self, url: str, retries: int) -> None:
-        self.url, self._attempts = url, retries + 1
+        self.url, self.retries = url, retries
         timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT, read=TIMEOUT)
         self._pool = urllib3.PoolManager(maxsize=8, timeout=timeout, retries=False)
 
@@ -165,7 +167,7 @@ class _Client:
 
     def _call(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
         headers = {"Content-Type": "application/json"} if body else {}
-        for attempt in range(self._attempts):
+        for attempt in range(self.retries + 1):
             if attempt > 1:
                 time.sleep(BACKOFF * 2 ** (attempt - 2))
             try:
@@ -187,7 +189,7 @@ class _Client:
                 break
             failure, advice = f"the model server at {self.url} is busy or starting ({reason}", "try later"
         else:
-            raise ModelError(f"{failure}; tried {self._attempts} times); {advice}")
+            raise ModelError(f"{failure}; tried {self.retries + 1} times); {advice}")
         if response.status == 404:
             raise _NoSuchModel(
                 f"the server has no model at {self.url} ({reason}); check its name, or wait until it is loaded"
