@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import pytest
-from sample_datasets import BAD, GOOD, NONE, line_of, write_csv
+from sample_datasets import BAD, GOOD, NONE, line_of, long_targets, write_csv
 
 from tf_model import data, paths, tasks
 from tf_model.data import corrections, splits
@@ -201,6 +201,16 @@ def test_a_calm_row_on_a_product_of_no_list_says_nothing_about_the_others(join_t
     joined = join_targets([(text, "Pixel", NONE, "", ""), (text, "iPad", GOOD, "", "")])
     assert [(text, tasks.EMOTIONS[label]) for text, label in labelled_of(joined)] == [(mark(text, 40, 46), GOOD)]
     assert reasons(joined) == {"the product of its label is not named": 1}
+
+
+def test_a_near_duplicate_of_a_long_validation_text_is_left_out_wherever_its_mention_is(tmp_path):
+    dataset = dataset_file.read(long_targets(tmp_path))
+    rows = data.training_rows(dataset, "target")
+    split = splits.Split(np.arange(2, len(rows)), np.arange(2))
+    new = [(f"{text}!!", "Xbox", "positive") for text in dataset.labelled[tasks.TEXT_COLUMN][[0, 2]]]
+    path = write_csv(tmp_path / "extra.csv", new, ("text", "brand", "sentiment"))
+    joined = join_into(path, dataset, rows, split, data.products_of(dataset))
+    assert reasons(joined) == {"near-duplicate of a validation text": 1}
 
 
 def labelled_of(joined):

@@ -60,7 +60,7 @@ def join(
         "text already in the dataset, whose label counts", _plain_texts(frame).isin(_plain_texts(dataset.labelled))
     )
     if not frame.empty:
-        validation_texts = [rows.texts[position] for position in split.validation]
+        validation_texts = [rows.whole_texts[position] for position in split.validation]
         # The dataset's texts are included because TF-IDF weights n-grams over all texts.
         texts = [*frame[tasks.TEXT_COLUMN], *validation_texts, *dataset.labelled[tasks.TEXT_COLUMN]]
         similarity, _ = splits.nearest(texts, np.arange(len(frame)), len(frame) + np.arange(len(validation_texts)))
