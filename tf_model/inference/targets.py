@@ -103,6 +103,8 @@ class TargetPredictor(TablePredictor):
         """How much each word of ``text`` speaks for the emotion in a ``row`` of :meth:`predict`; None without one."""
         import pandas as pd
 
+        if pd.isna(row["emotion"]):
+            return None
         if pd.isna(row["start"]):
             explanation = self.answer and self.answer.explain(text)
             return explanation and Explanation(explanation.words, {"emotion": explanation.tasks["emotion"]})
