@@ -133,7 +133,7 @@ def test_pairs_are_made_for_targets_alone_and_opinions_for_their_own_classes():
 
 @pytest.mark.parametrize("name", [name for name in CONFIGS if name != "target"])
 def test_targets_need_a_cleaning_that_masks_the_mention(name):
-    with pytest.raises(UsageError, match="--task target needs a cleaning that masks .*, or add --cleaning target"):
+    with pytest.raises(UsageError, match=r"--task target needs a cleaning that masks .*, or add --cleaning target"):
         make_config(name).for_tasks([tasks.TARGET])
     assert make_config(name, cleaning="target").for_tasks([tasks.TARGET]).cleaning == "target"
     assert make_config(name).for_tasks(tasks.ANSWER_TASKS).cleaning == CONFIGS[name].cleaning

@@ -103,11 +103,11 @@ class TargetPredictor(TablePredictor):
         """How much each word of ``text`` speaks for the emotion in a ``row`` of :meth:`predict`; None without one."""
         import pandas as pd
 
-        if pd.isna(row["emotion"]):
-            return None
         if pd.isna(row["start"]):
-            explanation = self.answer and self.answer.explain(text)
-            return explanation and Explanation(explanation.words, {"emotion": explanation.tasks["emotion"]})
+            if not self.answer or pd.isna(row["emotion"]):
+                return None
+            explanation = self.answer.explain(text)
+            return Explanation(explanation.words, {"emotion": explanation.tasks["emotion"]})
         explanation = self.model.explain(mark(model_input(text).decode(), row["start"], row["end"]))
         return Explanation(explanation.words, {"emotion": explanation.tasks[TARGET]})
 
