@@ -163,6 +163,19 @@ def nearest(texts: Sequence[str], rows: np.ndarray, columns: np.ndarray) -> tupl
     return similarities, columns[best_columns]
 
 
+def near_validation(texts: Sequence[str], rows: TrainingRows, split: Split, dataset_texts: Sequence[str]) -> np.ndarray:
+    """Whether each text is a near-duplicate of a validation text, bool [N].
+
+    TF-IDF weights n-grams over all texts, the dataset's included.
+    """
+    if not len(texts):
+        return np.zeros(0, bool)
+    validation_texts = [rows.whole_texts[position] for position in split.validation]
+    all_texts = [*texts, *validation_texts, *dataset_texts]
+    similarities, _ = nearest(all_texts, np.arange(len(texts)), len(texts) + np.arange(len(validation_texts)))
+    return similarities >= THRESHOLD
+
+
 def _similarity_blocks(texts: Sequence[str], rows: np.ndarray, columns: np.ndarray) -> Iterator[tuple[np.ndarray, Any]]:
     """Yield a block of ``rows``, [B], and its similarities to ``columns``, sparse float32 [B, columns]."""
     if not len(rows):
