@@ -98,6 +98,16 @@ def test_a_text_of_the_dataset_is_left_out_whatever_its_label(tmp_path, dataset,
     assert "whose label counts (rows 2, 4 of the file)" in capsys.readouterr().err
 
 
+def test_a_text_that_the_dataset_holds_without_a_label_is_learned(tmp_path):
+    unlabelled = [("nobody could say", "", tasks.CANNOT_TELL), ("nobody was asked", "", "")]
+    dataset = dataset_file.read(write_csv(tmp_path / "data.csv", [*ROWS, *unlabelled]))
+    rows = [("nobody could say", "", GOOD), ("nobody was asked", "iPad", BAD), (IN_DATASET, "iPad", GOOD)]
+    joined = join(tmp_path, dataset, rows)
+    assert labels(joined) == [("nobody could say", None, GOOD), ("nobody was asked", "iPad", BAD)]
+    joined = join(tmp_path, dataset, rows, name="product")
+    assert labels(joined) == [("nobody was asked", "iPad"), (IN_DATASET, "iPad")], "its label is that of an emotion"
+
+
 def test_nothing_new_is_an_error_that_says_why(tmp_path, dataset):
     message = line_of(join, tmp_path, dataset, [(IN_DATASET, "iPad", GOOD), ("no label", "", tasks.CANNOT_TELL)])
     assert message.startswith("expected new rows to train on, got extra: 0 rows of ")
@@ -211,6 +221,12 @@ def test_a_near_duplicate_of_a_long_validation_text_is_left_out_wherever_its_men
     path = write_csv(tmp_path / "extra.csv", new, ("text", "brand", "sentiment"))
     joined = join_into(path, dataset, rows, split, data.products_of(dataset))
     assert reasons(joined) == {"near-duplicate of a validation text": 1}
+
+
+def test_a_mention_in_a_text_of_the_dataset_is_left_out(join_targets):
+    text = f"{ROWS[0][0]} iPhone"
+    joined = join_targets([(text, "Phone", BAD, 18, 23), (TWO, "Pixel", GOOD, 4, 9), (VALIDATES, "iPad", BAD, 8, 14)])
+    assert reasons(joined) == {"text already in the dataset": 1}
 
 
 def labelled_of(joined):
