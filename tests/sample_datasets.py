@@ -57,6 +57,15 @@ def unlike(count: int, seed: int = 0) -> list[str]:
     return [" ".join("".join(generator.choices("abcdefghijklmnop", k=7)) for _ in range(7)) for _ in range(count)]
 
 
+def long_targets(path: Path) -> Path:
+    """A table of 20 texts, each with a row about the Kindle at its begin and one about the Xbox at its end."""
+    parts = iter(unlike(400))
+    texts = [" ".join(["my Kindle", *(next(parts) for _ in range(20)), "my Xbox"]) for _ in range(20)]
+    labels = ("negative", "positive")
+    rows = [(text, name, labels[row % 2]) for row, text in enumerate(texts) for name in ("Kindle", "Xbox")]
+    return write_csv(path / "long.csv", rows, ("text", "brand", "sentiment"))
+
+
 def topics(count: int = 20) -> pd.DataFrame:
     """A table with other columns: texts that name their topic, one both in training and test."""
     texts = [f"{text} {('rain', 'goal')[number % 2]}" for number, text in enumerate(unlike(count))]

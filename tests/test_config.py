@@ -131,6 +131,14 @@ def test_pairs_are_made_for_targets_alone_and_opinions_for_their_own_classes():
         assert (config.joined_pairs, config.opinion_pairs) == (joined, opinions)
 
 
+@pytest.mark.parametrize("name", [name for name in CONFIGS if name != "target"])
+def test_targets_need_a_cleaning_that_masks_the_mention(name):
+    with pytest.raises(UsageError, match=r"--task target needs a cleaning that masks .*, or add --cleaning target"):
+        make_config(name).for_tasks([tasks.TARGET])
+    assert make_config(name, cleaning="target").for_tasks([tasks.TARGET]).cleaning == "target"
+    assert make_config(name).for_tasks(tasks.ANSWER_TASKS).cleaning == CONFIGS[name].cleaning
+
+
 def test_help_shows_the_value_of_each_recipe():
     parser = argparse.ArgumentParser(formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     add_config_arguments(parser)

@@ -6,7 +6,8 @@ import json
 
 import numpy as np
 import pytest
-from sample_datasets import GOOD, write_csv
+from model_folders import guessed_fold
+from sample_datasets import GOOD, long_targets, write_csv
 
 from tf_model import data, evaluate, paths
 from tf_model.data import splits
@@ -112,6 +113,12 @@ def test_part_train_leaves_out_what_a_trained_model_validates_on(task, shallow_b
     assert not set(seen) & (set(texts[split.validation]) - set(texts[split.train]))
     if task == "product":
         assert np.array_equal(split.train, splits.report_split(rows.label_ids[:, 0]).train)
+
+
+def test_mentions_of_one_long_text_validate_together(shallow_bert, tmp_path, store, monkeypatch):
+    monkeypatch.setattr(cross_validation, "_train_fold", guessed_fold)
+    found = grouped(shallow_bert, tmp_path / "x.json", "--task", "target", "--data", str(long_targets(tmp_path)))
+    assert (found["rows"], found["groups"]) == (40, 20)
 
 
 def test_a_task_with_one_class_is_refused_before_the_training(shallow_bert, tmp_path, monkeypatch):

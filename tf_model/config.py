@@ -12,6 +12,7 @@ from pydantic.dataclasses import dataclass
 from tf_model.errors import ModelError, UsageError
 from tf_model.model_dir import RECIPE
 from tf_model.preprocessing.cleaning import CLEANINGS, MAX_TOKENS
+from tf_model.preprocessing.light_tokenizer import reads_mentions
 from tf_model.tasks import EMOTIONS, Task
 from tf_model.tasks import TARGET as TARGET_TASK
 
@@ -74,9 +75,17 @@ class TrainingConfig:
         return asdict(self)
 
     def for_tasks(self, model_tasks: Sequence[Task]) -> Self:
-        """The configuration for these tasks: pairs are for targets alone, and opinions for their own classes."""
+        """The configuration for these tasks: pairs are for targets alone, and opinions for their own classes.
+
+        Raises :class:`UsageError` for targets if the cleaning removes the marks of the mentions.
+        """
         if [task.name for task in model_tasks] != [TARGET_TASK.name]:
             return replace(self, joined_pairs=0.0, opinion_pairs=0.0)
+        if not reads_mentions(CLEANINGS[self.cleaning]):
+            raise UsageError(
+                f"--task target needs a cleaning that masks the mention, and {self.cleaning!r} does not: the products "
+                "of a text would all get the same emotion; leave out --recipe and --cleaning, or add --cleaning target"
+            )
         return self if model_tasks[0].labels == EMOTIONS else replace(self, opinion_pairs=0.0)
 
     @classmethod

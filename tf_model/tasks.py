@@ -87,7 +87,7 @@ def of_model(labels: Mapping[str, Sequence[str]], no_emotion: str | None) -> tup
     )
 
 
-_MISSING = {"n/a", "na", "nan", "null"}
+_MISSING = {"n/a", "#n/a", "na", "nan", "null"}
 _NO_PRODUCT = {"none", "no product", "no brand"}
 _NO_EMOTION = {"none", "neutral", "no emotion", "no sentiment", NO_EMOTION.lower()}
 _CANNOT_TELL = {"i can't tell", "can't tell", "cannot tell", "not sure", "unsure", "unclear"}
@@ -112,8 +112,8 @@ def no_emotion_of(labels: Iterable[str]) -> list[str]:
     """The labels that may mean no emotion; if the labels are -1, 0 and 1, that is 0."""
     labels = list(labels)
     with suppress(ValueError):
-        numbers = {float(label): label for label in labels}
-        return [numbers[0.0]] if numbers.keys() == {-1.0, 0.0, 1.0} else []
+        numbers = {label: float(label) for label in labels}
+        return [label for label in labels if not numbers[label]] if {*numbers.values()} == {-1.0, 0.0, 1.0} else []
     return [label for label in labels if is_no_emotion(label)]
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import pytest
-from sample_datasets import BAD, GOOD, NONE, line_of, write_csv
+from sample_datasets import BAD, GOOD, NONE, line_of, long_targets, write_csv
 
 from tf_model import data, paths, tasks
 from tf_model.data import corrections, splits
@@ -96,6 +96,16 @@ def test_a_text_of_the_dataset_is_left_out_whatever_its_label(tmp_path, dataset,
     assert labels(joined) == [("new", "iPad", GOOD)]
     assert reasons(joined) == {"text already in the dataset, whose label counts": 2}
     assert "whose label counts (rows 2, 4 of the file)" in capsys.readouterr().err
+
+
+def test_a_text_that_the_dataset_holds_without_a_label_is_learned(tmp_path):
+    unlabelled = [("nobody could say", "", tasks.CANNOT_TELL), ("nobody was asked", "", "")]
+    dataset = dataset_file.read(write_csv(tmp_path / "data.csv", [*ROWS, *unlabelled]))
+    rows = [("nobody could say", "", GOOD), ("nobody was asked", "iPad", BAD), (IN_DATASET, "iPad", GOOD)]
+    joined = join(tmp_path, dataset, rows)
+    assert labels(joined) == [("nobody could say", None, GOOD), ("nobody was asked", "iPad", BAD)]
+    joined = join(tmp_path, dataset, rows, name="product")
+    assert labels(joined) == [("nobody was asked", "iPad"), (IN_DATASET, "iPad")], "its label is that of an emotion"
 
 
 def test_nothing_new_is_an_error_that_says_why(tmp_path, dataset):
@@ -201,6 +211,22 @@ def test_a_calm_row_on_a_product_of_no_list_says_nothing_about_the_others(join_t
     joined = join_targets([(text, "Pixel", NONE, "", ""), (text, "iPad", GOOD, "", "")])
     assert [(text, tasks.EMOTIONS[label]) for text, label in labelled_of(joined)] == [(mark(text, 40, 46), GOOD)]
     assert reasons(joined) == {"the product of its label is not named": 1}
+
+
+def test_a_near_duplicate_of_a_long_validation_text_is_left_out_wherever_its_mention_is(tmp_path):
+    dataset = dataset_file.read(long_targets(tmp_path))
+    rows = data.training_rows(dataset, "target")
+    split = splits.Split(np.arange(2, len(rows)), np.arange(2))
+    new = [(f"{text}!!", "Xbox", "positive") for text in dataset.labelled[tasks.TEXT_COLUMN][[0, 2]]]
+    path = write_csv(tmp_path / "extra.csv", new, ("text", "brand", "sentiment"))
+    joined = join_into(path, dataset, rows, split, data.products_of(dataset))
+    assert reasons(joined) == {"near-duplicate of a validation text": 1}
+
+
+def test_a_mention_in_a_text_of_the_dataset_is_left_out(join_targets):
+    text = f"{ROWS[0][0]} iPhone"
+    joined = join_targets([(text, "Phone", BAD, 18, 23), (TWO, "Pixel", GOOD, 4, 9), (VALIDATES, "iPad", BAD, 8, 14)])
+    assert reasons(joined) == {"text already in the dataset": 1}
 
 
 def labelled_of(joined):

@@ -436,7 +436,11 @@ def test_labels_that_differ_in_letter_case_alone(tmp_path):
     rows = [("one", "Positive"), ("two", "bad"), ("three", "positive "), ("four", "N/A"), ("five", "n/a")]
     message = line_of(own, tmp_path, rows, ("text", "emotion"))
     assert "the labels 'Positive', 'positive' in the column 'emotion'" in message
-    assert "differ only in letter case or spaces; spell each one way" in message
+    assert "differ only in letter case, spaces or the encoding of accents; spell each one way" in message
+    rows = [("one", "caf\u00e9"), ("two", "cafe\u0301"), ("three", "tea"), ("four", "#N/A")]
+    assert "the labels 'caf\u00e9', 'cafe\u0301' in" in line_of(own, tmp_path, rows, ("text", "brand"))
+    (product,) = own(tmp_path, rows[1:], ("text", "brand")).tasks
+    assert product.labels == ("cafe\u0301", "tea")
     (emotion,) = own(tmp_path, [("one", "Positive"), ("two", " Positive ")], ("text", "emotion")).tasks
     assert emotion.labels == ("Positive",)
 
@@ -463,6 +467,8 @@ def test_the_label_of_no_emotion_may_be_named(tmp_path):
     message = line_of(own, tmp_path, rows, ("text", "emotion"), error=UsageError)
     assert "'neutral', 'none' in the column 'emotion'" in message
     assert "say which does with --no-emotion" in message
+    numbers = [(f"text {each}", each) for each in ("-1", "0", "1", "0.0")]
+    assert "'0', '0.0' in the column" in line_of(own, tmp_path, numbers, ("text", "emotion"), error=UsageError)
     assert own(tmp_path, rows, ("text", "emotion"), no_emotion="none").tasks[0].neutral == 2
     message = line_of(own, tmp_path, rows, ("text", "emotion"), no_emotion="nothing", error=UsageError)
     assert "has no label 'nothing'; it has 'glad', 'neutral', 'none'" in message

@@ -5,13 +5,21 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sample_datasets import long_targets
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.model_selection import train_test_split
 
 from tf_model import data, tasks
 from tf_model.data import splits
-from tf_model.data.splits import folds_of, grouped_folds, near_duplicate_groups, nearest, report_split
+from tf_model.data.splits import (
+    folds_of,
+    grouped_folds,
+    near_duplicate_groups,
+    nearest,
+    report_split,
+    training_split,
+)
 from tf_model.errors import DataError, UsageError
 from tf_model.paths import SHARED_DATA
 from tf_model.tasks import PRODUCT, PRODUCTS, TEXT_COLUMN
@@ -259,6 +267,16 @@ class TestGroupedFolds:
         products, emotions = np.array([0] * 10 + [-1] * 10), np.array([1] * 19 + [2])
         with pytest.raises(DataError, match=r"trains without 'Positive emotion' \(id 2\)"):
             folds_of(self.rows_of_both_tasks(products, emotions), np.arange(20), 5, 0)
+
+    def test_two_mentions_far_from_each_other_in_one_text_are_on_one_side(self, tmp_path):
+        dataset = data.read(long_targets(tmp_path))
+        rows = data.training_rows(dataset, "target")
+        numbers = np.repeat(np.arange(20), 2)  # of the texts
+        split, _ = training_split(rows, 0, 0.2)
+        assert len(rows) == 40
+        assert not np.intersect1d(numbers[split.train], numbers[split.validation]).size
+        part = rows.take(split.train)
+        assert partition(near_duplicate_groups(part.whole_texts)) == partition(numbers[split.train])
 
     def test_real_folds_do_not_leak(self, report_rows, report_groups):
         texts, label_ids = report_rows

@@ -223,7 +223,7 @@ def test_models_of_targets_are_compared_on_the_labelled_mentions(tmp_path):
     rows = [
         *((f"{unlike(letter)} my Xbox is great but a Kindle is bad", "Xbox", tasks.POSITIVE) for letter in "abcd"),
         *((f"{unlike(letter)} a Kindle is bad", "Kindle", tasks.NEGATIVE) for letter in "efg"),
-        (f"{unlike('h')} neither Xbox nor Kindle", "", tasks.NO_EMOTION),
+        (f"{unlike('h')} neither Xbox {unlike('j') * 9} {unlike('k') * 9} nor Kindle", "", tasks.NO_EMOTION),
         (f"{unlike('i')} names no product", "", tasks.NO_EMOTION),
     ]
     dataset = dataset_file.read(write_csv(tmp_path / "data.csv", rows))
@@ -237,6 +237,7 @@ def test_models_of_targets_are_compared_on_the_labelled_mentions(tmp_path):
     assert found["rows"] == target["rows"] == 3 + 3 + 2  # without the assumed label of the other product: no emotion
     assert (target["old"]["accuracy"], target["new"]["accuracy"]) == (5 / 8, 1.0)
     assert (found["task"], target["only_new_right"]) == ("target", 3)
+    assert target["groups"] == 3 + 3 + 1, "one for each text"
 
 
 def test_rows_without_a_label_of_a_task_are_one_clear_line(tmp_path, dataset):

@@ -131,14 +131,15 @@ def test_a_column_of_the_input_that_is_called_as_ours_gets_another_name():
 
 def test_the_emotion_at_a_mention_is_explained_and_the_guess_where_there_is_none():
     targets = TargetPredictor(target_stub(), GAMES, stub(True))
-    texts = ["\x02 xbone bad", None]
-    named, unnamed = (dict(zip(["text", *COLUMNS], row, strict=True)) for row in rows_of(targets.predict(texts)))
+    texts = ["\x02 xbone bad", "tea", " "]
+    named, unnamed, blank = (dict(zip(["text", *COLUMNS], row, strict=True)) for row in rows_of(targets.predict(texts)))
     found = targets.explain(texts[0], named)
     assert found.words == ("xbone", "bad"), "as marked, not as the model reads it"
     assert found.tasks["emotion"].label == NEGATIVE
     assert found.tasks["emotion"].weights[0] == 0 < found.tasks["emotion"].weights[1]
     assert list(targets.explain(texts[1], unnamed).tasks) == ["emotion"], "of the guess"
     assert replace(targets, answer=None).explain(texts[1], unnamed) is None
+    assert targets.explain(texts[2], blank) is None
 
 
 # ---------------------------------------------------------------- a trained model

@@ -60,6 +60,7 @@ def test_targets_are_labels_and_teachers_and_teachers_alone_where_there_is_no_la
 
 def test_labelled_and_unlabelled_texts_are_taught(answer_model, dataset, rows, split):
     more = ["love my ipad", "", "hate the google maps app", "love my ipad", rows.texts[0]]
+    more += [f"RT @me: {rows.texts[position]}!!" for position in split.validation]  # near-duplicates
     taught, train_split = teach([answer_model, answer_model], dataset, rows, split, CONFIG, more)
     assert taught.texts == [*rows.texts, more[0], more[2]]
     np.testing.assert_array_equal(train_split.validation, split.validation)

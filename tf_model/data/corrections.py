@@ -26,7 +26,7 @@ def join(
     """Add the rows of a file, labelled like the dataset, to the training part of a split, and print what is left out.
 
     Also returns, for ``metrics.json``, the file's name and sha256, and how many rows are used and left out; no text.
-    The new rows follow the dataset's rows; the validation part stays the same. Texts that are in the dataset, and
+    The new rows follow the dataset's rows; the validation part stays the same. Texts that the dataset labels, and
     near-duplicates of validation texts, are left out. A row with a span labels one mention and is used for ``target``
     only. Raises :class:`DataError` if the file cannot be used, or no row of it is left.
     """
@@ -56,15 +56,11 @@ def join(
     leave_out("no label to learn", ~has_label)
     keys = pd.DataFrame({"text": _plain_texts(frame), "product": frame[tasks.PRODUCT_COLUMN] if is_target else ""})
     leave_out(f"a later row has the same text{' and product' * is_target}", keys.duplicated(keep="last"))
-    leave_out(
-        "text already in the dataset, whose label counts", _plain_texts(frame).isin(_plain_texts(dataset.labelled))
-    )
-    if not frame.empty:
-        validation_texts = [rows.texts[position] for position in split.validation]
-        # The dataset's texts are included because TF-IDF weights n-grams over all texts.
-        texts = [*frame[tasks.TEXT_COLUMN], *validation_texts, *dataset.labelled[tasks.TEXT_COLUMN]]
-        similarity, _ = splits.nearest(texts, np.arange(len(frame)), len(frame) + np.arange(len(validation_texts)))
-        leave_out("near-duplicate of a validation text", similarity >= splits.THRESHOLD)
+    learned = dataset.labelled[dataset.labelled["row"].isin(rows.rows)]
+    reason = "text already in the dataset" + ", whose label counts" * (not is_target)  # perhaps of another mention
+    leave_out(reason, _plain_texts(frame).isin(_plain_texts(learned)))
+    is_near = splits.near_validation(frame[tasks.TEXT_COLUMN], rows, split, dataset.labelled[tasks.TEXT_COLUMN])
+    leave_out("near-duplicate of a validation text", is_near)
     new_rows = frame.assign(row=int(dataset.labelled["row"].max()) + 1 + np.arange(len(frame)))
     all_labelled = pd.concat([dataset.labelled, new_rows], ignore_index=True)
     name = tasks.name_of(task.name for task in rows.tasks)

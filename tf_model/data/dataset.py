@@ -5,6 +5,7 @@ Messages number rows as a spreadsheet does; the ``row`` column counts from 0 bel
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -235,11 +236,11 @@ def _task_of(path: Path, task: tasks.Task, name: str, labels: list[str], no_emot
                 f"{MOST_CLASSES} classes; if you need labels of the {task.name}, name another one with "
                 f"--{task.name}-column"
             )
-        normalized = {label: " ".join(label.casefold().split()) for label in classes}
+        normalized = {label: " ".join(unicodedata.normalize("NFC", label).casefold().split()) for label in classes}
         if duplicates := [label for label in classes if list(normalized.values()).count(normalized[label]) > 1]:
             raise DataError(
                 f"the labels {listed(sorted(duplicates, key=normalized.get))} in the column {name!r} of {path} "
-                "differ only in letter case or spaces; spell each one way"
+                "differ only in letter case, spaces or the encoding of accents; spell each one way"
             )
         neutral = tasks.no_emotion_of(classes) if is_emotion else []
         if len(neutral) > 1 and not no_emotion:

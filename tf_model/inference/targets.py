@@ -104,8 +104,10 @@ class TargetPredictor(TablePredictor):
         import pandas as pd
 
         if pd.isna(row["start"]):
-            explanation = self.answer and self.answer.explain(text)
-            return explanation and Explanation(explanation.words, {"emotion": explanation.tasks["emotion"]})
+            if not self.answer or pd.isna(row["emotion"]):
+                return None
+            explanation = self.answer.explain(text)
+            return Explanation(explanation.words, {"emotion": explanation.tasks["emotion"]})
         explanation = self.model.explain(mark(model_input(text).decode(), row["start"], row["end"]))
         return Explanation(explanation.words, {"emotion": explanation.tasks[TARGET]})
 

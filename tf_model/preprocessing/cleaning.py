@@ -156,10 +156,10 @@ READ_CHARACTERS = 300  # kept on each side of the mention; about what fits into 
 CLEANINGS = {cleaning.name: cleaning for cleaning in (REPORT, NORMALIZED, NO_RETWEET, TRIMMED, TARGET)}
 
 
-def mark(text: str, start: int, end: int) -> str:
-    """Mark the mention ``text[start:end]`` for :data:`TARGET`; keep :data:`READ_CHARACTERS` on each side of it."""
+def mark(text: str, start: int, end: int, kept: int = READ_CHARACTERS) -> str:
+    """Mark the mention ``text[start:end]`` for :data:`TARGET`; keep ``kept`` characters on each side of it."""
     text = text.replace(MENTION_START, " ").replace(MENTION_END, " ")
-    before, after = text[max(start - READ_CHARACTERS, 0) : start], text[end : end + READ_CHARACTERS]
+    before, after = text[max(start - kept, 0) : start], text[end : end + kept]
     return f"{before}{MENTION_START}{text[start:end]}{MENTION_END}{after}"
 
 

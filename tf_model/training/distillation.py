@@ -13,11 +13,11 @@ from tf_model import cli, model_dir
 from tf_model.config import TrainingConfig
 from tf_model.data import Dataset, TrainingRows
 from tf_model.data.dataset import UNLABELLED_COLUMN
-from tf_model.data.splits import Split
+from tf_model.data.splits import Split, near_validation
 from tf_model.errors import ModelError
 from tf_model.evaluation.joint_metrics import by_task, calibrate
 from tf_model.inference.predictor import Predictor
-from tf_model.tasks import NO_LABEL, Task
+from tf_model.tasks import NO_LABEL, TEXT_COLUMN, Task
 
 NO_ROW = -1  # the row number of a text that is not in the dataset
 
@@ -33,14 +33,17 @@ def teach(
 ) -> tuple[TrainingRows, Split]:
     """Add soft targets to ``rows``, and the texts of the sheet Test and ``extra_texts`` to the training part.
 
-    Targets of a labelled row are :func:`blend` from its labels and the teachers' out-of-fold predictions. Targets of
-    a text without a label are the teachers' predictions; the most probable classes become labels that are not used for
-    evaluation. ``extra_sha256`` is the hash of the file ``--extra``, if rows are from one. Raises :class:`ModelError`
-    for a teacher with other classes or rows, or no out-of-fold predictions.
+    Near-duplicates of validation texts are left out. Targets of a labelled row are :func:`blend` from its labels and
+    the teachers' out-of-fold predictions. Targets of a text without a label are the teachers' predictions; the most
+    probable classes become labels that are not used for evaluation. ``extra_sha256`` is the hash of the file
+    ``--extra``, if rows are from one. Raises :class:`ModelError` for a teacher with other classes or rows, or no
+    out-of-fold predictions.
     """
     unlabelled = [] if dataset.unlabelled is None else dataset.unlabelled[UNLABELLED_COLUMN].tolist()
     dataset_texts = {*rows.texts, ""}
     texts = [text for text in dict.fromkeys([*unlabelled, *extra_texts]) if text not in dataset_texts]
+    is_near = near_validation(texts, rows, split, dataset.labelled[TEXT_COLUMN])
+    texts = [text for text, is_left_out in zip(texts, is_near, strict=True) if not is_left_out]
     row_scores, text_scores = [], []
     for folder in folders:
         predictor = Predictor.load(folder, "tensorflow")
