@@ -274,12 +274,12 @@ def _predict_input(arguments: argparse.Namespace, predictor: Predictor, table: t
             print_rows(chunks, arguments.format or "csv")
     for note in notes:
         cli.say(note)
-    if arguments.server:
-        predictor.check_version()
     if arguments.record and (lost_count := recorder.waiting + recorder.dropped):
         raise OutputError(
             f"{lost_count:,} predictions are not in the log {recorder.path}; free it, and run the command again"
         )
+    if arguments.server:
+        predictor.check_version()
 
 
 def _recorded(recorder: Any, predictor: Predictor, table: tables.Table, options: dict[str, Any]) -> Iterator[Any]:

@@ -149,8 +149,7 @@ def _answer_again(run: Run) -> None:
     st.session_state[ROWS] = PER_PRODUCT if run.per_product else PER_TEXT
     if run.per_product and run.products:  # else they are those of the model of whole texts
         st.session_state[products.OWN_LIST] = Products(run.products)
-        lines = [f"{name}: {'; '.join(aliases)}" for name, aliases in run.products.items()]
-        st.session_state[products.TYPED] = "\n".join(lines)
+        st.session_state[products.TYPED] = ""  # what was typed there is another list
 
 
 # ---------------------------------------------------------------- one run

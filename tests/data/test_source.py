@@ -1,6 +1,5 @@
 """Which file is used and why, and downloads from a misbehaving server on this machine."""
 
-import argparse
 import contextlib
 import hashlib
 import http.server
@@ -140,21 +139,6 @@ def test_offline_never_downloads(monkeypatch, variable):
     write_csv(paths.SAMPLE_CORPUS)
     assert data.resolve().is_sample
     assert data.resolve(paths.SAMPLE_CORPUS).is_sample, "naming it is announced too"
-
-
-# ---------------------------------------------------------------- options
-
-
-@pytest.mark.parametrize(
-    ("task", "product", "emotion"), [("product", "brand", None), ("emotion", None, "mood"), ("target", "brand", "mood")]
-)
-def test_a_model_needs_the_columns_of_its_own_tasks(task, product, emotion):
-    parser = argparse.ArgumentParser()
-    data.add_column_arguments(parser)
-    metrics = {"task": task, "columns": {"text": "body", "product": "brand", "emotion": "mood"}}
-    for options, named in (([], product), (["--product-column", "x"], "x")):
-        found = data.options_of(parser.parse_args(options), metrics)["columns"]
-        assert found == data.Columns("body", named, emotion)
 
 
 # ---------------------------------------------------------------- download

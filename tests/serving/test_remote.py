@@ -121,6 +121,13 @@ def test_a_server_that_is_busy_or_restarts_is_asked_again(server, fault):
     assert len([path for _, path, _ in server.requests if path.endswith(":predict")]) == 3
 
 
+def test_a_server_that_never_answered_is_given_up_sooner(server, monkeypatch):
+    monkeypatch.setattr(remote, "BACKOFF", 0.01)
+    server.faults += [503] * 5
+    with pytest.raises(ModelError, match="tried 5 times"):
+        RemotePredictor.connect(server.url)
+
+
 def test_a_server_has_half_a_minute_to_restart(server, monkeypatch):
     pauses = []
     monkeypatch.setattr(remote.time, "sleep", lambda seconds: pauses.append(seconds / remote.BACKOFF * 0.25))

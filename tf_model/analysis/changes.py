@@ -25,7 +25,7 @@ MOST_DESCRIBED = 10  # changes for which words are found; each takes a quarter o
 _CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
 _TWITTER = "%a %b %d %H:%M:%S %z %Y"
 # With a time, since 31-05-2024 has no offset; Unix time is in UTC.
-_WITH_OFFSET = r".*(?:Z|UTC|[T:]\d{2}(?:[.,]\d+)? ?[+-]\d{2}(?::?\d{2})?(?: \d{4})?)|\d{10,}(?:\.\d+)?"
+_WITH_OFFSET = r".*(?:Z|UTC|[T: ]\d{2}(?:\d{2}){0,2}(?:[.,]\d+)? ?[+-]\d{2}(?::?\d{2})?(?: \d{4})?)|\d{10,}(?:\.\d+)?"
 _USUAL_NAMES = {"created", "date", "datetime", "datum", "day", "posted", "published", "sent", "time", "timestamp"}
 EARLIEST = pd.Timestamp("1990-01-01")  # before: stands for a missing date, as 0001-01-01, 1900-01-01 or 1970-01-01
 _SAMPLE = 1000  # cells that decide whether a column holds dates

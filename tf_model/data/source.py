@@ -12,7 +12,7 @@ from tf_model import cli, paths
 from tf_model.data.dataset import ASSIGNMENT_SHA256, SUFFIXES, Columns, Dataset, is_sample, read
 from tf_model.errors import DataError, TweetTargetError, first_line
 from tf_model.io.files import check_file, explain_read_errors, explain_write_errors
-from tf_model.tasks import COLUMNS, TASKS
+from tf_model.tasks import COLUMNS
 
 ADDRESS = (
     "https://raw.githubusercontent.com/GargPriyanshu1112/Wysa_NLP_Engineer_Assignment/"
@@ -105,15 +105,9 @@ def add_column_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def options_of(arguments: argparse.Namespace, metrics: Mapping[str, Any] = {}) -> dict[str, Any]:
-    """Options for :func:`tf_model.data.dataset.read`: from the arguments, else from the ``metrics`` of a model.
-
-    A model of one task needs no column of the other.
-    """
-    known, task = Columns.of_model(metrics), metrics.get("task")
-    if task in TASKS:
-        known = Columns(known.text, **{task: getattr(known, task)})
+    """Options for :func:`tf_model.data.dataset.read`: from the arguments, else from the ``metrics`` of a model."""
     names = {part: getattr(arguments, f"{part}_column") for part in ("text", "product", "emotion")}
-    columns = replace(known, **{part: name for part, name in names.items() if name})
+    columns = replace(Columns.of_model(metrics), **{part: name for part, name in names.items() if name})
     return {"columns": columns, "no_emotion": arguments.no_emotion}
 
 
