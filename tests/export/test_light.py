@@ -103,7 +103,11 @@ def test_what_loses_too_much_gives_way_to_the_next(fitted, tmp_path, monkeypatch
     assert list(settings["measured"]) == list(light.NETWORKS)
     losses = [np.mean([*measured["lost"]["product"].values()]) for measured in judged]
     assert losses[1] == losses[2]  # the tiny network has no third layer
-    assert len(set(losses)) == 5  # each other one is different
+    # Each other one is different. Without AVX-512, activations are not quantized, and in rows of 32 weights, groups of
+    # 64 and of 32 are the same.
+    cpuinfo = Path("/proc/cpuinfo")
+    quantizes_activations = not cpuinfo.is_file() or "avx512" in cpuinfo.read_text()
+    assert len(set(losses)) == (5 if quantizes_activations else 4)
     assert settings["measured"]["float32"]["agreement"] == {"product": 1, "emotion": 1, "answer": 1}
 
 
