@@ -199,7 +199,7 @@ class Explorer:
         left, right = st.columns(2)
         with left:
             st.caption("Number of texts with the word. English function words are left out.")
-            bars = eda.frequent_words(tweets, pairs=pairs).head(MOST_WORDS).rename(columns={"words": "name"})
+            bars = _frequent_words(tweets, pairs).head(MOST_WORDS).rename(columns={"words": "name"})
             if bars.empty:
                 st.info("No words are left to count.")
             else:
@@ -214,7 +214,7 @@ class Explorer:
 
     def _distinctive_words(self, tweets: pd.DataFrame, pairs: bool) -> None:
         column = COLUMNS[pick("Compare", COLUMNS, self._key("compare"))]
-        distinctive = eda.distinctive_words(tweets, by=column, pairs=pairs)
+        distinctive = _distinctive_words(tweets, column, pairs)
         if distinctive.empty:
             st.info(f"Nothing to compare: the filters leave fewer than two {column}s, or too few words.")
             return
@@ -324,6 +324,10 @@ class Explorer:
         offer_file("Download CSV", lambda: files.as_csv(table.loc[index]), f"{self.file}.csv", f"{key}_CSV")
         workbook = f"{self.file}.xlsx"
         offer_file("Download XLSX", lambda: files.as_xlsx(table.loc[index], dates), workbook, f"{key}_XLSX", help=CUT)
+
+
+_cache = st.cache_data(max_entries=8, show_spinner=False)  # shown again after each choice
+_frequent_words, _distinctive_words = map(_cache, (eda.frequent_words, eda.distinctive_words))
 
 
 def spoken_values(bars: pd.DataFrame, name: str, value: str, form: str) -> str:
