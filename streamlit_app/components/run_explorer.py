@@ -285,7 +285,7 @@ class RunExplorer(Explorer):
         }
         if not others:
             return None
-        # Files may share a name, and the page tells options apart by their words.
+        # Files may share a name, and Streamlit tells options apart by their labels.
         times = {each: datetime.fromtimestamp(run.began).strftime("%Y-%m-%d %H:%M:%S") for each, run in others.items()}
         names = {each: f"This file and {run.name} ({times[each]})" for each, run in others.items()}
         names, key = {None: "Two selections of this file"} | names, self._key("another")
