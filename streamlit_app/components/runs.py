@@ -327,6 +327,8 @@ class Job(threading.Thread):
                 shutil.rmtree(run.folder, ignore_errors=True)
             else:
                 run.save()
+                if status == DONE:
+                    run.answers()  # prepared here, a page would wait for them
         except TweetTargetError as error:  # find() calls the run interrupted, and its page names a full disk
             cli.say(f"error: {error}")
         finally:

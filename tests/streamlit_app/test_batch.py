@@ -458,6 +458,16 @@ def test_a_run_goes_on_while_its_page_is_loaded_again(held):
     assert "1,000 rows answered" in reloaded.run().success[0].value
 
 
+def test_the_answers_of_a_finished_run_are_ready_for_its_page(stub, tmp_path):
+    (tmp_path / "a.csv").write_text("\n".join(["text", *TEXTS]))
+    run = start(stub, tmp_path / "a.csv")
+    wait(run)
+    before = runs._read_answers.cache_info()
+    assert len(run.answers().table) == len(TEXTS)
+    after = runs._read_answers.cache_info()
+    assert (after.hits, after.misses) == (before.hits + 1, before.misses)
+
+
 def test_a_finished_run_survives_a_restart_and_an_interrupted_one_is_offered_anew(stub):
     app = upload(b"other,text\nI love the iPad,a\n", "a.csv")
     app.selectbox[-1].set_value("other").run()

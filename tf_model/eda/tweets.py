@@ -4,6 +4,7 @@ import html
 import re
 from collections.abc import Iterable, Sequence
 from datetime import date
+from sys import intern
 
 import pandas as pd
 
@@ -43,7 +44,8 @@ def terms(texts: Iterable[str]) -> list[tuple[str, ...]]:
 
     plain = array([_APOSTROPHE.sub("'", html.unescape(text)) for text in texts], large_string())
     plain = compute.replace_substring_regex(plain, URL, " ").to_pylist()  # by RE2, as in the cleaning
-    return [tuple(_WORD.findall(_USER.sub(" ", text).lower())) for text in plain]
+    # Interned: most words occur in many texts.
+    return [tuple(map(intern, _WORD.findall(_USER.sub(" ", text).lower()))) for text in plain]
 
 
 def filter_tweets(
