@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from research import runs
 from research.methods.baseline_models import Method
 from research.runs import UNCHANGED, pack, unpack
 from tf_model import cli, data, paths, tasks
@@ -241,6 +242,13 @@ def predicted_by_task(problem: Problem, scores: np.ndarray) -> dict[str, np.ndar
 def is_recorded_config(recorded: Mapping[str, Any], settings: Any) -> bool:
     """Whether a recorded training configuration equals ``settings``; fields added since then have their defaults."""
     return type(settings).from_dict(recorded) == settings
+
+
+def load_to_extend(name: str, identity: Mapping[str, Any], settings: Any) -> dict[str, Any]:
+    """:func:`research.runs.load_to_extend` of a run whose trainings must also have equal ``settings``."""
+    run = runs.load_to_extend(name, identity)
+    same_recipe = is_recorded_config(run.get("recipe", {}), settings)
+    return run if same_recipe else dict(identity) | {"recipe": settings.to_dict()}
 
 
 def with_unchanged(variants: Mapping[str, Any], chosen: Sequence[str], recorded: Mapping[str, Any], seed: int) -> list:

@@ -18,7 +18,7 @@ import pandas as pd
 
 from research import study
 from research.methods.neural import FineTuned
-from research.runs import load_to_extend, record, show
+from research.runs import record, show
 from tf_model import cli, data, paths, tasks
 from tf_model.config import TARGET
 from tf_model.data import splits
@@ -64,10 +64,8 @@ def main(argv: list[str] | None = None) -> int:
         "data_sha256": dataset.sha256,
         "opinions_sha256": hashlib.sha256(paths.OPINIONS.read_bytes()).hexdigest(),
         "mentions": len(mentions),
-        "recipe": TARGET.to_dict(),
-        "cleaning": list(map(list, CLEANINGS[TARGET.cleaning].steps)),
     }
-    run = load_to_extend("targets", same)
+    run = study.load_to_extend("targets", same, TARGET)
     with cli.stopped_cleanly():
         for name in arguments.protocols:
             for form, seed in ((form, seed) for seed in arguments.seeds for form in FORMS):

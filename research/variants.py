@@ -17,7 +17,7 @@ import numpy as np
 
 from research import study
 from research.methods.neural import FineTuned
-from research.runs import UNCHANGED, load_to_extend, record, show, unpack
+from research.runs import UNCHANGED, record, show, unpack
 from research.study import GROUPED, Problem, make_problem
 from tf_model import cli, config, data, tasks
 from tf_model.data import splits
@@ -151,9 +151,7 @@ def main(argv: list[str] | None = None) -> int:
     problem, settings = make_problem(dataset, tasks.ANSWER, arguments.fold_seed), replace(config.ANSWER, seed=0)
     identity = {"dataset": dataset.name, **study.size_of(problem)}
     run_name = RECORD if arguments.fold_seed == FOLD_SEED else f"{RECORD}_folds_{arguments.fold_seed}"
-    run = load_to_extend(run_name, identity)
-    if not study.is_recorded_config(run.get("recipe", {}), settings):
-        run = identity | {"recipe": settings.to_dict()}
+    run = study.load_to_extend(run_name, identity, settings)
     entries = run.setdefault(RECORD, {})
     with cli.stopped_cleanly():
         for seed in arguments.seeds:

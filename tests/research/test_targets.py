@@ -11,6 +11,7 @@ import pytest
 from research import runs, targets
 from tf_model import data, paths, tasks
 from tf_model.errors import DataError
+from tf_model.io.files import write_json
 from tf_model.preprocessing.cleaning import MENTION_END, MENTION_START, mark
 
 NEGATIVE, NONE, POSITIVE = range(3)
@@ -87,6 +88,12 @@ def test_a_run_is_recorded_and_goes_on_with_what_it_kept(trainings, capsys):
     assert f"grouped, labelled mentions, target, seed 0: rows {labelled['target']['seeds']['0']['rows']}, " in printed
     assert f", F1 of {tasks.POSITIVE} 0\n" in printed
     assert "whole answer, target, seed 0: rows " in printed
+    del run["recipe"]["r_drop"]  # recorded before this setting was added
+    write_json(runs.RUNS / "targets.json", run)
+    assert targets.main([*arguments[:3], "unseen_brand", *arguments[-2:]]) == 0
+    extended = json.loads((runs.RUNS / "targets.json").read_text())
+    assert {name: extended["tests"][name] for name in run["tests"]} == run["tests"]
+    assert len(extended["tests"]) == 6
 
 
 def test_the_lexicon_reads_the_clause_of_the_mention():
