@@ -520,6 +520,8 @@ def test_pages_that_no_run_is_filled_into_say_what_was_measured():
         grouped["product"]["accuracy_at_80_percent"]["mean"],
         lookup.recorded("grouped_answer")["summary"]["product_accuracy_at_80_percent"]["mean"],
     ]
+    labels = lookup.agreement("answer")
+    low, high = labels["interval"]
     shares, crowd = lookup.recorded("shares")["results"], lookup.recorded("bench_app")["crowd"]
     in_browser = lookup.recorded("bench_app")["first_answer_seconds"]["browser"]["p50"]
     readme = (
@@ -535,6 +537,7 @@ def test_pages_that_no_run_is_filled_into_say_what_was_measured():
     ]
     for page, words in (
         *(("README.md", each) for each in readme),
+        ("README.md", f"{labels['pairwise']:.0%} of cases (95% CI {100 * low:.0f} to {high:.0%})"),
         *(("docs/report.md", each) for each in report),
         (
             "docs/report.md",
