@@ -327,8 +327,9 @@ class Job(threading.Thread):
                 shutil.rmtree(run.folder, ignore_errors=True)
             else:
                 run.save()
-                if status == DONE:
-                    run.answers()  # prepared here, a page would wait for them
+                if status == DONE:  # prepared here, or the page would wait for them
+                    with suppress(Exception):  # the run was deleted, or the page will meet the same error
+                        run.answers()
         except TweetTargetError as error:  # find() calls the run interrupted, and its page names a full disk
             cli.say(f"error: {error}")
         finally:
