@@ -13,7 +13,7 @@ from tf_model import model_dir, tasks
 from tf_model.data.products import PATTERN, SUFFIXES, Products, parse_products, read_products
 from tf_model.errors import DataError, TweetTargetError, quoted
 from tf_model.inference.fit import known_products
-from tf_model.inference.targets import TargetPredictor
+from tf_model.inference.targets import TargetPredictor, can_guess
 
 OWN_LIST, PROBLEM = "products", "products_problem"  # in the session: its own list, and the problem with a refused list
 TYPED, FILE = "products_typed", "products_file"
@@ -23,7 +23,8 @@ MOST_SHOWN = 12  # names
 def choose(targets: ModelState | None, texts: ModelState | None) -> TargetPredictor | None:
     """Let the user choose the products; return the predictor of the emotion directed at each.
 
-    None without a usable model of targets. The model of whole texts guesses if a text names none of the products.
+    None without a usable model of targets. The model of whole texts guesses if a text names none of the products, if
+    it knows the same emotions.
     """
     if targets is None or targets.predictor is None:
         if targets is not None:
@@ -52,8 +53,8 @@ def choose(targets: ModelState | None, texts: ModelState | None) -> TargetPredic
     rest = f" and {len(names) - MOST_SHOWN:,} more" if len(names) > MOST_SHOWN else ""
     origin = "Your list" if OWN_LIST in st.session_state else "The model's list"
     st.caption(f"{origin}: {plain_markdown(', '.join(names[:MOST_SHOWN]))}{rest}")
-    can_guess = texts is not None and texts.predictor.has_answer
-    return TargetPredictor(targets.predictor, products, texts.predictor if can_guess else None)
+    is_guesser = texts is not None and can_guess(texts.predictor.labels, targets.predictor.labels)
+    return TargetPredictor(targets.predictor, products, texts.predictor if is_guesser else None)
 
 
 def known_to(texts: ModelState, finder: TargetPredictor | None) -> Products | None:

@@ -167,6 +167,8 @@ def test_the_model_and_its_products_are_found(saved, target_model):
     assert (products.aliases, answer) == ({"Xbox": ("xbone",)}, saved / "answer")
     (saved / "answer" / model_dir.LABELS).write_text(json.dumps({"labels": labels | {"emotion": ["up", "down"]}}))
     assert find_targets(target_model, saved / "mine.csv")[2] is None, "it guesses in other words"
+    (saved / "answer" / model_dir.LABELS).write_text(json.dumps({"labels": {"emotion": labels["emotion"]}}))
+    assert find_targets(target_model, saved / "mine.csv")[2] is None, "it knows no products"
 
 
 def test_a_folder_that_cannot_be_used_is_one_line(saved, target_model):

@@ -1,5 +1,6 @@
 """The emotion toward each product: marked in the text, explained, corrected, for a file, with a custom list."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +10,7 @@ from streamlit_app.charts import theme, token_highlighting
 from streamlit_app.components import loading, notices, products, recording, runs
 from tf_model import model_dir, tasks
 from tf_model.data.products import Products, write_products
+from tf_model.eda import NO_LABEL
 from tf_model.errors import ModelError
 from tf_model.inference.predictor import Predictor
 from tf_model.model_dir import training_of
@@ -382,6 +384,16 @@ def test_a_file_gets_a_row_for_each_product(targets):
     )
     assert app.success[0].value.startswith("3 rows answered in")
     assert app.success[0].value.endswith("A text that names several products has a row for each: 4 rows below.")
+
+
+def test_a_model_of_whole_texts_with_other_emotions_does_not_guess(targets, own_model, monkeypatch):
+    load = {"target": targets, "answer": own_model}
+    monkeypatch.setattr(Predictor, "load", lambda folder: load[Path(folder).name])
+    app, result = answer(content="text\nI love my Kindle\nThis is good\n")
+    assert result[["mention", "emotion"]].fillna("").values.tolist() == [["Kindle", tasks.POSITIVE], ["", ""]]
+    run = "".join(app.query_params["run"])
+    assert app.multiselect(key=f"{run}_emotions").options == [*tasks.EMOTIONS, NO_LABEL]
+    assert "This text names none of the products." in words_of(ask("This is good"))
 
 
 def test_a_text_of_two_products_is_not_counted_as_repeated(targets):

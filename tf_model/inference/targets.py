@@ -125,14 +125,19 @@ def find_targets(
     if folder is None and not model_dir.is_there(default):
         raise ModelError(f"no model in {paths.shown(default)}; run `make targets`, or name the folder of one")
     folder = find_model(folder or default)
-    emotions = model_dir.read_labels(folder).get(TARGET)
-    if not emotions:
+    labels = model_dir.read_labels(folder)
+    if not labels.get(TARGET):
         raise ModelError(f"{folder} predicts for a whole text, not for each product; name the folder of another model")
     products_file = Path(products or folder / model_dir.PRODUCTS)
     if not products and not products_file.is_file():
         raise ModelError(f"{paths.shown(products_file)} is missing; give the products with --products FILE")
-    can_guess = model_dir.is_there(answer) and model_dir.read_labels(answer).get(tasks.EMOTION.name) == emotions
-    return folder, read_products(products_file), answer if can_guess else None
+    is_guesser = model_dir.is_there(answer) and can_guess(model_dir.read_labels(answer), labels)
+    return folder, read_products(products_file), answer if is_guesser else None
+
+
+def can_guess(labels: Mapping[str, Sequence[str]], target_labels: Mapping[str, Sequence[str]]) -> bool:
+    """Whether a model with these labels gives answers with the emotions of a model of targets."""
+    return tasks.has_answer(labels) and labels.get(tasks.EMOTION.name) == target_labels.get(TARGET)
 
 
 def target_columns(labels: Mapping[str, Sequence[str]], probabilities: bool = False) -> dict[str, str]:
