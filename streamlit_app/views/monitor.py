@@ -15,7 +15,7 @@ from streamlit_app.components.files import as_training_csv
 from streamlit_app.components.notices import plain_markdown
 from streamlit_app.components.training import can_train, offer_training
 from streamlit_app.components.widgets import offer_file, pick
-from tf_model import paths, tasks
+from tf_model import data, paths, tasks
 from tf_model.cli import duration
 from tf_model.errors import TweetTargetError, plural
 from tf_model.monitor import accuracy, drift, reference
@@ -310,10 +310,10 @@ def _offer_corrections(store: Store) -> None:
 
 
 def _with_known_labels(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows without those of models with labels of their own, which the tweets do not have; mentions may be any."""
-    is_known = rows["emotion"].isna() | rows["emotion"].isin(tasks.EMOTIONS)
-    is_known &= rows["product"].isna() | rows["start"].notna() | rows["product"].isin(tasks.PRODUCTS)
-    return rows[is_known]
+    """The rows with labels of the dataset that the training will read; a mention may be of any product."""
+    labels = {task.name: task.labels for task in data.read(data.resolve().path).tasks}
+    is_product, is_emotion = (rows[task].isna() | rows[task].isin(labels.get(task, ())) for task in tasks.TASKS)
+    return rows[is_emotion & (is_product | rows["start"].notna())]
 
 
 def _show_drift(report: Report, folder: Path) -> None:

@@ -19,11 +19,13 @@ from prediction_logs import (
     write_healthy,
     write_lost,
 )
+from sample_datasets import write_csv
 from streamlit.testing.v1 import AppTest
 
 from streamlit_app.charts import monitor_charts
 from streamlit_app.components import loading, training
 from tf_model import paths
+from tf_model.data import DATA_VARIABLE
 from tf_model.monitor.accuracy import Accuracy
 from tf_model.monitor.aggregates import Window
 from tf_model.monitor.events import Corrected, Failed, Stream
@@ -234,7 +236,8 @@ class TestCorrections:
         assert "Nothing has been recorded yet." in open_page().info[0].value
         assert "made up 0" in offered["Download all corrections"]()
 
-    def test_they_train_the_chosen_model(self, healthy, monkeypatch):
+    def test_they_train_the_chosen_model(self, healthy, monkeypatch, tmp_path):
+        monkeypatch.setenv(DATA_VARIABLE, str(paths.SAMPLE_CORPUS))
         write_corrections(healthy, time.time() - 900, correct=1, wrong=2)
         own = {"answer": "bad → Kindle", "product": "Kindle", "emotion": "bad"}
         healthy.write([Corrected(time.time() - 900, OLD, "of its own", own, False, "Xbox", "good")])
@@ -246,6 +249,11 @@ class TestCorrections:
         assert trained[0][0] == "target"
         assert "made up 2" in trained[0][1]
         assert "of its own" not in trained[0][1], "a label that the dataset does not have"
+        rows = [("so good", "Xbox", "good"), ("so bad", "Kindle", "bad")]
+        monkeypatch.setenv(DATA_VARIABLE, str(write_csv(tmp_path / "own.csv", rows, ("text", "brand", "sentiment"))))
+        open_page().button(key="monitor_train").click().run()
+        assert "of its own" in trained[1][1]
+        assert "made up" not in trained[1][1]
         monkeypatch.setattr(training, "find_spec", lambda name: None)
         with pytest.raises(KeyError):
             open_page().segmented_control(key="monitor_task")
