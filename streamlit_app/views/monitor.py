@@ -300,7 +300,8 @@ def _offer_corrections(store: Store) -> None:
     def rows() -> pd.DataFrame:
         return labelled_rows(store.corrections())
 
-    words = "All with a label, from every model and time, for `python -m tf_model.train --extra corrections.csv`"
+    words = "All with a label, from every model and time, for `python -m tf_model.train --extra corrections.csv`; "
+    words += "those of one model: `python -m tf_model.monitor export corrections.csv --model NAME`"
     name, key = "corrections.csv", "monitor_corrections"
     offer_file("Download all corrections", lambda: as_training_csv(rows()), name, key, help=words)
     if can_train():

@@ -98,6 +98,16 @@ def test_export_writes_and_refuses_to_overwrite(log, tmp_path, capsys):
     assert main(["export", "--log", str(log), str(output), "--overwrite"]) == 0
 
 
+def test_export_can_be_of_one_model(log, tmp_path):
+    own, now = Stream("brands", "v1", "app"), time.time()
+    store_with(log, [corrected(True, now, "of its own", stream=own, prediction={"product": "Kindle"})])
+    output = tmp_path / "corrections.csv"
+    assert main(["export", "--log", str(log), str(output), "--model", "brands"]) == 0
+    assert output.read_text(encoding="utf-8").splitlines()[1:] == ["of its own,Kindle,,,"]
+    with pytest.raises(DataError, match="none of the 0 corrections of the model 'brand' names a product"):
+        main(["export", "--log", str(log), str(tmp_path / "other.csv"), "--model", "brand"])
+
+
 def test_prune_removes_what_is_old(log, capsys):
     old = time.time() - 100 * 86_400
     failed = [Failed(when, APP, "ModelError", "x") for when in (old, time.time() - 1)]

@@ -37,6 +37,7 @@ def _parser() -> argparse.ArgumentParser:
 
     export = command("export", "Write the corrections to a file to train with.")
     export.add_argument("output", type=Path, metavar="OUTPUT", help="the file to write, such as corrections.csv")
+    export.add_argument("--model", metavar="NAME", help="the model whose answers were corrected (default: any)")
     export.add_argument("--overwrite", action="store_true", help="replace OUTPUT if it exists")
 
     # The default equals that of `store`, which a test checks: importing it would load sqlite3 for --help.
@@ -89,7 +90,7 @@ def _export(arguments: argparse.Namespace) -> int:
     from tf_model.monitor.export import export
     from tf_model.monitor.store import Store
 
-    rows, left_out, notes = export(Store(arguments.log), arguments.output, arguments.overwrite)
+    rows, left_out, notes = export(Store(arguments.log), arguments.output, arguments.overwrite, arguments.model)
     cli.say(
         f"wrote {paths.shown(arguments.output)} ({rows:,} {plural(rows, 'text', 'texts')}; left out: {left_out:,} "
         f"{plural(left_out, 'correction', 'corrections')} without a label, or repeated)"

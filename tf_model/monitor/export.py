@@ -35,8 +35,8 @@ def labelled_rows(corrections: pandas.DataFrame) -> pandas.DataFrame:
     return rows[~rows.assign(product=rows["product"].where(is_mention))[["text", "product"]].duplicated(keep="last")]
 
 
-def export(store: Store, output: Path, overwrite: bool = False) -> tuple[int, int, list[str]]:
-    """Write the corrections as a file that ``python -m tf_model.train --extra`` reads.
+def export(store: Store, output: Path, overwrite: bool = False, model: str | None = None) -> tuple[int, int, list[str]]:
+    """Write the corrections, of one ``model`` or of all, as a file that ``python -m tf_model.train --extra`` reads.
 
     Returns the number of rows written, the number of corrections left out (without a label, or repeated), and notes
     for the user, such as on texts too long for a cell of a workbook. Raises :class:`DataError` if there is nothing to
@@ -48,12 +48,13 @@ def export(store: Store, output: Path, overwrite: bool = False) -> tuple[int, in
             f"reads, got {output.suffix or 'no ending'!r}; choose one of these"
         )
     tables.check_output(output, overwrite)
-    corrections = store.corrections()
+    corrections = store.corrections(streams=(model,))
     rows = labelled_rows(corrections)
     if rows.empty:
+        of_model = f" of the model {model!r}" if model else ""
         raise DataError(
-            f"none of the {len(corrections):,} corrections names a product or an emotion; correct some answers in the "
-            "app first"
+            f"none of the {len(corrections):,} corrections{of_model} names a product or an emotion; correct some "
+            "answers in the app first"
         )
     with tables.table_writer(output, overwrite) as writer:
         writer.write(rows)
