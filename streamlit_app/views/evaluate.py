@@ -96,9 +96,7 @@ _BY_DATASET = {
 def _texts_of(report: ModelReport) -> tuple[dict[int, str] | None, str]:
     """The texts by row number and "", or None and the reason."""
     try:
-        columns = data.Columns.of_model(report.metrics)
-        dataset = data.read(data.resolve().path, columns=columns, known_tasks=report.tasks)
-        return error_analysis.texts_of(dataset, report.data_sha256), ""
+        return error_analysis.texts_of(data.resolve().path, report), ""
     except TweetTargetError as error:
         return None, str(error)
 

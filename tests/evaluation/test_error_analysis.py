@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from model_folders import ROWS, SHA256, write_answer
+from model_folders import ROWS, write_answer
 from sample_datasets import line_of, write_csv
 
 from tf_model import tasks
@@ -87,7 +87,9 @@ class TestMistakes:
 
     def test_texts_of_the_same_file_only(self, tmp_path):
         dataset = read(write_csv(tmp_path / "mine.csv"))
-        texts = texts_of(dataset, dataset.sha256)
+        report = read_report(write_answer(tmp_path, data_sha256=dataset.sha256))
+        texts = texts_of(dataset.path, report)
         assert texts == dict(zip(dataset.labelled["row"], dataset.labelled[tasks.TEXT_COLUMN], strict=True))
         assert 0 in texts
-        assert "expected the dataset that the model was validated on" in line_of(texts_of, dataset, SHA256)
+        other = read_report(write_answer(tmp_path, name="other"))
+        assert "expected the dataset that the model was validated on" in line_of(texts_of, dataset.path, other)

@@ -233,10 +233,12 @@ class TestMistakes:
         for name, beginning in (("title", "short"), ("body", "long")):
             assert table_with(open_page(name), "true_probability")["text"].str.startswith(beginning).all()
 
-    def test_row_numbers_alone_where_it_is_not(self, models):
-        write_single(models)
+    @pytest.mark.parametrize("columns", [{}, {"text": "body", "product": "brand"}])
+    def test_row_numbers_alone_where_it_is_not(self, models, columns):
+        write_single(models, columns=columns)
         page = open_page()
         assert "The texts cannot be shown, only their row numbers" in said(page)
+        assert "name that file in TWEETS_DATA" in said(page)
         assert "text" not in table_with(page, "true_probability")
 
 

@@ -1,5 +1,6 @@
 """Analysis of a saved model's validation predictions: thresholds, joint answers, and the hardest mistakes."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 from tf_model import data, paths, tasks
 from tf_model.errors import DataError
 from tf_model.evaluation.metrics import wilson_interval
+from tf_model.io.files import explain_read_errors, sha256_of
 from tf_model.model_dir import ModelReport, Predictions
 from tf_model.modeling.joint_label import confidence_and_correctness
 
@@ -55,12 +57,15 @@ def hardest_mistakes(predictions: Predictions, most: int = 50) -> pd.DataFrame:
     return frame[~predictions.correct].sort_values(["true_probability", "row"], ignore_index=True).head(most)
 
 
-def texts_of(dataset: data.Dataset, data_sha256: str | None) -> dict[int, str]:
-    """The texts of a dataset by row number; :class:`DataError` if it is not the file with this hash."""
-    if dataset.sha256 != data_sha256:
-        expected = (data_sha256 or "not recorded")[:12]
+def texts_of(path: Path, model: ModelReport) -> dict[int, str]:
+    """The texts of a dataset by row number; :class:`DataError` if it is not the one that the model was validated on."""
+    with explain_read_errors(path):
+        sha256 = sha256_of(path)
+    if sha256 != model.data_sha256:  # before it is read: another table need not have the model's columns
+        expected = (model.data_sha256 or "not recorded")[:12]
         raise DataError(
             f"expected the dataset that the model was validated on (sha256 {expected}), got "
-            f"{paths.shown(dataset.path)} (sha256 {dataset.sha256[:12]}); name that file in TWEETS_DATA"
+            f"{paths.shown(path)} (sha256 {sha256[:12]}); name that file in TWEETS_DATA"
         )
-    return dict(zip(dataset.labelled["row"].tolist(), dataset.labelled[tasks.TEXT_COLUMN].tolist(), strict=True))
+    labelled = data.read(path, columns=data.Columns.of_model(model.metrics), known_tasks=model.tasks).labelled
+    return dict(zip(labelled["row"].tolist(), labelled[tasks.TEXT_COLUMN].tolist(), strict=True))
