@@ -126,8 +126,9 @@ class Explorer:
 
         # Two selections side by side have no room for filters side by side.
         with st.container(border=True, horizontal=not prefix, vertical_alignment="bottom"):
-            choose_labels("products", eda.label_order(all_tweets, "product"))
-            if not prefix:
+            if self._labels_of("product"):
+                choose_labels("products", eda.label_order(all_tweets, "product"))
+            if self._labels_of("emotion") and not prefix:
                 choose_labels("emotions", eda.label_order(all_tweets, "emotion"))
             choose("contains", st.text_input, "Text contains", placeholder="Any text")
             if "status" not in all_tweets:

@@ -302,6 +302,7 @@ def test_a_model_of_the_product_alone(stub, tmp_path):
     [chart] = app.get("plotly_chart")
     assert chart.proto.alt == "Number of texts by product: iPhone 1, iPad 1, Google 1, Android 1."
     assert [each.label for each in app.metric] == ["Texts counted"]
+    assert [each.label for each in app.multiselect] == ["Products", "Statuses"]
 
 
 def test_a_model_of_the_emotion_alone(stub):

@@ -212,6 +212,17 @@ def test_a_table_of_other_labels_is_shown_in_them(models, monkeypatch, tmp_path)
     assert choose_bar(page, "explore_product", "Kindle")["text"].tolist() == ["so good"]
 
 
+@pytest.mark.parametrize(
+    ("column", "labels", "kept"),
+    [("brand", ("Kindle", "Xbox"), "products"), ("sentiment", ("bad", "good"), "emotions")],
+)
+def test_a_table_of_one_task_has_the_filter_of_that_task_alone(models, monkeypatch, tmp_path, column, labels, kept):
+    path = write_csv(tmp_path / "own.csv", [(f"so {label}", label) for label in labels], ("text", column))
+    monkeypatch.setenv(DATA_VARIABLE, str(path))
+    page = open_page()
+    assert {each.key: each.options for each in page.multiselect} == {f"explore_{kept}": list(labels)}
+
+
 def test_texts_without_words_are_said_to_have_none(models, monkeypatch, tmp_path):
     monkeypatch.setenv(DATA_VARIABLE, str(write_csv(tmp_path / "own.csv", [("@user", "iPad", tasks.POSITIVE)])))
     assert "No words are left to count." in [each.value for each in open_page("Words").info]
