@@ -300,5 +300,6 @@ def test_texts_of_many_clients_are_answered_at_85_percent_of_the_speed_of_the_mo
         shares.append(10 * len(answers) / 4 / speed)
     share = np.median(shares)
     print(f"32 clients with 10 texts each: {share:.2f} of the speed of the model")
-    if share < 0.85:  # as when it was recorded
+    assert share >= 0.7  # 0.75 when it was recorded: that it is below 0.85 is known, less is not
+    if share < 0.85:
         pytest.xfail(f"{share:.2f} of the speed of the model")
