@@ -141,6 +141,14 @@ def test_rows_for_a_table_of_other_columns_and_labels(tmp_path, names):
     assert "which is not a known label; use one of 'bad', 'good'" in message
 
 
+def test_columns_unlike_those_of_the_dataset_are_named(tmp_path, capsys):
+    path = write_csv(tmp_path / "data.csv", ROWS, ("text", "brand", "mood"))
+    dataset = dataset_file.read(path, columns=dataset_file.Columns(emotion="mood"))
+    extra = write_csv(tmp_path / "extra.csv", [("a text that nobody had", "iPad", GOOD)], ("text", "brand", "Feeling"))
+    corrections.join(extra, dataset, data.training_rows(dataset, "answer"), splits.Split(np.arange(5), np.array([5])))
+    assert capsys.readouterr().err.endswith(" to train with (columns: text: text, product: brand)\n")
+
+
 def test_corrections_of_the_monitor_are_such_a_file(tmp_path, dataset):
     from tf_model.monitor.export import export
     from tf_model.monitor.recorder import Recorder

@@ -67,6 +67,7 @@ def join(
     all_rows = training_rows(replace(dataset, labelled=all_labelled), name, products)
     leave_out("the product of its label is not named", ~new_rows["row"].isin(all_rows.rows))
     used = f"{len(frame):,} {plural(len(frame), 'row', 'rows')} of {paths.shown(file.path)} to train with"
+    used += f" (columns: {file.columns.describe()})" * (file.columns != dataset.columns)
     lines = [f"extra: {line}" for line in (used, *(each.describe() for each in dropped))]
     if frame.empty:
         raise DataError(f"expected new rows to train on, got {'; '.join(lines)}")
