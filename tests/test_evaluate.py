@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from model_folders import guessed_fold
 from sample_datasets import GOOD, long_targets, write_csv
@@ -208,6 +209,22 @@ def test_other_data_than_the_model_was_trained_on_is_pointed_out(trained, tmp_pa
     other.write_text("".join(lines[:-1]), encoding="utf-8")
     assert evaluate.main(["--data", str(other), "--model", str(trained[0])]) == 0
     assert "was trained on other data" in capsys.readouterr().err
+
+
+def test_all_rows_of_other_data_count_however_few(trained, target_model, tmp_path, capsys):
+    for model, corpus, count in ((trained[0], paths.SAMPLE_CORPUS, 3), (target_model, BRANDS[1], 2)):
+        held_out, path = tmp_path / f"{model.name}.csv", tmp_path / f"{model.name}.json"
+        table = pd.read_csv(corpus, keep_default_na=False)
+        is_labelled = table.iloc[:, 1].ne("") & table.iloc[:, 2].ne("")
+        table[is_labelled].head(count).to_csv(held_out, index=False)
+        assert evaluate.main(["--data", str(held_out), "--model", str(model), "--json", str(path)]) == 0
+        found = json.loads(path.read_text(encoding="utf-8"))
+        assert found["protocol"] == "all rows"
+        assert found["validation"][model.name]["rows"] == count
+        said = capsys.readouterr()
+        assert "some of these rows may have been among its training examples" in said.err
+        assert f"{model.name}, all rows" in said.out
+        assert "validation part" not in said.out
 
 
 def test_a_model_without_its_recipe_is_refused(trained, tmp_path):

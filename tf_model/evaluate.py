@@ -61,21 +61,21 @@ def _compare(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _evaluate_model(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Score a saved model on the validation part of the split that it was trained with."""
+    """Score a saved model on the rows that it was validated on, or, of other data than in training, on all rows."""
     from tf_model.inference.predictor import Predictor
 
     predictor = Predictor.load(arguments.model, "tensorflow")
-    config = config_of(predictor.folder, predictor.recipe)  # tells how the data was split
+    config = config_of(predictor.folder, predictor.recipe)
     options = data.options_of(arguments, predictor.metrics)
     dataset = data.load(arguments.data, **options, known_tasks=predictor.tasks)
     products = read_products(predictor.folder / PRODUCTS) if predictor.task == tasks.TARGET.name else None
     rows = data.training_rows(dataset, predictor.task, products)
     if predictor.data_sha256 == dataset.sha256:
         # Use the recorded rows: with another list of products than in training, the split would differ.
-        protocol, rows = predictor.metrics["protocol"], rows.numbered(read_validation_rows(predictor.folder))
+        part, protocol = "validation part", predictor.metrics["protocol"]
+        rows = rows.numbered(read_validation_rows(predictor.folder))
     else:
-        split, protocol = splits.training_split(rows, config.split_seed, config.validation_size)
-        rows = rows.take(split.validation)
+        part = protocol = "all rows"
         cli.say(
             f"warning: {predictor.folder} was trained on other data (sha256 {predictor.data_sha256}); "
             "some of these rows may have been among its training examples"
@@ -83,7 +83,7 @@ def _evaluate_model(arguments: argparse.Namespace) -> dict[str, Any]:
     cli.say(f"protocol: {protocol}")
     probabilities = predictor.probabilities(rows.texts)
     metrics = joint_metrics.evaluate_predictions(rows, probabilities, predictor.threshold)
-    joint_metrics.print_evaluation(cli.stdout(), "validation part", metrics)
+    joint_metrics.print_evaluation(cli.stdout(), part, metrics)
     return {
         "protocol": protocol,
         "task": predictor.task,
@@ -214,8 +214,8 @@ def _parser() -> argparse.ArgumentParser:
         "--protocol",
         choices=("report", "grouped"),
         default="report",
-        help="report: evaluate a saved model on its own validation part; grouped: cross-validate a recipe, with "
-        "near-duplicates kept together",
+        help="report: evaluate a saved model on its own validation part, or on all rows of other data; grouped: "
+        "cross-validate a recipe, with near-duplicates kept together",
     )
     parser.add_argument(
         "--compare", type=Path, nargs=2, metavar=("OLD", "NEW"), help="say whether NEW is better, by a paired test"
