@@ -7,6 +7,7 @@ from stub_model import stub
 from tf_model.data.products import Products
 from tf_model.inference import fit
 from tf_model.inference.fit import FIT, FitCheck
+from tf_model.preprocessing.cleaning import Cleaning
 
 LONG = f"{fit.TOO_LONG} (at most 99% was read)"
 
@@ -66,6 +67,19 @@ def test_the_products_that_a_text_names():
 def test_a_text_in_another_language_than_english(text):
     assert FitCheck(english_only=True)(text) == fit.OTHER_LANGUAGE
     assert FitCheck()(text) == FIT
+
+
+@pytest.mark.parametrize("cleaning", ["report", "target"])
+@pytest.mark.parametrize("is_english", [False, True])
+def test_a_text_of_which_the_cleaning_leaves_nothing_is_in_another_language(cleaning, is_english):
+    model = stub()
+    model.recipe["cleaning"] = cleaning
+    model.metrics["dataset"] = "sample" if is_english else "custom"
+    for text in ("Обожаю новый телефон", "新しい電話が大好き http://t.co/abc", "我喜欢"):
+        assert FitCheck.of(model, None)(text) == fit.OTHER_LANGUAGE
+    for text in ("lol", "7", "naïve", "@me"):
+        assert FitCheck.of(model, None)(text) == FIT
+    assert FitCheck(cleaning=Cleaning("any script", ()))("我喜欢") == FIT
 
 
 @pytest.mark.parametrize("text", ["I love my iPad", "lol", "iPhone", "7", "RT @a: great http://t.co/x #sxsw"])

@@ -14,7 +14,7 @@ from tf_model.data.products import Products, read_products
 from tf_model.data.splits import bare_words
 from tf_model.inference.predictor import Predictor, model_input
 from tf_model.io import tables
-from tf_model.preprocessing.cleaning import MAX_TOKENS, url_pattern
+from tf_model.preprocessing.cleaning import CLEANINGS, MAX_TOKENS, Cleaning, url_pattern
 
 STATUS = "status"  # name of the column
 FIT = "fit"
@@ -40,20 +40,23 @@ class FitCheck:
     """Decides for each text whether its answer can be counted; of equal texts, only the first can.
 
     Products are checked only if ``products`` are given. ``reject_several``: reject texts that name more than one
-    product. ``english_only``: reject texts in other languages; ``max_tokens``: reject longer ones.
+    product. ``english_only``: reject texts in other languages; ``max_tokens``: reject longer ones; ``cleaning``: reject
+    texts in scripts of which it leaves nothing.
     """
 
     products: Products | None = None
     reject_several: bool = True
     english_only: bool = False
     max_tokens: int = MAX_TOKENS
+    cleaning: Cleaning | None = None
     _seen_words: set[str] = field(default_factory=set)
 
     @classmethod
     def of(cls, model: Predictor, products: Products | None) -> FitCheck:
         """The check for what a model reads; a model of targets gives each of several products its own answer."""
         reject_several, max_tokens = tasks.TARGET.name not in model.labels, model.recipe.get("max_tokens", MAX_TOKENS)
-        return cls(products, reject_several, model.reads_english, max_tokens)
+        cleaning = CLEANINGS.get(model.recipe.get("cleaning"))
+        return cls(products, reject_several, model.reads_english, max_tokens, cleaning)
 
     def __call__(self, text: Any) -> str:
         """Return :data:`FIT`, or the reasons why not, joined by ``; ``. Texts are read by :func:`model_input`."""
@@ -81,7 +84,11 @@ class FitCheck:
         token_count = len(_TOKEN.findall(ascii_only))
         if token_count > self.max_tokens - 2:
             yield f"{TOO_LONG} (at most {max(100 * (self.max_tokens - 2) // token_count, 1)}% was read)"
-        if self.english_only:
+        # A cleaning may also remove "lol" or "7", which are in no other language.
+        is_latin = any(map(str.isalnum, ascii_only))
+        if self.cleaning and not is_latin and not any(map(str.isalnum, self.cleaning.clean(plain))):
+            yield OTHER_LANGUAGE
+        elif self.english_only:
             language, probability = _detector().classify(_NAME.sub(" ", plain).lower())
             if language != "en" and probability >= LEAST_PROBABILITY:
                 yield OTHER_LANGUAGE
