@@ -18,7 +18,7 @@ import numpy as np
 import pandas
 import pytest
 from model_folders import guessed_fold
-from sample_datasets import BAD, GOOD, write_csv
+from sample_datasets import BAD, GOOD, unlike, write_csv
 
 from tf_model import cli, data, evaluate, paths, tasks, train
 from tf_model.config import TrainingConfig, make_config
@@ -182,6 +182,18 @@ def test_products_go_with_targets_alone(tmp_path):
         train.main([*arguments, "--task", "answer"])
     with pytest.raises(DataError, match=r"none\.csv"):
         train.main([*arguments, "--task", "target"])
+
+
+@pytest.mark.parametrize("task", ["emotion", "target"])
+def test_texts_of_which_nothing_is_read_are_noted(tmp_path, shallow_bert, monkeypatch, capsys, task):
+    monkeypatch.setattr(Checkpoint, "open", lambda *_, **__: pytest.fail("it trains"))
+    cyrillic = str.maketrans("abcdefghijklmnop", "абвгдежзийклмноп")
+    name = "Kindle" if task == "target" else "Киндл"  # the mention is masked
+    rows = [(f"{text.translate(cyrillic)} {name}", name, (GOOD, BAD)[n % 2]) for n, text in enumerate(unlike(20))]
+    arguments = ["--data", str(write_csv(tmp_path / "mine.csv", rows)), "--output-dir", str(tmp_path), "--task", task]
+    with pytest.raises(pytest.fail.Exception):
+        train.main([*arguments, *FAST, "--recipe", "target", "--backbone", str(shallow_bert)])
+    assert "note: 20 of 20 texts have no Latin letter or digit" in capsys.readouterr().err
 
 
 def test_only_a_model_is_ever_replaced(tmp_path):

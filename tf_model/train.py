@@ -20,7 +20,7 @@ from tf_model.evaluation import metrics as single_task
 from tf_model.export.saved_model import export
 from tf_model.io import files, tables
 from tf_model.modeling import backbone
-from tf_model.preprocessing.cleaning import CLEANINGS
+from tf_model.preprocessing.cleaning import CLEANINGS, MASK
 from tf_model.training import checkpoint as checkpoints
 from tf_model.training import cross_validation, distillation, trainer
 
@@ -77,7 +77,8 @@ def main(argv: list[str] | None = None) -> int:
     cli.say(f"recipe: {config}")
     cli.say(f"device: {runtime.describe()}")
     cli.say(f"rows: {len(split.train):,} to train, {len(split.validation):,} to validate")
-    unread = sum(not any(map(str.isalnum, CLEANINGS[config.cleaning].clean(text))) for text in rows.texts)
+    cleaned = (CLEANINGS[config.cleaning].clean(text).replace(MASK, "") for text in rows.texts)
+    unread = sum(not any(map(str.isalnum, text)) for text in cleaned)
     if unread > len(rows) / 2:
         cli.say(f"note: {unread:,} of {len(rows):,} texts have no Latin letter or digit, and the model reads no others")
 
