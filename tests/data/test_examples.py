@@ -187,6 +187,7 @@ def test_products_are_found_by_the_names_that_are_given(tmp_path):
     dataset = data.read(write_csv(tmp_path / "own.csv", rows, BRANDS))
     message = line_of(data.training_rows, dataset, "target", Products({"Wii": []}))
     assert "names the product of its label; list the products' other names in --products" in message
+    assert "spell the labels as the names there" in message
 
 
 def test_labels_of_products_that_are_not_found_are_counted(tmp_path, capsys):
@@ -194,7 +195,9 @@ def test_labels_of_products_that_are_not_found_are_counted(tmp_path, capsys):
     rows += [("a Kindle, so what", "", "neutral")] * 2
     dataset = data.read(write_csv(tmp_path / "own.csv", rows, BRANDS))
     data.checked_rows(dataset, "target", Products({"Kindle": []}))
-    assert "note: 2 rows are left out: their texts do not name the labelled product" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "note: 2 rows are left out: their texts do not name the labelled product" in said
+    assert "spell the labels as the names there" in said
 
 
 def test_assumed_labels_are_taken_along(tmp_path):

@@ -151,7 +151,8 @@ def _target_rows(dataset: Dataset, emotion: tasks.Task, products: Products) -> T
                 is_weak.append(not is_labelled)
     if not texts:
         raise DataError(
-            f"no text of {dataset.path} names the product of its label; list the products' other names in --products"
+            f"no text of {dataset.path} names the product of its label; list the products' other names in --products, "
+            "and spell the labels as the names there"
         )
     task = replace(emotion, name=tasks.TARGET.name)
     label_ids = np.array(label_ids, np.int64)[:, None]
@@ -206,5 +207,8 @@ def checked_rows(dataset: Dataset, name: str, products: Products | None = None) 
         has_labels = frame[tasks.PRODUCT_COLUMN].notna() & frame[tasks.EMOTION_COLUMN].isin(rows.tasks[0].labels)
         if count := int((has_labels & ~frame["row"].isin(rows.rows)).sum()):
             noun = plural(count, "row is left out: its text does", "rows are left out: their texts do")
-            cli.say(f"note: {count:,} {noun} not name the labelled product; list its other names in --products")
+            cli.say(
+                f"note: {count:,} {noun} not name the labelled product; list its other names in --products, and spell "
+                "the labels as the names there"
+            )
     return rows
