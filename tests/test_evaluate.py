@@ -122,6 +122,20 @@ def test_mentions_of_one_long_text_validate_together(shallow_bert, tmp_path, sto
     assert (found["rows"], found["groups"]) == (40, 20)
 
 
+def test_targets_are_cross_validated_on_the_mentions_of_the_products_listed(shallow_bert, tmp_path, store, monkeypatch):
+    monkeypatch.setattr(cross_validation, "_train_fold", guessed_fold)
+    products = tmp_path / "products.csv"
+    counts = []
+    for names in ("Kindle\nXbox\n", "Kindle\n"):
+        products.write_text(f"name\n{names}", encoding="utf-8")
+        options = ["--task", "target", "--data", str(long_targets(tmp_path)), "--products", str(products)]
+        counts.append(grouped(shallow_bert, tmp_path / "x.json", *options)["rows"])
+    assert counts == [40, 20]
+    assert len(list(store.iterdir())) == 2, "the folds of one list are not taken for those of another"
+    with pytest.raises(UsageError, match="--products needs --task target"):
+        grouped(shallow_bert, tmp_path / "x.json", "--task", "answer", "--products", str(products))
+
+
 def test_a_task_with_one_class_is_refused_before_the_training(shallow_bert, tmp_path, monkeypatch):
     monkeypatch.setattr(cross_validation, "_train_fold", lambda *_, **__: pytest.fail("it trains"))
     rows = [
@@ -250,6 +264,7 @@ def test_a_model_without_its_recipe_is_refused(trained, tmp_path):
             ["--seeds", "1", "--fold-seed", "1", "--deterministic"],
             "--seeds, --fold-seed, --deterministic would have no",
         ),
+        (["--products", "mine.csv"], "--products would have no effect"),
         (["--compare", "a", "b", "--part", "train"], "--part would have no effect"),
     ],
 )

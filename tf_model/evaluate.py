@@ -100,7 +100,8 @@ def _cross_validate(arguments: argparse.Namespace) -> dict[str, Any]:
     """Cross-validate a configuration, with no near-duplicates across folds."""
     config = parse_config(arguments)
     dataset = data.load(arguments.data, **data.options_of(arguments))
-    rows = data.checked_rows(dataset, arguments.task)
+    products = data.products_for(arguments.task, arguments.products, dataset)
+    rows = data.checked_rows(dataset, arguments.task, products)
     config = config.for_tasks(rows.tasks)
     if arguments.part == "train":
         # For choosing settings: leave out the rows that a trained model validates on.
@@ -228,6 +229,7 @@ def _parser() -> argparse.ArgumentParser:
     group = parser.add_argument_group("cross-validation (--protocol grouped)")
     names = [*tasks.ALL_TASKS, tasks.ANSWER]
     group.add_argument("--task", choices=names, default=tasks.PRODUCT.name, help="the task to learn")
+    group.add_argument("--products", type=Path, metavar="FILE", help="product names and aliases for --task target")
     group.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="training seeds")
     group.add_argument("--folds", type=int, default=cross_validation.FOLDS, help="number of folds")
     group.add_argument("--fold-seed", type=int, default=cross_validation.FOLD_SEED, help="seed of the folds")

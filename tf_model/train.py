@@ -13,7 +13,6 @@ from typing import Any
 from tf_model import cli, data, device, distributed, model_dir, paths, tasks
 from tf_model.config import REPORT, TrainingConfig, add_config_arguments, parse_config
 from tf_model.data import corrections, splits
-from tf_model.data.products import Products, read_products
 from tf_model.errors import TweetTargetError, UsageError
 from tf_model.evaluation import joint_metrics
 from tf_model.evaluation import metrics as single_task
@@ -40,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.unlabelled and not arguments.teacher:
         raise UsageError("--unlabelled FILE needs a --teacher; add one, or leave it out")
     dataset = data.load(arguments.data, **data.options_of(arguments))
-    products = _products(arguments, dataset)
+    products = data.products_for(arguments.task, arguments.products, dataset)
     rows = data.checked_rows(dataset, arguments.task, products)
     config = config.for_tasks(rows.tasks)
     split, protocol = splits.training_split(rows, config.split_seed, config.validation_size)
@@ -160,15 +159,6 @@ def main(argv: list[str] | None = None) -> int:
         checkpoint.remove()
     _show(rows, config, metrics, folder)
     return 0
-
-
-def _products(arguments: argparse.Namespace, dataset: data.Dataset) -> Products | None:
-    """The products whose mentions are learned, for the task target; else None."""
-    if arguments.task == tasks.TARGET.name:
-        return read_products(arguments.products) if arguments.products else data.products_of(dataset)
-    if arguments.products:
-        raise UsageError(f"--products needs --task {tasks.TARGET.name}; add it")
-    return None
 
 
 def _lock(folder: Path, worker: int) -> Any:

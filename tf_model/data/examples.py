@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from tf_model import cli, paths, tasks
 from tf_model.data.dataset import MOST_CLASSES, Dataset
 from tf_model.data.products import Mention, Products, read_products
-from tf_model.errors import DataError, close_names, listed, plural
+from tf_model.errors import DataError, UsageError, close_names, listed, plural
 from tf_model.preprocessing.cleaning import mark
 
 if TYPE_CHECKING:
@@ -126,6 +127,18 @@ def products_of(dataset: Dataset) -> Products:
     product = next((task for task in dataset.tasks if task.name == tasks.PRODUCT.name), tasks.PRODUCT)
     is_known = set(product.labels) <= set(tasks.PRODUCTS)
     return read_products(paths.PRODUCTS) if is_known else Products(dict.fromkeys(product.labels, ()))
+
+
+def products_for(name: str, path: Path | None, dataset: Dataset) -> Products | None:
+    """The products whose mentions the task ``name`` learns, listed in the file ``path`` if given; None for other tasks.
+
+    Raises :class:`UsageError` if a file is given for another task.
+    """
+    if name == tasks.TARGET.name:
+        return read_products(path) if path else products_of(dataset)
+    if path:
+        raise UsageError(f"--products needs --task {tasks.TARGET.name}; add it")
+    return None
 
 
 def _target_rows(dataset: Dataset, emotion: tasks.Task, products: Products) -> TrainingRows:
