@@ -231,10 +231,60 @@ def test_a_near_duplicate_of_a_long_validation_text_is_left_out_wherever_its_men
     assert reasons(joined) == {"near-duplicate of a validation text": 1}
 
 
-def test_a_mention_in_a_text_of_the_dataset_is_left_out(join_targets):
+def test_a_mention_in_a_text_that_validates_is_left_out(join_targets):
     text = f"{ROWS[0][0]} iPhone"
     joined = join_targets([(text, "Phone", BAD, 18, 23), (TWO, "Pixel", GOOD, 4, 9), (VALIDATES, "iPad", BAD, 8, 14)])
-    assert reasons(joined) == {"text already in the dataset": 1}
+    assert reasons(joined) == {"near-duplicate of a validation text": 1}
+
+
+LEARNED = "such an iPhone works but the Google maps do not"
+CALM = "nobody at the desk asks for an iPad today"
+JUDGED = "in this queue the Google people talk about their iPad cases"
+
+
+def join_mention(folder, *mentions) -> tuple[data.TrainingRows, splits.Split, Joined]:
+    """The rows and the split before and after corrections of mentions; only one text validates."""
+    path = write_csv(folder / "data.csv", [(LEARNED, "iPhone", GOOD), (CALM, "", NONE), (JUDGED, "iPad", GOOD)])
+    dataset, products = dataset_file.read(path), Products({"iPhone": (), "iPad": (), "Google": ()})
+    rows = data.training_rows(dataset, "target", products)
+    split = splits.Split(np.array([2, 0, 1]), np.array([4, 3]))
+    extra = write_csv(folder / "extra.csv", [*mentions, (TWO, "Pixel", GOOD, 4, 9)], SPANNED)
+    return rows, split, join_into(extra, dataset, rows, split, products)
+
+
+@pytest.mark.parametrize(
+    "mention",
+    [
+        (f" {LEARNED}", "iPhone", BAD, 9, 15),  # of the same product
+        (LEARNED, "", NONE, "", ""),  # of all its products
+        (CALM, "iPad", BAD, 31, 35),  # the label of the dataset is of all its products
+    ],
+)
+def test_a_mention_that_the_dataset_labels_is_left_out(tmp_path, mention):
+    rows, split, joined = join_mention(tmp_path, mention)
+    assert reasons(joined) == {"text and product already in the dataset, whose label counts": 1}
+    assert joined.rows.texts == [*rows.texts, mark(TWO, 4, 9)]
+    assert [part.tolist() for part in joined.split] == [[*split.train, len(rows)], split.validation.tolist()]
+
+
+@pytest.mark.parametrize("span", [(29, 35), ("", "")])
+def test_another_mention_in_a_text_of_the_dataset_replaces_the_label_that_was_assumed(tmp_path, span):
+    rows, split, joined = join_mention(tmp_path, (LEARNED, "Google", BAD, *span), (JUDGED, "Google", BAD, 18, 24))
+    assert reasons(joined) == {"near-duplicate of a validation text": 1}
+    assumed = rows.texts.index(mark(LEARNED, 29, 35))
+    assert rows.is_weak[assumed]
+    trained = joined.rows.take(joined.split.train)
+    iphone, calm = mark(LEARNED, 8, 14), mark(CALM, 31, 35)
+    assert list(zip(trained.texts, trained.label_ids[:, 0].tolist(), trained.is_weak, strict=True)) == [
+        (calm, tasks.EMOTIONS.index(NONE), False),
+        (iphone, tasks.EMOTIONS.index(GOOD), False),
+        (mark(LEARNED, 29, 35), tasks.EMOTIONS.index(BAD), False),
+        (mark(TWO, 4, 9), tasks.EMOTIONS.index(GOOD), False),
+    ]
+    before, after = rows.take(split.validation), joined.rows.take(joined.split.validation)
+    assert (after.texts, after.whole_texts) == (before.texts, before.whole_texts)
+    for name in ("rows", "label_ids", "is_weak", "judged_ids"):
+        assert getattr(after, name).tolist() == getattr(before, name).tolist()
 
 
 def labelled_of(joined):

@@ -26,9 +26,10 @@ def join(
     """Add the rows of a file, labelled like the dataset, to the training part of a split, and print what is left out.
 
     Also returns, for ``metrics.json``, the file's name and sha256, and how many rows are used and left out; no text.
-    The new rows follow the dataset's rows; the validation part stays the same. Texts that the dataset labels, and
-    near-duplicates of validation texts, are left out. A row with a span labels one mention and is used for ``target``
-    only. Raises :class:`DataError` if the file cannot be used, or no row of it is left.
+    The new rows follow the dataset's rows; the validation part stays the same. Texts that the dataset labels, for
+    ``target`` only with the same product or with none, and near-duplicates of validation texts are left out. A row with
+    a span labels one mention and is used for ``target`` only. Raises :class:`DataError` if the file cannot be used, or
+    no row of it is left.
     """
     import pandas as pd
 
@@ -54,11 +55,16 @@ def join(
     has_label = np.any([frame[task.column].isin(task.labels) for task in rows.tasks], axis=0)
     # Before duplicates are dropped: a row without a label must not replace an earlier one that has one.
     leave_out("no label to learn", ~has_label)
-    keys = pd.DataFrame({"text": _plain_texts(frame), "product": frame[tasks.PRODUCT_COLUMN] if is_target else ""})
-    leave_out(f"a later row has the same text{' and product' * is_target}", keys.duplicated(keep="last"))
-    learned = dataset.labelled[dataset.labelled["row"].isin(rows.rows)]
-    reason = "text already in the dataset" + ", whose label counts" * (not is_target)  # perhaps of another mention
-    leave_out(reason, _plain_texts(frame).isin(_plain_texts(learned)))
+    of_product = " and product" * is_target
+    is_repeated = pd.Series(_keys(frame, is_target)).duplicated(keep="last").to_numpy()
+    leave_out(f"a later row has the same text{of_product}", is_repeated)
+    learned = set(_keys(dataset.labelled[dataset.labelled["row"].isin(rows.rows)], is_target))
+    learned_texts = {text for text, _ in learned}
+    is_learned = [  # a label without a product holds for each one that the text names
+        (text, product) in learned or (text, "") in learned or (not product and text in learned_texts)
+        for text, product in _keys(frame, is_target)
+    ]
+    leave_out(f"text{of_product} already in the dataset, whose label counts", np.array(is_learned, bool))
     is_near = splits.near_validation(frame[tasks.TEXT_COLUMN], rows, split, dataset.labelled[tasks.TEXT_COLUMN])
     leave_out("near-duplicate of a validation text", is_near)
     new_rows = frame.assign(row=int(dataset.labelled["row"].max()) + 1 + np.arange(len(frame)))
@@ -75,8 +81,12 @@ def join(
         cli.say(line)
     left_out = {each.reason: len(each.rows) for each in dropped}
     extra = {"file": file.path.name, "sha256": file.sha256, "rows": len(frame), "left_out": left_out}
-    new_positions = np.arange(len(rows), len(all_rows))
-    return all_rows, splits.Split(np.concatenate([split.train, new_positions]), split.validation), extra
+    # A label of the dataset that was only assumed is gone where a new row labels the mention.
+    mentions = set(zip(all_rows.rows, all_rows.whole_texts, strict=True))
+    is_kept = np.array([mention in mentions for mention in zip(rows.rows, rows.whole_texts, strict=True)])
+    positions = np.cumsum(is_kept) - 1
+    train, validation = (positions[part[is_kept[part]]] for part in split)
+    return all_rows, splits.Split(np.append(train, np.arange(is_kept.sum(), len(all_rows))), validation), extra
 
 
 def _with_spans(file: Dataset) -> pd.DataFrame:
@@ -97,5 +107,7 @@ def _with_spans(file: Dataset) -> pd.DataFrame:
     return file.labelled.assign(**spans)
 
 
-def _plain_texts(frame: Any) -> Any:
-    return frame[tasks.TEXT_COLUMN].str.strip()
+def _keys(frame: Any, is_target: bool) -> list[tuple[str, str]]:
+    """The stripped text of each row and, for ``target``, its product; empty if it has none."""
+    products = frame[tasks.PRODUCT_COLUMN].fillna("") if is_target else [""] * len(frame)
+    return list(zip(frame[tasks.TEXT_COLUMN].str.strip(), products, strict=True))
