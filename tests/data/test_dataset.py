@@ -510,3 +510,11 @@ def test_a_column_of_names_is_left_out_for_a_task_that_does_not_need_it(tmp_path
     message = line_of(data.training_rows, dataset, "answer")
     assert "--task answer needs a column of products" in message
     assert "at most 100 different values; name it with --product-column, or give --task emotion" in message
+
+
+def test_a_column_of_labels_in_two_spellings_is_left_out_for_a_task_that_does_not_need_it(tmp_path):
+    rows = [("one", "Kindle", "good"), ("two", "kindle", "bad"), ("three", "Xbox", "good")]
+    dataset = own(tmp_path, rows, ("text", "brand", "emotion"))
+    assert len(data.training_rows(dataset, "emotion")) == len(rows)
+    assert "the labels 'Kindle', 'kindle' in the column 'brand'" in dataset.notes[0]
+    assert "one spelling of each label" in line_of(data.training_rows, dataset, "answer")

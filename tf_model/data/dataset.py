@@ -40,7 +40,7 @@ ASSIGNMENT_SHA256 = "4c5b5c09f5197f005ccc33b57547bb4491e59611fde6545ad5f503995d6
 
 
 class _NoLabelsError(DataError):
-    """A column has too many values for labels."""
+    """The values of a column cannot be used as labels."""
 
 
 @dataclass(frozen=True)
@@ -238,7 +238,7 @@ def _task_of(path: Path, task: tasks.Task, name: str, labels: list[str], no_emot
             )
         normalized = {label: " ".join(unicodedata.normalize("NFC", label).casefold().split()) for label in classes}
         if duplicates := [label for label in classes if list(normalized.values()).count(normalized[label]) > 1]:
-            raise DataError(
+            raise _NoLabelsError(
                 f"the labels {listed(sorted(duplicates, key=normalized.get))} in the column {name!r} of {path} "
                 "differ only in letter case, spaces or the encoding of accents; spell each one way"
             )

@@ -96,8 +96,9 @@ def training_rows(dataset: Dataset, name: str, products: Products | None = None)
     if missing:
         alternatives = " or ".join(f"--task {task.name}" for task in dataset.tasks)
         raise DataError(
-            f"--task {name} needs a column of {missing[0]}s, but none in {dataset.path} has a usual name and at most "
-            f"{MOST_CLASSES} different values; name it with --{missing[0]}-column, or give {alternatives}"
+            f"--task {name} needs a column of {missing[0]}s, but none in {dataset.path} has a usual name, one spelling "
+            f"of each label and at most {MOST_CLASSES} different values; name it with --{missing[0]}-column, or give "
+            f"{alternatives}"
         )
     label_ids = np.stack([label_ids_of(dataset.labelled, task) for task in row_tasks], axis=1)
     for task, ids in zip(row_tasks, label_ids.T, strict=True):
