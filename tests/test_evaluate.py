@@ -225,6 +225,16 @@ def test_other_data_than_the_model_was_trained_on_is_pointed_out(trained, tmp_pa
     assert "was trained on other data" in capsys.readouterr().err
 
 
+def test_a_model_of_products_needs_no_emotions(trained, tmp_path, capsys):
+    table = pd.read_csv(paths.SAMPLE_CORPUS, keep_default_na=False)
+    table.iloc[:, :2].to_csv(tmp_path / "other.csv", index=False)
+    table.set_axis([*table.columns[:2], "mood"], axis=1).assign(mood="odd").to_csv(tmp_path / "named.csv", index=False)
+    for options in (["other.csv"], ["named.csv", "--emotion-column", "mood"]):
+        options[0] = str(tmp_path / options[0])
+        assert evaluate.main(["--model", str(trained[0]), "--data", *options]) == 0
+        assert ("emotion: mood" in capsys.readouterr().err) == ("mood" in options)
+
+
 def test_all_rows_of_other_data_count_however_few(trained, target_model, tmp_path, capsys):
     for model, corpus, count in ((trained[0], paths.SAMPLE_CORPUS, 3), (target_model, BRANDS[1], 2)):
         held_out, path = tmp_path / f"{model.name}.csv", tmp_path / f"{model.name}.json"

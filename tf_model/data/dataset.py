@@ -59,7 +59,7 @@ class Dropped:
 
 @dataclass(frozen=True)
 class Columns:
-    """The names of a file's text and label columns; None: to be detected, or absent."""
+    """The names of a file's text and label columns; None: to be detected, or absent; empty: not to be read."""
 
     text: str | None = None
     product: str | None = None
@@ -67,8 +67,9 @@ class Columns:
 
     @classmethod
     def of_model(cls, metrics: Mapping[str, Any]) -> Columns:
-        """The columns of the table that a model was trained on, from its ``metrics``."""
-        return cls(**metrics.get("columns", {}))
+        """The columns that a model was trained on, from its ``metrics``; without labels that it does not predict."""
+        unused = {PRODUCT.name: EMOTION.name, EMOTION.name: PRODUCT.name}.get(metrics.get("task"))
+        return cls(**metrics.get("columns", {}) | ({unused: ""} if unused else {}))
 
     def describe(self) -> str:
         """Which column holds what, in words."""
@@ -191,7 +192,7 @@ def _find_columns(table: tables.Table, frame: pd.DataFrame, requested: Columns) 
         unused = [name for name in dict.fromkeys(names) if name not in chosen.values()]
         candidates = [name for name in unused if tables.plain_name(name) == standard]
         candidates = candidates or [name for name in unused if tables.plain_name(name) in USUAL_COLUMNS.get(part, ())]
-        if part in chosen:
+        if part in chosen or getattr(requested, part) == "":
             continue
         if len(candidates) > 1:
             raise UsageError(
