@@ -108,6 +108,21 @@ def test_rows_checked_by_hand_narrow_the_interval_which_still_holds_the_truth():
     assert np.diff(np.mean(errors, axis=0)) < 0
 
 
+def test_rows_checked_by_hand_outweigh_a_model_that_they_contradict():
+    own = predictions((0, 400, 0), 3)
+    negative = 1 - own.label_ids[checking_order(rows(own))[:50]]
+    negative[::2] = 1
+    answered = rows(own)
+    labels = pd.Series(np.array(EMOTIONS, object)[negative], checking_order(answered)[:50])
+    before, after = (
+        emotion_shares(answered, EMOTIONS, correction_of(1), known).set_index("emotion").loc[EMOTIONS[0]]
+        for known in (None, labels)
+    )
+    assert before["high"] < 0.3
+    assert after["low"] < 0.5 < after["high"]
+    assert after["share"] > 0.4
+
+
 def test_once_all_texts_are_checked_their_share_is_known():
     own = predictions((5, 25, 10), 7)
     answered, labels = rows(own), np.array(EMOTIONS, object)[own.label_ids]

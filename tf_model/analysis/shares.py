@@ -171,6 +171,8 @@ def estimated_shares(
     smooth = (checked_counts + 1) / (checked_counts + 1).sum()
     # Drawn without replacement: once all texts are checked, their share is known.
     sampling_variance = smooth * (1 - smooth) / checked * (1 - checked / len(probabilities))
+    # More difference than chance explains is an error of the model on these texts (R. DerSimonian and N. Laird, 1986).
+    variance = np.maximum(variance, (share - checked_counts / checked) ** 2 - sampling_variance)
     weight = sampling_variance / np.maximum(sampling_variance + variance, 1e-12)
     share = weight * share + (1 - weight) * checked_counts / checked
     share, margin = share / share.sum(), Z * np.sqrt(weight * variance)
