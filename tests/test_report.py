@@ -191,6 +191,8 @@ def test_a_model_of_targets_counts_each_product_of_a_text(file, folder, monkeypa
     assert "counted here; a text that names several products has a row for each." in page
     assert found["not_fit"] == {"repeated": 1, "blank": 1, "no known product": 1}
     assert {line["counted"] for line in found["shares"] if line["emotion"] == NO_EMOTION} == {153, 77, 76}
+    assert "<th>Mentions</th>" in page
+    assert re.search(r"the model finds it in [\d.]+% of the mentions", page)
 
 
 def test_what_changed_stands_on_the_page(folder, tmp_path):
@@ -211,6 +213,17 @@ def test_what_changed_stands_on_the_page(folder, tmp_path):
     assert "nan" not in plain.lower().split()
     contents["changes"][0]["product"] = "all products"
     assert "The largest change: negative emotion across all products fell" in report.render(contents)
+
+
+def test_rows_that_were_checked_for_one_product_are_said(folder):
+    rows = three_months(count=300).rename(columns={"date": "posted"})
+    checked = pd.Series([NO_EMOTION, NEGATIVE, None], rows.index[rows["product"] == "iPad"][:3])
+    result = rows.drop(columns="text").assign(status="fit")
+    found = figures(result, rows["text"], Predictor.load(folder), "a.csv", checked_labels=checked)
+    assert found["checked_rows"] == 2
+    page = report.render(found)
+    assert "No text was checked by hand" not in page
+    assert "for the labels that people gave 2 of the texts here" in page
 
 
 def test_the_period_can_be_chosen(folder):

@@ -142,8 +142,8 @@ def render(contents: Mapping[str, Any]) -> str:
 
 
 def percent(share: float) -> str:
-    """A share, 0 to 1, as a percentage: ``"4.2%"``, ``"42%"``."""
-    return f"{100 * share:.0f}%" if share >= 0.1 else f"{100 * share:.1f}%"
+    """A share, 0 to 1, as a percentage: ``"0%"``, ``"4.2%"``, ``"42%"``."""
+    return f"{100 * share:.0f}%" if share >= 0.1 or share == 0 else f"{100 * share:.1f}%"
 
 
 if __name__ == "__main__":

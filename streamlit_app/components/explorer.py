@@ -176,7 +176,7 @@ class Explorer:
                     bars,
                     lambda bar, column=column: tweets[tweets[column] == bar["name"]],
                     key=column,
-                    title=f"Number of texts by {column}",
+                    title=f"Number of {self.noun.lower()} by {column}",
                     colour=[theme.colour_of(label, column) for label in bars["name"]],
                 )
         if len(columns) < 2:  # a model of one task
@@ -200,13 +200,14 @@ class Explorer:
         left, right = st.columns(2)
         with left:
             st.caption("Number of texts with the word. English function words are left out.")
-            bars = _frequent_words(tweets, pairs).head(MOST_WORDS).rename(columns={"words": "name"})
+            texts = tweets.drop_duplicates("row")  # a text may have a row for each product
+            bars = _frequent_words(texts, pairs).head(MOST_WORDS).rename(columns={"words": "name"})
             if bars.empty:
                 st.info("No words are left to count.")
             else:
                 self._show_bars(
                     bars,
-                    lambda bar: eda.with_words(tweets, bar["name"]),
+                    lambda bar: eda.with_words(texts, bar["name"]),
                     key=f"frequent_{pairs}",
                     title="Most frequent words",
                 )
@@ -215,6 +216,7 @@ class Explorer:
 
     def _distinctive_words(self, tweets: pd.DataFrame, pairs: bool) -> None:
         column = COLUMNS[pick("Compare", COLUMNS, self._key("compare"))]
+        tweets = tweets.drop_duplicates(["row", column])
         distinctive = _distinctive_words(tweets, column, pairs)
         if distinctive.empty:
             st.info(f"Nothing to compare: the filters leave fewer than two {column}s, or too few words.")

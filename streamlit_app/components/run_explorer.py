@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import partial
+from itertools import product as pairs_of
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from tf_model.errors import TweetTargetError
 from tf_model.inference.fit import FIT, STATUS
 from tf_model.io.files import json_text
 from tf_model.modeling.joint_label import answer_text
-from tf_model.report import render
+from tf_model.report import percent, render
 
 SIDES = ("A", "B")
 MOST_CHANGES = 3  # described in words
@@ -112,7 +113,8 @@ class RunExplorer(Explorer):
         self, index: pd.Index, filters: Mapping[str, Any], with_texts: bool, period: str | None
     ) -> dict[str, Any]:
         selected = self.answers.result.loc[index], self.all_tweets.loc[index, "text"]
-        choices = {"checked_labels": self.run.checked, "chosen_themes": self.run.stored(THEMES)}
+        themes = self._stored_themes(pairs_of(self._products, self._non_neutral))
+        choices = {"checked_labels": self.run.checked, "chosen_themes": themes}
         choices |= {"dates": self.dates, "counts_unfit": self.counts_all, "period": period}
         name = f"{self.run.name}{_filtered(filters)}"
         return figures(*selected, self.model.predictor, name, with_texts, **choices)
@@ -123,6 +125,10 @@ class RunExplorer(Explorer):
 
     def _analysed_rows(self, tweets: pd.DataFrame) -> pd.DataFrame:
         return self.rows[self.rows.index.isin(tweets.index)]
+
+    @property
+    def _products(self) -> list[str]:
+        return self.rows["product"].dropna().unique().tolist()
 
     @property
     def _non_neutral(self) -> list[str]:
@@ -201,7 +207,7 @@ class RunExplorer(Explorer):
         series = by_period(rows, emotions, period)
         changes = _find_changes(rows[columns], emotions, MOST_CHANGES, period)
         for change in changes.head(MOST_CHANGES).itertuples():
-            st.markdown(plain_markdown(_change_in_words(change, period)))
+            st.markdown(plain_markdown(_change_in_words(change, period, self.noun.lower())))
         if changes.empty:
             words = f"No share changed by more than chance; a change needs at least {LEAST_TEXTS} texts on each side."
             st.info(words, icon=":material/trending_flat:")
@@ -214,7 +220,7 @@ class RunExplorer(Explorer):
         with_texts = points[points["texts"] > 0]
         selected = rows[(rows["emotion"] == emotion) & ((product == ALL) | (rows["product"] == product))]
         starts = selected["date"].dt.to_period(PERIODS[period]).dt.start_time
-        title = f"{emotion}: share of the texts by {period}"
+        title = f"{emotion}: share of the {self.noun.lower()} by {period}"
         self._drill_down(
             explorer_charts.share_over_time(points, marks["when"], emotion, title),
             with_texts,
@@ -301,17 +307,11 @@ class RunExplorer(Explorer):
             return
         default = dict(zip(sizes.index.names, sizes.idxmax(), strict=True))
         product, emotion = self._choose("themes", default, rows["product"].value_counts().index, self._non_neutral)
-        products, key = self.rows["product"].dropna().unique().tolist(), answer_text(emotion, product)
-        stored = self.run.stored(THEMES)
-        if key not in stored:
-            is_own = (self.rows["product"] == product) & (self.rows["emotion"] == emotion)
-            is_fit = self.all_tweets["status"][self.rows.index] == FIT
-            with st.spinner("Looking for themes…"):
-                found = find_themes(self.rows[is_own & is_fit], products).to_dict()
-            stored = {key: found} | self.run.stored(THEMES)  # another window may have changed themes meanwhile
-            self.run.store(THEMES, stored)
+        with st.spinner("Looking for themes…"):
+            stored = self._stored_themes([(product, emotion)])
+        key = answer_text(emotion, product)
         themes = pd.Series(stored[key], dtype=object).rename(int)
-        table = _describe_themes(rows[["text", "date"]], themes, products).rename(columns={"theme": "name"})
+        table = _describe_themes(rows[["text", "date"]], themes, self._products).rename(columns={"theme": "name"})
         if table.empty:
             st.info(f"Themes need {LEAST_TEXTS} different texts, fit for the model, with this emotion and product.")
             return
@@ -338,6 +338,19 @@ class RunExplorer(Explorer):
         )
         with st.expander("Rename or merge"):
             self._change_themes(stored, key, table)
+
+    def _stored_themes(self, answers: Iterable[tuple[str, str]]) -> dict[str, Any]:
+        """The stored themes, with those of these products and emotions: they are found in all fit rows of the file."""
+        stored, found = self.run.stored(THEMES), {}
+        is_fit = self.all_tweets["status"][self.rows.index] == FIT
+        for product, emotion in answers:
+            if (key := answer_text(emotion, product)) not in stored:
+                is_own = (self.rows["product"] == product) & (self.rows["emotion"] == emotion)
+                found[key] = find_themes(self.rows[is_own & is_fit], self._products).to_dict()
+        if found:
+            stored = found | self.run.stored(THEMES)  # another window may have changed themes meanwhile
+            self.run.store(THEMES, stored)
+        return stored
 
     def _change_themes(self, stored: dict[str, Any], key: str, table: pd.DataFrame) -> None:
         with st.form(self._key(f"change_{key}"), border=False, clear_on_submit=True):
@@ -411,24 +424,27 @@ def _toward(product: str) -> str:
     return "across all products" if product == ALL else f"toward {product}"
 
 
-def _change_in_words(change: Any, period: str) -> str:
-    rose = change.difference > 0
-    low, high = sorted(abs(each) * 100 for each in (change.low, change.high))
+def _change_in_words(change: Any, period: str, noun: str) -> str:
+    rose, (size, interval) = change.difference > 0, _points(change)
     words = f" Words: {', '.join(change.words)}." if change.words else " No single word stands out: read the texts."
     return (
         f"From {'the ' * (period == 'week')}{_time(change.when, period)} on, "
         f"{change.emotion} {_toward(change.product)} {'rose' if rose else 'fell'} "
-        f"from {change.before:.0%} to {change.after:.0%} of the texts, by "
-        f"{abs(change.difference) * 100:.0f} points (95% interval {low:.0f} to {high:.0f}; {change.texts_before:,} "
-        f"texts before, {change.texts_after:,} after).{words}"
+        f"from {percent(change.before)} to {percent(change.after)} of the {noun}, by {size} points "
+        f"(95% interval {interval}; {change.texts_before:,} {noun} before, {change.texts_after:,} after).{words}"
     )
 
 
 def _difference_in_words(line: Any) -> str:
-    low, high = sorted(abs(each) * 100 for each in (line.low, line.high))
-    toward = "" if line.product == ALL else f" {_toward(line.product)}"
+    toward, (size, interval) = "" if line.product == ALL else f" {_toward(line.product)}", _points(line)
     return (
-        f"{line.emotion}{toward}: {line.share_one:.0%} in A, {line.share_other:.0%} in B, "
-        f"{abs(line.difference) * 100:.0f} points {'more' if line.difference > 0 else 'fewer'} (95% interval {low:.0f} "
-        f"to {high:.0f})."
+        f"{line.emotion}{toward}: {percent(line.share_one)} in A, {percent(line.share_other)} in B, "
+        f"{size} points {'more' if line.difference > 0 else 'fewer'} (95% interval {interval})."
     )
+
+
+def _points(line: Any) -> tuple[str, str]:
+    """The size of a difference of shares, and its interval, in percentage points."""
+    ends = (-line.high, -line.low) if line.difference < 0 else (line.low, line.high)
+    size, low, high = (percent(each).removesuffix("%") for each in (abs(line.difference), *ends))
+    return size, f"{low} to {high}"

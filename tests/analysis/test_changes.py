@@ -51,6 +51,7 @@ def test_what_cannot_be_used_is_counted_and_said():
         "1 row with a date in the future, left out",
     )
     assert dates_of("01/02/2024", "03/04/2024").notes == ("the dates are ambiguous, and were read as month/day/year",)
+    assert dates_of("24/06/03", "24/06/05").notes == ("years of two digits: the dates were read as day/month/year",)
 
 
 @pytest.mark.parametrize(
@@ -127,6 +128,28 @@ def test_a_bad_month_is_found_with_the_words_of_its_texts():
     [first, *others] = find_changes(rows, (NEGATIVE, POSITIVE), described=1)["words"]
     assert first == changes["words"][0]
     assert others == [[]] * (len(changes) - 1)
+
+
+def test_a_change_of_all_products_at_another_time_than_that_of_one_is_found_too():
+    days = pd.Series(pd.date_range("2024-04-01", periods=40).repeat(80))
+    emotion_ids, product = (
+        np.ones(3200, int),
+        np.array([f"brand {number}" for number in range(20)])[np.arange(3200) % 20],
+    )
+    day, position = np.divmod(np.arange(3200), 80)
+    emotion_ids[(day >= 30) & (position % 10 == day % 10)] = EMOTIONS.index(NEGATIVE)  # all brands a little
+    emotion_ids[(product == "brand 0") & (day >= 10)] = EMOTIONS.index(NEGATIVE)
+    changes = find_changes(frame_of(emotion_ids, product, dates=days), (NEGATIVE,), period="day")
+    found = dict(zip(changes["product"], changes["when"].dt.strftime("%Y-%m-%d"), strict=True))
+    assert found == {"brand 0": "2024-04-11", "all products": "2024-05-01"}
+
+
+def test_texts_without_a_date_change_nothing():
+    rows = three_months()
+    undated = rows[rows["text"] == "battery dies"].assign(date=pd.NaT)
+    undated.index += len(rows)
+    expected = find_changes(rows, (NEGATIVE,))
+    pd.testing.assert_frame_equal(find_changes(pd.concat([rows, undated]), (NEGATIVE,)), expected)
 
 
 def test_a_month_that_was_a_little_worse_is_found_though_neither_point_is_sure_alone():

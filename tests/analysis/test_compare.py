@@ -1,6 +1,7 @@
 """Two selections side by side."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from answered_rows import three_months
 
@@ -31,6 +32,16 @@ def test_what_differs_is_told_from_what_does_not():
     one, other = distinctive_words(rows, ~is_may, is_may)
     assert other[:2] == ["battery", "dies"]
     assert "battery" not in one
+
+
+def test_the_words_of_a_text_count_once_whatever_number_of_products_it_names():
+    rows = three_months(count=600)
+    rows["text"] += [f" {word}" for word in np.random.default_rng(0).choice([f"word{each}" for each in range(40)], 600)]
+    both = pd.concat([rows.assign(product=name) for name in ("iPhone", "iPad")], ignore_index=True)
+    one = np.random.default_rng(1).random(600) < 0.5
+    expected = distinctive_words(rows, one, ~one)
+    found = distinctive_words(both, np.tile(one, 2), np.tile(~one, 2))
+    assert tuple(map(set, found)) == tuple(map(set, expected))
 
 
 def test_few_texts_are_not_compared():

@@ -357,7 +357,7 @@ def test_the_report_is_on_the_rows_that_pass_the_filters(run, stub, monkeypatch)
     open_tab(run, "Labels")
     assert "Download report" not in offered, "nothing is known of how good the model is"
     stub.metrics["validation"] = {}
-    run.store(run_explorer.THEMES, {"of": "the run"})
+    run.store(run_explorer.THEMES, {"Negative emotion → iPad": {"1": "mine"}})
     app = open_tab(run, "Labels")
     app.multiselect(key=f"{run.id}_sources").set_value(["shop"]).run()
     assert offered["Download report"]() == "a page"
@@ -365,7 +365,9 @@ def test_the_report_is_on_the_rows_that_pass_the_filters(run, stub, monkeypatch)
     assert with_texts
     assert kept["period"] is None
     assert kept["checked_labels"].empty
-    assert kept["chosen_themes"] == {"of": "the run"}
+    sizes = {name: len(themes) for name, themes in kept["chosen_themes"].items()}
+    assert sizes.pop("Negative emotion → iPad") == 1, "those that were chosen stay"
+    assert sizes == {"Negative emotion → iPhone": 80, "Positive emotion → iPhone": 80, "Positive emotion → iPad": 0}
     assert (len(result), model, name) == (80, stub, "a.csv (shop)")
     assert kept["dates"].values.index.equals(run.answers().table.index), "those of all rows"
     assert texts.index.equals(result.index)

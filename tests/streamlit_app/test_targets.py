@@ -377,7 +377,7 @@ def test_a_file_gets_a_row_for_each_product(targets):
     assert result["product"].fillna("").tolist() == ["Kindle", "Xbox", "iPad", "Kindle"]
     assert result["mention"].tolist() == ["Kindle", "Xbox", "unnamed", "e-reader"]
     assert result["text"].tolist()[0] == result["text"].tolist()[1]
-    assert "Number of texts by product: Kindle 2, Xbox 1." in [chart.proto.alt for chart in app.get("plotly_chart")]
+    assert "Number of mentions by product: Kindle 2, Xbox 1." in [chart.proto.alt for chart in app.get("plotly_chart")]
     assert (
         "1 of 4 rows is not. The charts leave them out unless you tick the box:\n- no known product: **1**"
         in words_of(app)
@@ -402,6 +402,17 @@ def test_a_text_of_two_products_is_not_counted_as_repeated(targets):
     app.session_state[f"{run}_tab"] = "Repeats"
     assert not app.run().exception, app.exception
     assert app.selectbox(key=f"{run}_repeats_bar").options == ["once"]
+
+
+def test_the_words_of_a_text_of_two_products_count_once(targets):
+    app, _ = answer(content="text\nmy Kindle beats my Xbox\nthe Kindle screen\n")
+    run = "".join(app.query_params["run"])
+    app.session_state[f"{run}_tab"] = "Words"
+    assert not app.run().exception, app.exception
+    chart = next(each.proto.alt for each in app.get("plotly_chart") if each.proto.alt.startswith("Most frequent"))
+    assert chart == "Most frequent words: kindle 2, beats 1, screen 1, xbox 1."
+    app.selectbox(key=f"{run}_frequent_False_bar").set_value("beats").run()
+    assert "1 text." in [each.value for each in app.caption]
 
 
 def test_a_text_of_two_products_counts_once_in_the_notes_on_dates(targets):

@@ -114,6 +114,8 @@ def _parse_dates(cells: pd.Series, allow_numbers: bool) -> tuple[pd.Series, list
     elif (are_days[0] & ~are_days[1]).any() and (are_days[1] & ~are_days[0]).any():
         forms = "both day/month/year and month/day/year occur"
         notes = [f"{forms}: all were read as {read_as}, so dates of the other form are wrong or unreadable"]
+    elif are_days[0].any() and texts.str.match(r"\d{1,2}/\d{1,2}/\d{2}(?!\d)").any():  # the year may stand first
+        notes = [f"years of two digits: the dates were read as {read_as}"]
     return pd.concat(dates).reindex(cells.index), notes
 
 
@@ -168,13 +170,14 @@ def by_period(rows: pd.DataFrame, emotions: Sequence[str], period: str | None = 
 def find_changes(
     rows: pd.DataFrame, emotions: Sequence[str], described: int = MOST_DESCRIBED, period: str | None = None
 ) -> pd.DataFrame:
-    """When the share of an emotion changed, largest change first: for each product, or else over all rows.
+    """When the share of an emotion changed, largest change first: for each product, and over all rows at other times.
 
-    One line per ``product``, ``emotion`` and ``when`` (the start of a period): the share ``before`` and ``after``, up
-    to the neighbouring changes, the number of texts in each, ``texts_before`` and ``texts_after`` (at least 30), and
-    ``difference`` with its 95% interval ``low``, ``high``. ``words`` are typical of the texts that appeared or
-    disappeared, for the first ``described`` lines. Changes are those of the best segmentation into at most four parts
-    (ruptures). Each passes a likelihood-ratio test, corrected for all points and series tried.
+    Rows without a date are left out. One line per ``product``, ``emotion`` and ``when`` (the start of a period): the
+    share ``before`` and ``after``, up to the neighbouring changes, the number of texts in each, ``texts_before`` and
+    ``texts_after`` (at least 30), and ``difference`` with its 95% interval ``low``, ``high``. ``words`` are typical of
+    the texts that appeared or disappeared, for the first ``described`` lines. Changes are those of the best
+    segmentation into at most four parts (ruptures). Each passes a likelihood-ratio test, corrected for all points and
+    series tried.
     """
     from ruptures import Dynp
     from ruptures.base import BaseCost
@@ -197,6 +200,8 @@ def find_changes(
         def error(self, start: int, end: int) -> float:
             return self.costs[start, end]
 
+    rows = rows[rows["date"].notna()]
+    period = period or period_of(rows["date"])
     series = by_period(rows, emotions, period).query("texts > 0").groupby(["product", "emotion"], sort=False)
     test_count = sum(len(periods) - 1 for _, periods in series)
     lines = []
@@ -216,8 +221,11 @@ def find_changes(
     sides = ["before", "after", "texts_before", "texts_after"]
     columns = ["product", "emotion", "when", *sides, "difference", "low", "high", "times"]
     changes = pd.DataFrame(lines, columns=columns)
-    is_of_product = changes["product"] != ALL
-    changes = changes[is_of_product | ~changes["emotion"].isin(changes.loc[is_of_product, "emotion"])]
+    # A change over all rows at the time of a product's, or in a neighbouring period, is not said twice.
+    is_of_product, emotion = (changes["product"] != ALL).to_numpy(), changes["emotion"].to_numpy()
+    number = pd.PeriodIndex(changes["when"], freq=PERIODS[period]).asi8
+    is_same = (abs(number[:, None] - number) <= 1) & (emotion[:, None] == emotion)
+    changes = changes[is_of_product | ~is_same[:, is_of_product].any(axis=1)]
     changes = changes.sort_values("difference", key=abs, ascending=False, ignore_index=True)
     words = [
         _words(rows, each.product, each.emotion, each.times, each.difference > 0)

@@ -74,7 +74,11 @@ def distinctive_words(rows: pd.DataFrame, one: np.ndarray, other: np.ndarray) ->
     """
     names = ("one", "other")
     labels = np.select([one, other], names, default="")
-    frame = rows.assign(emotion=labels)[labels != ""].sample(frac=1, random_state=0).groupby("emotion").head(MOST_TEXTS)
+    frame = rows.assign(emotion=labels)[labels != ""]
+    # A text counts once, not once for each of its mentions.
+    copy = frame.groupby(["text", "emotion", "product"], dropna=False).cumcount()
+    frame = frame[~frame.assign(copy=copy).duplicated(["text", "emotion", "copy"])]
+    frame = frame.sample(frac=1, random_state=0).groupby("emotion").head(MOST_TEXTS)
     frame = frame.assign(terms=terms(frame["text"]))  # eda.distinctive_words reads this column and the emotion
     table = eda.distinctive_words(frame, "emotion")
     table = table[(table["z"] > DISTINCTIVE_Z) & ~table["words"].isin(stop_words())]

@@ -12,7 +12,7 @@ from tf_model import tasks
 from tf_model.analysis.changes import Dates, by_period, find_changes, find_dates, period_of
 from tf_model.analysis.compare import compare, distinctive_words
 from tf_model.analysis.rows import LEAST_TEXTS, emotions_of, find_source, rows_of
-from tf_model.analysis.shares import checked_sample, emotion_shares, read_correction
+from tf_model.analysis.shares import emotion_shares, read_correction
 from tf_model.analysis.themes import QUOTES, describe_themes, find_themes
 from tf_model.errors import ModelError
 from tf_model.inference.fit import FIT, STATUS, reasons_of
@@ -38,7 +38,7 @@ def figures(
     ``result`` has the file's own columns, the predictions of ``model`` with probabilities, and the status of each row;
     ``texts`` are its texts. Both have a unique index. Rows that are not fit for the model are left out but for their
     number, unless ``counts_unfit``.
-    ``chosen_themes`` has, by ``emotion → product``, themes that a user chose: the name of the theme of each row.
+    ``chosen_themes`` has, by ``emotion → product``, themes found or chosen before: the name of the theme of each row.
     ``dates`` are those of the whole file, if ``result`` is a selection: the days of a few rows may look like months.
     ``period``: of the shares over time; default :func:`period_of`.
     """
@@ -80,7 +80,7 @@ def figures(
         "unfit_counted": int((~is_fit[rows.index]).sum()),
         "not_fit": reasons.to_dict(),
         "shares": _lines(emotion_shares(rows, emotions, correction, checked_labels)),
-        "checked_rows": 0 if checked_labels is None else int(checked_sample(rows, checked_labels).count()),
+        "checked_rows": 0 if checked_labels is None else int(checked_labels.reindex(rows.index).count()),
         "correction_rows": correction and correction.rows,
         "correction_problem": problem,
         "dates": dates and {"column": dates.column, "notes": list(dates.notes), "of_file": of_file},
@@ -118,8 +118,9 @@ def _themes(
     entries, products = [], rows["product"].value_counts().index
     for product in products:
         for emotion in emotions:
-            if choice := chosen_themes.get(answer_text(emotion, product)):
-                themes = pd.Series(choice).rename(int)
+            key = answer_text(emotion, product)
+            if key in chosen_themes:
+                themes = pd.Series(chosen_themes[key], dtype=object).rename(int)
             else:
                 themes = find_themes(rows[(rows["product"] == product) & (rows["emotion"] == emotion)], products)
             lines = [
