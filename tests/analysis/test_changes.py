@@ -144,6 +144,12 @@ def test_a_change_of_all_products_at_another_time_than_that_of_one_is_found_too(
     assert found == {"brand 0": "2024-04-11", "all products": "2024-05-01"}
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_change_of_one_product_is_not_said_of_all_products_too(seed):
+    changes = find_changes(three_months(seed, count=3000), (NEGATIVE,))
+    assert set(changes["product"]) == {"iPhone"}
+
+
 def test_texts_without_a_date_change_nothing():
     rows = three_months()
     undated = rows[rows["text"] == "battery dies"].assign(date=pd.NaT)

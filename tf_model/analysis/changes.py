@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -170,14 +171,14 @@ def by_period(rows: pd.DataFrame, emotions: Sequence[str], period: str | None = 
 def find_changes(
     rows: pd.DataFrame, emotions: Sequence[str], described: int = MOST_DESCRIBED, period: str | None = None
 ) -> pd.DataFrame:
-    """When the share of an emotion changed, largest change first: for each product, and over all rows at other times.
+    """When the share of an emotion changed, largest change first: for each product, and over all rows.
 
-    Rows without a date are left out. One line per ``product``, ``emotion`` and ``when`` (the start of a period): the
-    share ``before`` and ``after``, up to the neighbouring changes, the number of texts in each, ``texts_before`` and
-    ``texts_after`` (at least 30), and ``difference`` with its 95% interval ``low``, ``high``. ``words`` are typical of
-    the texts that appeared or disappeared, for the first ``described`` lines. Changes are those of the best
-    segmentation into at most four parts (ruptures). Each passes a likelihood-ratio test, corrected for all points and
-    series tried.
+    A change over all rows is left out if only products with a change of their own moved. Rows without a date are left
+    out. One line per ``product``, ``emotion`` and ``when`` (the start of a period): the share ``before`` and ``after``,
+    up to the neighbouring changes, the number of texts in each, ``texts_before`` and ``texts_after`` (at least 30), and
+    ``difference`` with its 95% interval ``low``, ``high``. ``words`` are typical of the texts that appeared or
+    disappeared, for the first ``described`` lines. Changes are those of the best segmentation into at most four parts
+    (ruptures). Each passes a likelihood-ratio test, corrected for all points and series tried.
     """
     from ruptures import Dynp
     from ruptures.base import BaseCost
@@ -203,11 +204,11 @@ def find_changes(
     rows = rows[rows["date"].notna()]
     period = period or period_of(rows["date"])
     series = by_period(rows, emotions, period).query("texts > 0").groupby(["product", "emotion"], sort=False)
-    test_count = sum(len(periods) - 1 for _, periods in series)
+    significance = SIGNIFICANCE / max(sum(len(periods) - 1 for _, periods in series), 1)
     lines = []
     for (product, emotion), periods in series:
         signal = periods[["count", "texts"]].to_numpy(np.float64)
-        penalty = chi2.isf(SIGNIFICANCE / max(test_count, 1), 1)
+        penalty = chi2.isf(significance, 1)
         search = Dynp(custom_cost=Binomial(), min_size=1, jump=1).fit(signal)
         segmentations = [search.predict(n_bkps=number) for number in range(min(MOST_CHANGES + 1, len(periods)))]
         edges = [0, *min(segmentations, key=lambda ends: search.cost.sum_of_costs(ends) + penalty * len(ends))]
@@ -221,17 +222,31 @@ def find_changes(
     sides = ["before", "after", "texts_before", "texts_after"]
     columns = ["product", "emotion", "when", *sides, "difference", "low", "high", "times"]
     changes = pd.DataFrame(lines, columns=columns)
-    # A change over all rows at the time of a product's, or in a neighbouring period, is not said twice.
-    is_of_product, emotion = (changes["product"] != ALL).to_numpy(), changes["emotion"].to_numpy()
-    number = pd.PeriodIndex(changes["when"], freq=PERIODS[period]).asi8
-    is_same = (abs(number[:, None] - number) <= 1) & (emotion[:, None] == emotion)
-    changes = changes[is_of_product | ~is_same[:, is_of_product].any(axis=1)]
+    of_products = changes[changes["product"] != ALL].groupby("emotion")["product"].agg(set)
+    is_said = [
+        each.product != ALL
+        or _moved(rows[~rows["product"].isin(of_products.get(each.emotion, ()))], each, significance)
+        for each in changes.itertuples()
+    ]
+    changes = changes[np.array(is_said, bool)]
     changes = changes.sort_values("difference", key=abs, ascending=False, ignore_index=True)
     words = [
         _words(rows, each.product, each.emotion, each.times, each.difference > 0)
         for each in changes.head(described).itertuples()
     ]
     return changes.drop(columns="times").assign(words=words + [[]] * (len(changes) - len(words)))
+
+
+def _moved(rows: pd.DataFrame, change: Any, significance: float) -> bool:
+    """Whether the share of an emotion changed in these rows, too, when and as in a ``change`` (Fisher's exact test)."""
+    from scipy.stats import fisher_exact
+
+    begin, when, end = change.times
+    sides = [rows["emotion"][rows["date"].between(*times, inclusive="left")] for times in ((begin, when), (when, end))]
+    totals = np.array([len(side) for side in sides])
+    counts = np.array([(side == change.emotion).sum() for side in sides])
+    direction = "less" if change.difference > 0 else "greater"  # the share before, than that after
+    return fisher_exact([counts, totals - counts], direction).pvalue < significance
 
 
 def _words(rows: pd.DataFrame, product: str, emotion: str, times: Sequence[pd.Timestamp], rose: bool) -> list[str]:
