@@ -141,10 +141,10 @@ def counting(_: Correction, window: Rows, __: np.random.Generator) -> np.ndarray
 def corrected(correction: Correction, window: Rows, generator: np.random.Generator, checked: int = 0) -> np.ndarray:
     """Our corrected shares; the true labels of ``checked`` rows of the window may be known."""
     predictions = window.predictions
-    checked_rows = generator.choice(len(window.groups), checked, replace=False)
-    true_counts = np.bincount(predictions.label_ids[checked_rows], minlength=len(predictions.labels))
+    is_checked = np.isin(np.arange(len(window.groups)), generator.permutation(len(window.groups))[:checked])
+    checked_ids = np.where(is_checked, predictions.label_ids, tasks.NO_LABEL)
     products = pd.Series(window.products) if window.predicted_products is None else window.predicted_products
-    return estimated_shares(predictions.probabilities, products, correction, true_counts)
+    return estimated_shares(predictions.probabilities, products, correction, checked_ids)
 
 
 Estimate = Callable[[Correction, Rows, np.random.Generator], np.ndarray]  # share, low, high: float [3, C]

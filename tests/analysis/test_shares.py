@@ -123,6 +123,17 @@ def test_rows_checked_by_hand_outweigh_a_model_that_they_contradict():
     assert after["share"] > 0.4
 
 
+def test_rows_on_which_people_agree_with_the_model_confirm_its_count():
+    ids = np.repeat(range(3), (40, 200, 160))
+    probabilities = np.where(np.eye(3)[ids] > 0, 0.96, 0.02)
+    answered = rows(Predictions(EMOTIONS, np.arange(400), ids, probabilities))
+    order = checking_order(answered)[:50]
+    agreed = pd.Series(np.array(EMOTIONS, object)[ids[order]], order)
+    table = emotion_shares(answered, EMOTIONS, correction_of(1), agreed)
+    assert (table["share"] - table["counted_share"]).abs().max() < 0.02
+    assert (table["high"] - table["low"]).max() < 0.12
+
+
 def test_once_all_texts_are_checked_their_share_is_known():
     own = predictions((5, 25, 10), 7)
     answered, labels = rows(own), np.array(EMOTIONS, object)[own.label_ids]

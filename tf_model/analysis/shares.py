@@ -127,8 +127,10 @@ def emotion_shares(
         estimate = np.full((3, len(emotions)), np.nan)
         if correction and len(product_rows) >= LEAST_TEXTS:
             sample = pd.Series(dtype=object) if checked_labels is None else checked_sample(product_rows, checked_labels)
-            counts = sample.value_counts().reindex(emotions, fill_value=0).to_numpy()
-            estimate = estimated_shares(product_rows[names].to_numpy(), product_rows["product"], correction, counts)
+            checked_ids = pd.Categorical(sample.reindex(product_rows.index), emotions).codes
+            estimate = estimated_shares(
+                product_rows[names].to_numpy(), product_rows["product"], correction, checked_ids
+            )
         for emotion, count, share, low, high in zip(emotions, model_counts, *estimate, strict=True):
             lines.append(
                 (product, emotion, len(product_rows), count, count / max(len(product_rows), 1), share, low, high)
@@ -138,12 +140,12 @@ def emotion_shares(
 
 
 def estimated_shares(
-    probabilities: np.ndarray, products: pd.Series, correction: Correction, checked_counts: np.ndarray | None = None
+    probabilities: np.ndarray, products: pd.Series, correction: Correction, checked_ids: np.ndarray | None = None
 ) -> np.ndarray:
     """Share, lower and upper bound of the 95% interval of each emotion, float64 [3, C], from float [N, C].
 
-    ``products`` are those of the N texts. ``checked_counts``: to how many randomly drawn rows people gave each emotion,
-    int [C].
+    ``products`` are those of the N texts. ``checked_ids``: the emotions that people gave to randomly drawn rows, int
+    [N], -1 elsewhere.
     """
     generator = np.random.default_rng(1)
     sample = generator.permutation(len(probabilities))[:MOST_TEXTS]
@@ -163,18 +165,21 @@ def estimated_shares(
     share = unshifted + max(0, 1 - 2 * chance_variance / max((distance**2).sum(), 1e-12)) * distance
     bounds = np.quantile(resampled_shares, (0.025, 0.975), axis=0)
     low, high = np.minimum(bounds[0].min(axis=0), share), np.maximum(bounds[1].max(axis=0), share)
-    if checked_counts is None or not checked_counts.sum():
+    if checked_ids is None or (checked_ids < 0).all():
         return np.stack([share, low, high])
-    # The mean of two estimates, weighted by precision (W. G. Cochran, 1954). The variance adds one to each emotion:
-    # 50 texts without a negative one do not prove that there is none.
-    variance, checked = ((high - low) / 2 / Z) ** 2, checked_counts.sum()
-    smooth = (checked_counts + 1) / (checked_counts + 1).sum()
-    # Drawn without replacement: once all texts are checked, their share is known.
-    sampling_variance = smooth * (1 - smooth) / checked * (1 - checked / len(probabilities))
-    # More difference than chance explains is an error of the model on these texts (R. DerSimonian and N. Laird, 1986).
-    variance = np.maximum(variance, (share - checked_counts / checked) ** 2 - sampling_variance)
+    # The mean probability, and its mean error in the checked rows (W. G. Cochran, 1977, difference estimator).
+    is_checked = checked_ids >= 0
+    errors = np.eye(probabilities.shape[1])[checked_ids[is_checked]] - probabilities[is_checked]
+    checked, observed = len(errors), probabilities.mean(axis=0) + errors.mean(axis=0)
+    # As if one more row were wrong: 50 rows without an error do not prove that there is none. Drawn without
+    # replacement: once all texts are checked, their share is known.
+    squares = ((errors - errors.mean(axis=0)) ** 2).sum(axis=0) + 1
+    sampling_variance = squares / (checked + 1) / checked * (1 - checked / len(probabilities))
+    # The mean of two estimates, weighted by precision (W. G. Cochran, 1954). More difference than chance explains is an
+    # error of the correction on these texts (R. DerSimonian and N. Laird, 1986).
+    variance = np.maximum(((high - low) / 2 / Z) ** 2, (share - observed) ** 2 - sampling_variance)
     weight = sampling_variance / np.maximum(sampling_variance + variance, 1e-12)
-    share = weight * share + (1 - weight) * checked_counts / checked
+    share = np.clip(weight * share + (1 - weight) * observed, 0, 1)
     share, margin = share / share.sum(), Z * np.sqrt(weight * variance)
     return np.clip(np.stack([share, share - margin, share + margin]), 0, 1)
 
