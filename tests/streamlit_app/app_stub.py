@@ -16,7 +16,8 @@ import streamlit as st
 from streamlit.runtime.scriptrunner.script_cache import ScriptCache
 from streamlit.testing.v1 import AppTest
 
-from streamlit_app.components import loading, recording, runs
+from streamlit_app.components import loading, products, recording, runs
+from streamlit_app.components.runs import Run
 from tf_model import paths, tasks
 from tf_model.data.products import Products, write_products
 from tf_model.inference.attribution import MOST_WORDS, Attribution, Explanation
@@ -249,6 +250,20 @@ def open_app(page: str | None = None) -> AppTest:
         app.switch_page(f"views/{page}.py").run()
     assert not app.exception, app.exception
     return app
+
+
+def start(name: str, content: bytes, column: str | None = None) -> Run:
+    """Start the run of a file as the page does, by default with the column that the page proposes."""
+    run, state = runs.store(name, content), loading.current_model()
+    runs.start(run, state, column or run.contents().text_column, None, products.known_to(state, None))
+    return run
+
+
+def wait(run: Run, seconds: float = 20) -> Run:
+    """Wait until the run has ended, and return it."""
+    if job := run.job:
+        job.join(seconds)
+    return runs.find(run.id)
 
 
 def words_of(app: AppTest) -> str:

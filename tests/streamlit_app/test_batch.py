@@ -17,7 +17,7 @@ import pandas
 import pyarrow
 import pytest
 import streamlit as st
-from app_stub import StubPredictor, open_app, stub_predict_texts, words_of
+from app_stub import StubPredictor, open_app, start, stub_predict_texts, wait, words_of
 
 from streamlit_app.charts import explorer_charts
 from streamlit_app.components import files, loading, recording, runs
@@ -51,20 +51,6 @@ def upload(content: bytes, name: str):
     app.file_uploader[0].set_value((name, content, "application/octet-stream")).run()
     assert not app.exception, app.exception
     return app
-
-
-def start(stub, path, column="text") -> Run:
-    """Start the run of a file as the page does."""
-    run = runs.store(path.name, path.read_bytes())
-    runs.start(run, loading.current_model(), column, None, None)
-    return run
-
-
-def wait(run: Run, seconds: float = 20) -> Run:
-    """Wait until the run has ended, and return it."""
-    if job := run.job:
-        job.join(seconds)
-    return runs.find(run.id)
 
 
 def press(app, label: str):
@@ -437,11 +423,10 @@ def test_cancel_stops_within_a_batch_and_keeps_nothing(held):
     assert "Cancelled after 64 of 1,000 rows. No answers were kept." in app.info[-1].value
 
 
-def test_progress_and_time_left(held, stub, tmp_path, monkeypatch):
+def test_progress_and_time_left(held, monkeypatch):
     clock = [0.0]
     monkeypatch.setattr(runs.time, "monotonic", lambda: clock[0])
-    (tmp_path / "a.csv").write_text("text\n" + "a\n" * 400)
-    job = start(stub, tmp_path / "a.csv").job
+    job = start("a.csv", b"text\n" + b"a\n" * 400).job
     job.done, clock[0] = 100, 5.0
     assert job.seconds_left == 15.0
 
@@ -459,9 +444,8 @@ def test_a_run_goes_on_while_its_page_is_loaded_again(held):
     assert "1,000 rows answered" in reloaded.run().success[0].value
 
 
-def test_the_answers_of_a_finished_run_are_ready_for_its_page(stub, tmp_path):
-    (tmp_path / "a.csv").write_text("\n".join(["text", *TEXTS]))
-    run = start(stub, tmp_path / "a.csv")
+def test_the_answers_of_a_finished_run_are_ready_for_its_page(stub):
+    run = start("a.csv", "\n".join(["text", *TEXTS]).encode())
     wait(run)
     before = runs._read_answers.cache_info()
     assert len(run.answers().table) == len(TEXTS)
@@ -692,13 +676,13 @@ def test_emotions_are_told_apart_without_colour_too_and_classes_are_letters():
     assert (negative.text, positive.text) == (("99%",), ("1%",))
 
 
-def test_a_hundred_thousand_rows_pass(stub, tmp_path, monkeypatch):
+def test_a_hundred_thousand_rows_pass(stub, monkeypatch):
     rows = 100_000
     answered = stub_predict_texts(stub, TEXTS, probabilities=True)
     repeated = pandas.concat([answered] * (tables.CHUNK_ROWS // 4), ignore_index=True)
     monkeypatch.setattr(StubPredictor, "predict", lambda _, texts, *__, **___: repeated.iloc[: len(texts)].copy())
-    (tmp_path / "a.csv").write_text("id,text\n" + "".join(f"{n},{TEXTS[n % 4]}\n" for n in range(rows)))
-    run = wait(start(stub, tmp_path / "a.csv"), 60)
+    content = "id,text\n" + "".join(f"{n},{TEXTS[n % 4]}\n" for n in range(rows))
+    run = wait(start("a.csv", content.encode()), 60)
     assert run.status == runs.DONE, run.problem
     result = run.answers().table
     assert len(result) == rows
@@ -720,17 +704,15 @@ def test_a_file_that_cannot_be_used_goes_at_once(stub, models, tmp_path):
     assert list((models / ".monitor" / "runs").iterdir()) == []
 
 
-def test_a_broken_file_is_an_error_of_the_run_too(stub, tmp_path):
-    (tmp_path / "a.csv").write_text("text\na\n")
-    run = wait(start(stub, tmp_path / "a.csv", "nothing"))
+def test_a_broken_file_is_an_error_of_the_run_too(stub):
+    run = wait(start("a.csv", b"text\na\n", "nothing"))
     assert run.status == runs.FAILED
     assert run.problem.startswith("a.csv has no column 'nothing'")
 
 
-def test_whatever_the_model_raises_is_one_line(stub, tmp_path):
+def test_whatever_the_model_raises_is_one_line(stub):
     stub.fails = RuntimeError("no such operation\nand more")
-    (tmp_path / "a.csv").write_text("text\na\n")
-    run = wait(start(stub, tmp_path / "a.csv"))
+    run = wait(start("a.csv", b"text\na\n"))
     assert (run.status, run.problem) == (runs.FAILED, "no such operation")
 
 

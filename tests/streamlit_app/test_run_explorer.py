@@ -13,7 +13,7 @@ import openpyxl
 import pandas
 import pytest
 import streamlit as st
-from app_stub import open_app, words_of
+from app_stub import open_app, start, wait, words_of
 from streamlit.testing.v1 import AppTest
 
 from streamlit_app.components import files, labelling, run_explorer, runs
@@ -39,13 +39,7 @@ def run(stub):
 
 
 def answered(lines):
-    app = open_app("batch")
-    app.file_uploader[0].set_value(("a.csv", "\n".join(lines).encode(), "text/csv")).run()
-    next(each for each in app.button if each.label.startswith("Answer ")).click().run()
-    found = runs.find("".join(app.query_params["run"]))
-    if found.job:
-        found.job.join(20)
-    return found
+    return wait(start("a.csv", "\n".join(lines).encode()))
 
 
 def open_tab(run, tab):
@@ -173,7 +167,7 @@ def test_two_files_with_other_columns_are_compared(run):
 
 def test_of_files_with_one_name_the_chosen_one_is_compared(run):
     others = [answered(["text", *(f"I love my iPhone {number}" for number in range(size))]) for size in (40, 50, 60)]
-    for number, other in enumerate(map(runs.find, [each.id for each in others])):
+    for number, other in enumerate(others):
         other.began += number
         other.save()
     app = open_tab(run, "Compare")
@@ -183,7 +177,7 @@ def test_of_files_with_one_name_the_chosen_one_is_compared(run):
 
 @pytest.mark.parametrize("change", [{"version": "another"}, {"products": {"iPad": ["ipad"]}}])
 def test_files_that_were_answered_in_another_way_are_not_compared(run, change):
-    other = runs.find(answered(["text", *(f"I love my iPhone {number}" for number in range(40))]).id)
+    other = answered(["text", *(f"I love my iPhone {number}" for number in range(40))])
     assert open_tab(run, "Compare").selectbox(key=f"{run.id}_another")
     vars(other).update(change)
     other.save()
@@ -601,9 +595,7 @@ def test_each_product_of_a_text_is_labelled_and_its_file_trains_targets(targets,
     ).run()
     app.segmented_control(key="batch_rows").set_value("one row per product").run()
     press(app, "Answer 2 rows")
-    run = runs.find("".join(app.query_params["run"]))
-    if run.job:
-        run.job.join(20)
+    run = wait(runs.find("".join(app.query_params["run"])))
     app = label(run, "Ann")
     press(app, "Choose 50 texts to label")
     for emotion, product in ((tasks.POSITIVE, "Kindle"), (tasks.NEGATIVE, "Xbox")):
