@@ -245,10 +245,10 @@ def targets(stub, models, monkeypatch) -> StubTargets:
 
 def open_app(page: str | None = None) -> AppTest:
     """The app on its first page, or on ``page``."""
-    app = AppTest.from_file(str(APP), default_timeout=30).run()
+    app = AppTest.from_file(str(APP), default_timeout=30)
     if page:
-        app.switch_page(f"views/{page}.py").run()
-    assert not app.exception, app.exception
+        app.switch_page(f"views/{page}.py")
+    assert not app.run().exception, app.exception
     return app
 
 
