@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from research import runs, study
+from research import baselines, compare, label_quality, learning_curve, runs, study
 from tf_model import data, paths, tasks
 
 
@@ -34,6 +34,17 @@ def dataset() -> data.Dataset:
 def problems(dataset: data.Dataset) -> dict[str, study.Problem]:
     """Rows and folds of the sample corpus, for each task and for the joint label."""
     return {name: study.make_problem(dataset, name) for name in (*tasks.TASKS, tasks.ANSWER)}
+
+
+@pytest.fixture
+def made_once(dataset, problems, monkeypatch) -> None:
+    """Commands on the sample corpus take ``problems``, instead of finding the near-duplicates anew."""
+
+    def make_problem(asked: data.Dataset, name: str) -> study.Problem:
+        return problems[name] if asked.sha256 == dataset.sha256 else study.make_problem(asked, name)
+
+    for command in (baselines, compare, label_quality, learning_curve):
+        monkeypatch.setattr(command, "make_problem", make_problem)
 
 
 @pytest.fixture

@@ -61,6 +61,7 @@ def evaluate(*arguments: str) -> dict:
     return runs.load("baselines")
 
 
+@pytest.mark.usefixtures("made_once")
 def test_the_recorded_run_grows_by_method_protocol_and_seed(monkeypatch):
     quick, _ = watched_method()
     slow = replace(quick, name="slow", slow=True, seeds=(0, 1, 2))

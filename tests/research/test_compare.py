@@ -18,7 +18,7 @@ from tf_model.evaluation.joint_metrics import by_task
 from tf_model.io.files import write_json
 from tf_model.training import cross_validation
 
-pytestmark = pytest.mark.usefixtures("stores")
+pytestmark = pytest.mark.usefixtures("stores", "made_once")
 SAMPLE = ["--data", str(paths.SAMPLE_CORPUS)]
 
 

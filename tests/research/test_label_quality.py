@@ -41,14 +41,13 @@ def test_agreement_counts_pairs_weighted_by_rows():
     assert found["ceiling"] == [low, pytest.approx(np.sqrt(high))], "the agreement itself is not known better"
 
 
-def test_our_model_is_judged_on_the_repeated_texts(tmp_path, monkeypatch):
+def test_our_model_is_judged_on_the_repeated_texts(problems, tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "RUNS", tmp_path)
-    dataset = data.read(paths.SAMPLE_CORPUS)
-    problem = study.make_problem(dataset, "product")
+    problem = problems["product"]
     assert label_quality.our_accuracy(problem) is None, "nothing is recorded"
     right = [np.arange(len(problem.rows)) % 2 == 0, np.ones(len(problem.rows), bool)]
     seeds = {str(seed): {"right": {"product": runs.pack(each)}} for seed, each in enumerate(right)}
-    run = {"data_sha256": dataset.sha256, "recipe": replace(config.ANSWER, seed=0).to_dict()}
+    run = {"data_sha256": problem.data_sha256, "recipe": replace(config.ANSWER, seed=0).to_dict()}
     runs.record("levers", "x", run | {"levers": {"unchanged": {"seeds": seeds}}})
     ours = label_quality.our_accuracy(problem)
     assert ours.tolist() == [1.0, 0.5] * (len(ours) // 2) + [1.0] * (len(ours) % 2)
@@ -59,19 +58,18 @@ def test_our_model_is_judged_on_the_repeated_texts(tmp_path, monkeypatch):
     assert found["our_interval"] == [0.5, 0.5]
 
 
-def test_of_whole_answers_no_emotion_is_one_label_and_an_unknown_target_none(tmp_path, monkeypatch):
+def test_of_whole_answers_no_emotion_is_one_label_and_an_unknown_target_none(problems, tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "RUNS", tmp_path)
     none, positive = (tasks.EMOTIONS.index(label) for label in (tasks.NO_EMOTION, tasks.POSITIVE))
     # Two labels without emotion agree, whatever the product. Emotion and none disagree, and so do two products.
     pairs = [[(0, none), (-1, none)], [(0, none), (0, positive)], [(0, positive), (1, positive)]]
     pairs += [[(2, positive), (2, positive)], [(3, positive), (-1, positive)], [(4, -1), (4, positive)]]
     label_ids = np.array([label for pair in pairs for label in pair])
-    dataset = data.read(paths.SAMPLE_CORPUS)
-    answers = study.make_problem(dataset, tasks.ANSWER)
+    answers = problems[tasks.ANSWER]
     few = answers.rows.take(np.arange(len(label_ids)))
     folds = {GROUPED: [splits.Split(np.arange(0), np.arange(12))]}
     problem = Problem(
-        tasks.ANSWER, replace(few, label_ids=label_ids), np.repeat(np.arange(6), 2), folds, dataset.sha256
+        tasks.ANSWER, replace(few, label_ids=label_ids), np.repeat(np.arange(6), 2), folds, answers.data_sha256
     )
     rows, judged = label_quality.rows_with_labels(problem)
     assert rows.tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 11]
@@ -79,7 +77,7 @@ def test_of_whole_answers_no_emotion_is_one_label_and_an_unknown_target_none(tmp
     assert (agree["groups"], agree["disagreeing_groups"], agree["pairwise"]) == (4, 2, 0.5)
     asked = label_ids[:, 1] >= 0
     right = {"right": {tasks.ANSWER: runs.pack(np.arange(asked.sum()) % 2 == 0)}}
-    run = {"data_sha256": dataset.sha256, "recipe": replace(config.ANSWER, seed=0).to_dict()}
+    run = {"data_sha256": answers.data_sha256, "recipe": replace(config.ANSWER, seed=0).to_dict()}
     runs.record("levers", "x", run | {"levers": {"unchanged": {"seeds": {"0": right}}}})
     ours = label_quality.our_accuracy(problem)
     assert np.isnan(ours).tolist() == (~asked).tolist()
@@ -154,7 +152,8 @@ def test_doubtful_labels_are_found_inside_the_training_part_and_left_out(monkeyp
     assert not np.array_equal(randomly[0][0], randomly[1][0])
 
 
-def test_command_records_method_by_method_and_keeps_what_was_recorded(tmp_path, monkeypatch, capsys):
+@pytest.mark.usefixtures("made_once")
+def test_command_records_method_by_method_and_keeps_what_was_recorded(problems, tmp_path, monkeypatch, capsys):
     pytest.importorskip("cleanlab", reason="cleanlab is in the extra research")
     monkeypatch.setattr(runs, "RUNS", tmp_path)
     monkeypatch.setattr(label_quality, "DRAWS", 1)
@@ -171,8 +170,7 @@ def test_command_records_method_by_method_and_keeps_what_was_recorded(tmp_path, 
         "python -m research.label_quality --tasks product --methods majority and "
         "python -m research.label_quality --tasks product --methods keywords"
     )
-    answers = study.make_problem(data.read(paths.SAMPLE_CORPUS), tasks.ANSWER)
-    assert run["answers_agree"] == label_quality.agreements(answers)
+    assert run["answers_agree"] == label_quality.agreements(problems[tasks.ANSWER])
     assert (
         "product: keyword rules, without the most doubtful 2%, beside as many at random: accuracy difference 0, "
         in capsys.readouterr().out

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from research import learning_curve, runs
-from research.study import GROUPED, make_problem
-from tf_model import data, paths
+from research.study import GROUPED
+from tf_model import paths
 
 
 @pytest.fixture(scope="module")
-def problem():
-    return make_problem(data.read(paths.SAMPLE_CORPUS), "product")
+def problem(problems):
+    return problems["product"]
 
 
 def test_draws_are_nested_and_inside_the_training_part(problem):
@@ -26,6 +26,7 @@ def test_draws_are_nested_and_inside_the_training_part(problem):
     assert np.array_equal(learning_curve.sample_folds(problem, 50, 1)[0].train, other[0].train)
 
 
+@pytest.mark.usefixtures("made_once")
 def test_command_records_a_curve_that_rises(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path / "checkpoints")
     monkeypatch.setattr(runs, "RUNS", tmp_path)
