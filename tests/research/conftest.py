@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from research import baselines, compare, label_quality, learning_curve, runs, study
+from research import ablation, baselines, compare, label_quality, learning_curve, runs, study, variants
 from tf_model import data, paths, tasks
+from tf_model.training.cross_validation import FOLD_SEED
 
 
 @pytest.fixture
@@ -40,10 +41,11 @@ def problems(dataset: data.Dataset) -> dict[str, study.Problem]:
 def made_once(dataset, problems, monkeypatch) -> None:
     """Commands on the sample corpus take ``problems``, instead of finding the near-duplicates anew."""
 
-    def make_problem(asked: data.Dataset, name: str) -> study.Problem:
-        return problems[name] if asked.sha256 == dataset.sha256 else study.make_problem(asked, name)
+    def make_problem(asked: data.Dataset, name: str, fold_seed: int = FOLD_SEED) -> study.Problem:
+        is_made = (asked.sha256, fold_seed) == (dataset.sha256, FOLD_SEED)
+        return problems[name] if is_made else study.make_problem(asked, name, fold_seed)
 
-    for command in (baselines, compare, label_quality, learning_curve):
+    for command in (ablation, baselines, compare, label_quality, learning_curve, variants):
         monkeypatch.setattr(command, "make_problem", make_problem)
 
 

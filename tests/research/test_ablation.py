@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from research import ablation, runs, study
+from research import ablation, runs
 from research.methods import bugs
 from research.methods.neural import FineTuned
 from research.study import GROUPED, REPORT, OutOfFold
@@ -19,12 +19,15 @@ from tf_model.modeling import backbone
 TEXTS = ["i love my ipad", "the new google maps are bad", "android", "my iphone is great and new and great"] * 4
 LABEL_IDS = np.array([0, 1, 2, 0] * 4)
 
-pytestmark = pytest.mark.timeout(1200)  # several tests train a network or more
+pytestmark = [
+    pytest.mark.timeout(1200),  # several tests train a network or more
+    pytest.mark.usefixtures("made_once"),
+]
 
 
 @pytest.fixture(scope="module")
-def problem():
-    return study.make_problem(data.read(paths.SAMPLE_CORPUS), "product")
+def problem(problems):
+    return problems["product"]
 
 
 @pytest.fixture(scope="module")

@@ -19,13 +19,8 @@ pytestmark = pytest.mark.timeout(1200)  # several tests train a network or more
 
 
 @pytest.fixture(scope="module")
-def dataset():
-    return data.read(paths.SAMPLE_CORPUS)
-
-
-@pytest.fixture(scope="module")
-def problem(dataset):
-    return study.make_problem(dataset, tasks.ANSWER)
+def problem(problems):
+    return problems[tasks.ANSWER]
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +134,7 @@ def test_a_fold_is_trained_on_its_training_part_as_the_variant_says_and_kept(pro
 
 
 @pytest.fixture
-def made_up(monkeypatch, tmp_path):
+def made_up(made_once, monkeypatch, tmp_path):
     """The command with a stand-in for training: each variant predicts a set share of the rows correctly."""
     shares = {variants.UNCHANGED: 0.6, "r_drop": 0.7, "ema": 0.6, "lora": 0.6}
     monkeypatch.setattr(runs, "RUNS", tmp_path)
