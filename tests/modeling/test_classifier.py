@@ -166,6 +166,7 @@ def test_targets_count_where_a_task_has_any(tiny_bert):
     targets = np.array([[0.5, 0.25, 0.25, 0, 0], [0, 1, 0, 0.3, 0.7], [-1] * 5], np.float32)  # the last row is padding
     expected = -(first[0] @ targets[0, :3] + first[1] @ targets[1, :3]) / 2 - second[1] @ targets[1, 3:]
     assert float(found.loss(tf.constant(targets), tf.constant(logits))) == pytest.approx(expected, rel=1e-5)
+    found.run_eagerly = True  # tracing takes longer, and is tested where models are trained
     metrics = found.test_on_batch(batch(3), tf.constant(targets), return_dict=True)
     said = np.split(found(batch(3)).logits.numpy(), [3], axis=1)
     correct = [said[0][0].argmax() == 0, said[0][1].argmax() == 1, said[1][1].argmax() == 1]
@@ -195,6 +196,7 @@ def test_a_model_of_one_task_smooths_its_labels_too(model):
     logs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     expected = -np.mean(0.9 * logs[np.arange(4), [0, 3, 8, 3]] + 0.1 * logs.mean(axis=1))
     assert float(found.loss(tf.constant([0, 3, 8, 3]), tf.constant(logits))) == pytest.approx(expected, rel=1e-5)
+    found.run_eagerly = True  # tracing takes longer, and is tested where models are trained
     metrics = found.test_on_batch(batch(4), tf.constant([0, 3, 8, 3]), return_dict=True)
     assert 0 <= metrics["accuracy"] <= 1
 
