@@ -181,10 +181,11 @@ serving: $(INSTALLED) ## lay the saved models out for TensorFlow Serving, with i
 	$(RUN) -m tf_model.serving $(ARGS)
 
 # The image's packages, for Debian's Python. pip unpacks them into this folder, so nothing is installed in a container.
+# On ARM, OpenVINO needs glibc 2.35; the image's Debian has 2.41.
 build/packages: requirements-serve.lock | $(INSTALLED)
 	@rm -rf $@ $@.part
 	$(RUN) -m pip install --quiet --disable-pip-version-check --target $@.part --python-version 3.13 --only-binary :all: \
-		--platform manylinux_2_28_$(MACHINE) --platform manylinux2014_$(MACHINE) \
+		--platform manylinux_2_28_$(MACHINE) --platform manylinux2014_$(MACHINE) --platform manylinux_2_35_$(MACHINE) \
 		--no-compile --no-deps --require-hashes -r $<
 	@mv $@.part $@
 

@@ -101,6 +101,12 @@ def test_the_base_is_named_by_its_digest():
     assert re.search(r"^ARG BASE=\S+:\S+@sha256:[0-9a-f]{64}$", DOCKERFILE.read_text(encoding="utf-8"), re.MULTILINE)
 
 
+def test_packages_are_sought_up_to_the_glibc_that_openvino_needs_on_arm():
+    command = ["make", "--dry-run", "--always-make", "build/packages", "MACHINE=aarch64"]
+    done = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, check=True)
+    assert "--platform manylinux_2_35_aarch64 " in done.stdout
+
+
 def test_the_image_leaves_out_what_the_tests_of_the_serve_set_leave_out():
     text = DOCKERFILE.read_text(encoding="utf-8")
     assert f"RUN /opt/{serve_set.SLIM.name} /opt/site-packages " in text
