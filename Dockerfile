@@ -28,14 +28,16 @@ COPY tf_model ./tf_model
 COPY streamlit_app ./streamlit_app
 COPY saved_models ./saved_models
 # The graphs are emptied, since only TensorFlow reads them. Every page is drawn once, so that the image holds the
-# bytecode of the modules that are loaded, and of no others: it cannot be written later.
+# bytecode of the modules that are loaded, and of no others: it cannot be written later. The image's user may read all,
+# whatever the umask here was.
 RUN find saved_models -name saved_model.pb -exec truncate --size 0 {} + \
  && python3 -m tf_model.predict --format csv --text ok \
  && python3 -W ignore -c "import streamlit.web.cli, tf_model.api.app; from streamlit.testing.v1 import AppTest; \
 app = AppTest.from_file('streamlit_app/app.py', default_timeout=120).run(); \
 pages = [app.switch_page(f'views/{name}.py').run() for name in ('batch', 'explore', 'evaluate', 'monitor')]; \
 exit(str(app.exception) if app.exception else 0)" \
- && rm -rf saved_models/.monitor && install -d -o 10001 -g 10001 saved_models/.monitor
+ && rm -rf saved_models/.monitor && chmod -R a+rX /app /opt/site-packages \
+ && install -d -o 10001 -g 10001 saved_models/.monitor
 
 # ------------------------------------------------------------ the image
 FROM python

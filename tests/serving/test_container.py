@@ -93,6 +93,8 @@ def test_the_image_runs_as_nobody_and_says_whether_it_is_well():
     lines = DOCKERFILE.read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if line.startswith("USER ")] == ["USER 10001:10001"]
     text = "\n".join(lines)
+    delivered = [line.split()[-1] for line in lines if line.startswith("COPY --from=built ")]
+    assert f"chmod -R a+rX {' '.join(sorted(delivered))} " in text, "else nobody can read what a strict umask made"
     assert "/_stcore/health" in text
     assert "HOME=/tmp" in text  # the only writable folder with a read-only root and --tmpfs /tmp
 
