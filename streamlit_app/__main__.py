@@ -18,7 +18,7 @@ Open the app in the browser, on this machine only.
 Streamlit's options, such as:
   --server.port PORT        the port to listen on (default: 8501)
   --server.address ADDRESS  0.0.0.0 serves other machines too; there is no sign-in
-  --server.allowedHosts NAME   host name under which they reach the app, repeatable; `*` for any
+  --server.allowedHosts NAME   host name of the app; replaces localhost; repeatable; `*` for any
   `streamlit run --help` lists them all
 
 the app's options, after --:
