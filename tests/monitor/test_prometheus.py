@@ -447,6 +447,11 @@ def test_every_alert_has_a_test_in_which_it_fires():
     assert fired == {rule["alert"] for rule in rules()}
 
 
+def test_an_alert_asks_for_a_report_on_the_time_that_it_judges():
+    commands = re.findall(r"`python -m tf_model\.monitor report([^`]*)`", " ".join(map(str, rules())))
+    assert commands == [f" --hours {prometheus.WINDOW_SECONDS / 3600:g}"] * 2
+
+
 def test_the_limits_of_the_alerts_are_those_of_the_report():
     errors, slow = "TweetTargetErrors", "TweetTargetSlow"
     [enough] = [rule["expr"].rpartition(" >= ")[2].strip() for rule in rules() if rule["alert"] == slow]
