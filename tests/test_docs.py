@@ -4,6 +4,7 @@ import argparse
 import json
 import re
 import shlex
+import shutil
 import subprocess
 from importlib import import_module
 from pathlib import Path
@@ -121,6 +122,16 @@ def test_a_command_understands_the_options_that_it_is_given(command, monkeypatch
     with pytest.raises(Understood):
         import_module(name).main(options)
     assert capsys.readouterr().err == ""
+
+
+def test_what_the_commands_leave_in_the_checkout_is_ignored_and_no_source_is(tmp_path):
+    written = re.findall(r"(?:--output|monitor export) ([a-z]\S*)", "\n".join(COMMANDS))
+    assert len(written) > 5
+    names = [name if "." in name else f"{name}/" for name in (*written, "report.json", "key.pem", "key.pub")]
+    shutil.copy(paths.ROOT / ".gitignore", tmp_path)
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    command = ["git", "check-ignore", *names, "tf_model/report.py", "docs/report.md"]
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.split() == names
 
 
 def test_every_relative_link_leads_to_a_file_and_its_anchor_to_a_heading():
