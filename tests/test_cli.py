@@ -150,6 +150,13 @@ def test_results_and_notes_go_their_own_ways(capsys):
     assert capsys.readouterr() == ("result\n", "note\n")
 
 
+def test_what_a_terminal_cannot_show_is_escaped(monkeypatch):
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, "latin-1"))
+    assert exit_code(lambda argv: print("é g→")) == 0
+    assert written.getvalue() == b"\xe9 g\\u2192\n"
+
+
 def run_script(script, **options):
     """Run ``script`` with Python from the root of the project."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}

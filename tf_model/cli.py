@@ -50,6 +50,7 @@ def run(main: Callable[[list[str] | None], int | None]) -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # closed by the parent process; else a file could get its number
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
+    sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does: not every terminal has every character
     try:
         code = main(None) or 0
         sys.stdout.flush()  # a closed pipe or a full disk raises here

@@ -129,6 +129,14 @@ def test_json_holds_row_numbers_and_no_texts(tmp_path, capsys):
     assert not any(text[:20] in printed for text in unlike(3))
 
 
+def test_json_is_whole_where_a_terminal_lacks_a_character(tmp_path, capsys):
+    rows = [(text, "g→" if number % 2 else "Kindle") for number, text in enumerate(unlike(10))]
+    assert main(["--audit", str(write_csv(tmp_path / "mine.csv", rows, ("text", "product"))), "--json"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.isascii()
+    assert "g→" in json.loads(printed)["tasks"]["product"]["classes"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

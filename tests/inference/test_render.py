@@ -1,5 +1,6 @@
 """What the command prints: for a program, for a person, and never a raw control character to a terminal."""
 
+import io
 import json
 import re
 import sys
@@ -229,6 +230,15 @@ def test_the_guess_for_a_text_that_names_no_product_is_explained_as_one(explaine
     printed = capsys.readouterr().out
     assert f"{EMOTIONS[2]} \u2192 iPad (a guess: the text names no product on the list): " in printed
     assert rows_of(printed)["my"] == ["+0.25", "+" * (BAR // 4)]
+
+
+def test_an_explanation_is_in_the_encoding_of_the_terminal_and_json_in_utf_8(explaining, monkeypatch):
+    for form, text in ((None, b"caf\xe9"), ("json", "café".encode())):
+        written = io.BytesIO()
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, "latin-1", "backslashreplace"))
+        explaining(FOUND, text="café", form=form)
+        sys.stdout.flush()
+        assert text in written.getvalue()
 
 
 def test_json_reaches_no_terminal_raw_and_any_text_can_be_written(explaining, capsys):

@@ -42,6 +42,14 @@ def test_report_is_1_on_an_alarm_and_json_is_all_of_standard_output(log, capsys)
     assert [alarm["signal"] for alarm in found["alarms"]] == ["errors"]
 
 
+def test_json_is_whole_where_a_terminal_lacks_a_character(log, capsys):
+    store_with(log, [answered(time.time(), stream=Stream("g→", "v1", "app"))])
+    assert main(["report", "--log", str(log), "--json"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.isascii()
+    assert json.loads(printed)["model"] == "g→"
+
+
 def test_a_clock_that_was_ahead_hides_nothing(log, capsys):
     now, other = time.time(), Stream("answer", "v2", "app")
     store_with(log, [Failed(now, APP, "ModelError", "x")] * 100)

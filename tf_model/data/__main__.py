@@ -66,7 +66,7 @@ def _audit(path: Path, args: argparse.Namespace) -> int:
     results = audit.audit(dataset, against, args.split_column)
     texts = dict(zip(dataset.labelled["row"], dataset.labelled[tasks.TEXT_COLUMN], strict=True))
     if args.json:
-        print(json.dumps(results, indent=2, ensure_ascii=False))
+        print(json.dumps(results, indent=2))
     else:
         print("\n".join(map(visible, audit.describe(results, texts if args.show_texts else None))))
     if results["leaks"]:

@@ -87,7 +87,8 @@ def explain_texts(
     predictor: Predictor | TargetPredictor, texts: Sequence[str], threshold: float | None, kind: str | None
 ) -> None:
     """Print each prediction for each text and the weights of its words; ``kind`` "json" prints one object per line."""
-    sys.stdout.reconfigure(encoding="utf-8", newline="")
+    if kind == "json":
+        sys.stdout.reconfigure(encoding="utf-8", newline="")
     predictions = predictor.predict(texts, threshold=threshold)
     is_target = isinstance(predictor, TargetPredictor)
     for index, values in zip(predictions.index, rows_of(predictions), strict=True):

@@ -75,9 +75,7 @@ def _report(arguments: argparse.Namespace) -> int:
     if others:
         cli.say(f"note: other models or versions answered in this time, and are not judged here: {listed(others)}")
     if arguments.json:
-        print(
-            json.dumps({"model": model, "version": version, **monitor_report.to_json()}, indent=2, ensure_ascii=False)
-        )
+        print(json.dumps({"model": model, "version": version, **monitor_report.to_json()}, indent=2))
     else:
         if model:
             cli.say(f"model {model}, version {version}, in {paths.shown(store.path)}")
