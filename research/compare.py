@@ -100,7 +100,8 @@ def _ours(arguments: argparse.Namespace, problem: Problem) -> dict[str, Correct]
     if arguments.recorded:
         by_seed = recorded_ours(problem)
         if by_seed is None:
-            raise DataError("our answer model is not recorded on this dataset; run `make variants` first")
+            advice = 'make variants ARGS="--variants unchanged --fold-seed 0 --seeds 0"'
+            raise DataError(f"our answer model is not recorded on this dataset; run `{advice}` first")
         return by_seed
     scores = load_validated(arguments.models, problem) if arguments.models else load_out_of_fold(problem)
     return {

@@ -244,7 +244,8 @@ def test_what_is_not_recorded_is_asked_for(recorded_ours):
         write_json(runs.RUNS / "baselines.json", run)
     assert compare.main(arguments) == 0
     ours = runs.load("levers")
+    command = f'make variants ARGS="--variants {runs.UNCHANGED} --fold-seed {cross_validation.FOLD_SEED} --seeds 0"'
     for change in ({"data_sha256": "of another"}, {"recipe": ours["recipe"] | {"epochs": 9}}):
         write_json(runs.RUNS / "levers.json", ours | change)
-        with pytest.raises(DataError, match="our answer model is not recorded on this dataset; run `make variants"):
+        with pytest.raises(DataError, match=f"our answer model is not recorded on this dataset; run `{command}` first"):
             compare.main(arguments)
