@@ -195,7 +195,7 @@ def _follow(run: Run) -> None:
     if job is None:
         st.rerun()
     elif not job.done:
-        st.progress(0.0, text="Reading the file and scoring the first rows…")
+        st.progress(0.0, text="Cancelling…" if job.is_cancelled else "Reading the file and scoring the first rows…")
     else:
         left = "cancelling" if job.is_cancelled else f"{duration(job.seconds_left)} left"
         st.progress(job.done / run.rows, text=f"{job.done:,} of {run.rows:,} rows, {left}")

@@ -122,6 +122,17 @@ def test_batches_hold_texts_of_one_length_and_no_more_than_fit(product, monkeypa
     np.testing.assert_allclose(logits, np.concatenate([model.logits([each]) for each in ids]), atol=1e-5)
 
 
+def test_progress_comes_after_each_batch_and_counts_equal_texts(product, monkeypatch):
+    monkeypatch.setattr(light, "TOKENS", 40)
+    model, progress = Predictor.load(product, "light"), []
+    texts = [f"the iPad {number}" for number in range(20)] * 3
+    expected = model.predict(texts, probabilities=True)
+    found = model.predict(texts, probabilities=True, on_progress=progress.append)
+    pandas.testing.assert_frame_equal(found, expected)
+    assert sum(progress) == len(texts)
+    assert max(progress) <= 30, "a job is cancelled within a batch, not a window"
+
+
 def test_tensorflow_is_not_imported(folder, tmp_path):
     code = (
         "import sys; from tf_model import paths, predict; paths.SAVED_MODELS /= 'none'; predict.main(sys.argv[1:]);"

@@ -119,7 +119,11 @@ def test_a_table_keeps_its_columns_and_repeats_them_for_each_product():
     assert found.iloc[:, 0].tolist() == [0, 0, 1, 2]
     assert found.index.tolist() == [0, 0, 1, 2], "that of the chunk: one for each text"
     assert found["product"].tolist()[:2] == ["Xbox", "Kindle"]
-    assert progress == [3]
+    assert progress == [2, 1], "texts, not mentions"
+    with_guesses, progress = replace(TARGETS, answer=stub(has_emotion=True)), []
+    with_guesses.predict(["Xbox bad, Kindle great", "tea", "Kindle"], on_progress=progress.append)
+    with_guesses.predict([], on_progress=progress.append)
+    assert progress == [2, 1]
 
 
 def test_a_column_of_the_input_that_is_called_as_ours_gets_another_name():

@@ -415,6 +415,7 @@ def test_cancel_stops_within_a_batch_and_keeps_nothing(held):
     assert "Reading the file and scoring the first rows…" in [each.proto.text for each in app.get("progress")]
 
     press(app, "Cancel")
+    assert "Cancelling…" in [each.proto.text for each in app.get("progress")]
     held.go_on.set()
     run = wait(run_of(app))
     assert not app.run().exception, app.exception

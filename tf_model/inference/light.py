@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -40,12 +40,17 @@ class LightModel:
         self.token_ids = LightTokenizer(vocabulary, cleaning, settings["lower_case"], settings["max_tokens"])
         self._network = compile_network(folder / NETWORK, settings["group"], threads or cores())
 
-    def score(self, batch: Sequence[bytes]) -> dict[str, np.ndarray]:
-        """Like :attr:`tf_model.inference.predictor.Predictor.score`, for any number of texts."""
+    def score(
+        self, batch: Sequence[bytes], on_scored: Callable[[Sequence[bytes]], None] = lambda texts: None
+    ) -> dict[str, np.ndarray]:
+        """Like :attr:`tf_model.inference.predictor.Predictor.score`, for any number of texts.
+
+        ``on_scored`` gets those of each batch of one length, at most :data:`TOKENS`, as it is finished.
+        """
         began = time.perf_counter()
         ids = self.token_ids([text.decode() for text in batch])
         tokenized = time.perf_counter()
-        logits = self.logits(ids)
+        logits = self.logits(ids, lambda numbers: on_scored([batch[number] for number in numbers]))
         outputs = answer_outputs(self.probabilities(logits), self._tasks, self._settings["threshold"])
         unknown = self.token_ids.unknown
         return outputs | {
@@ -54,8 +59,13 @@ class LightModel:
             "model_seconds": np.float64(time.perf_counter() - tokenized),
         }
 
-    def logits(self, ids: Sequence[Sequence[int]]) -> np.ndarray:
-        """The logits of texts with these token ids, float32 [N, classes], all tasks side by side."""
+    def logits(
+        self, ids: Sequence[Sequence[int]], on_scored: Callable[[Sequence[int]], None] = lambda numbers: None
+    ) -> np.ndarray:
+        """The logits of texts with these token ids, float32 [N, classes], all tasks side by side.
+
+        ``on_scored`` gets the indices of each finished batch.
+        """
         order = sorted(range(len(ids)), key=lambda number: -len(ids[number]))
         batches = []
         for length, group in itertools.groupby(order, key=lambda number: len(ids[number])):
@@ -63,6 +73,7 @@ class LightModel:
             while remaining:  # powers of two only: each new shape costs time, and memory for good
                 size = 1 << min(len(remaining), max(TOKENS // length, 1)).bit_length() - 1
                 batches.append(self._infer([ids[number] for number in remaining[:size]]))
+                on_scored(remaining[:size])
                 remaining = remaining[size:]
         return np.concatenate(batches)[np.argsort(order)]
 

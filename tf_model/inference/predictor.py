@@ -100,11 +100,12 @@ class Predictor(TablePredictor, ModelFacts):
 
     ``score`` takes a batch of N texts as UTF-8 bytes, N at least 1, and returns :func:`outputs_of` its labels: str as
     object [N], float32 [N], and the probabilities float32 [N, classes]. Some models also return ``unknown_share``
-    (float32 [N]), ``tokenize_seconds`` and ``model_seconds`` (float).
+    (float32 [N]), ``tokenize_seconds`` and ``model_seconds`` (float). With the light model it takes a second argument,
+    see :meth:`tf_model.inference.light.LightModel.score`.
     """
 
     labels: dict[str, tuple[str, ...]]  # the classes of each task, in the order of the probabilities
-    score: Callable[[Sequence[bytes]], Outputs]
+    score: Callable[..., Outputs]
     folder: Path | None = None
     recipe: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -224,11 +225,18 @@ class Predictor(TablePredictor, ModelFacts):
         counts = Counter(window)
         texts = sorted(counts, key=len, reverse=True)  # longest first: a batch too large for memory fails at once
         batches = []
+
+        def advance(scored: Sequence[bytes]) -> None:
+            if on_progress:
+                on_progress(sum(counts[text] for text in scored))
+
         for start in range(0, len(texts), self.batch_size):
             batch = texts[start : start + self.batch_size]
-            batches.append(self.score(batch))
-            if on_progress:
-                on_progress(sum(counts[text] for text in batch))
+            if self.runtime == "light":  # one call scores a whole window, in batches of its own
+                batches.append(self.score(batch, advance))
+            else:
+                batches.append(self.score(batch))
+                advance(batch)
         position = {text: number for number, text in enumerate(texts)}
         rows = [position[text] for text in window]
         return {name: values[rows] if values.ndim else values for name, values in _merge(batches).items()}

@@ -72,23 +72,34 @@ class TargetPredictor(TablePredictor):
         ]
         mentions = pd.DataFrame(rows, columns=["text", *MENTION_COLUMNS])
         marked_texts = [mark(inputs[index], start, end) for index, *_, start, end in rows]
-        scores = self.model.predict(marked_texts, probabilities=True, threshold=threshold)
+        unnamed = sorted(set(range(len(inputs))) - set(mentions["text"]))
+        total, scored = len(rows) + len(unnamed), 0
+
+        def advance(count: int) -> None:  # of mentions, or of texts without one: their share of all stands for texts
+            nonlocal scored
+            before, scored = scored, scored + count
+            if on_progress and count:
+                on_progress(len(inputs) * scored // total - len(inputs) * before // total)
+
+        scores = self.model.predict(marked_texts, probabilities=True, on_progress=advance, threshold=threshold)
         scores = scores.drop(columns=TARGET).rename(columns=lambda name: name.replace(TARGET, "emotion", 1))
         scores = scores.rename(columns={tasks.ANSWER: "emotion"})
-        guesses = self._guess(inputs, sorted(set(range(len(inputs))) - set(mentions["text"])), threshold)
+        guesses = self._guess(inputs, unnamed, advance, threshold)
         combined = pd.concat([pd.concat([mentions, scores], axis=1), guesses]).sort_values("text", kind="stable")
-        if on_progress:
-            on_progress(len(inputs))
         columns = self.columns(probabilities=True)
         return Measured(combined.astype({"text": "int64", **columns}).set_index("text")[list(columns)], {}, None)
 
-    def _guess(self, texts: Sequence[str], indices: Sequence[int], threshold: float | None) -> Any:
+    def _guess(
+        self, texts: Sequence[str], indices: Sequence[int], advance: Callable[[int], None], threshold: float | None
+    ) -> Any:
         """One row for each text at ``indices``; these texts name no product."""
         import pandas as pd
 
         rows = pd.DataFrame({"text": indices})
-        if self.answer and indices:
-            guesses = self.answer.predict([texts[index] for index in indices], threshold=threshold)
+        if not self.answer:
+            advance(len(indices))
+        elif indices:
+            guesses = self.answer.predict([texts[index] for index in indices], False, advance, threshold)
             is_sure = guesses[tasks.ANSWER] != NOT_SURE
             is_directed = is_sure & (guesses[tasks.ANSWER] != guesses["emotion"])
             rows["product"] = guesses["product"].where(is_directed)
