@@ -215,6 +215,18 @@ def test_what_changed_stands_on_the_page(folder, tmp_path):
     assert "The largest change: negative emotion across all products fell" in report.render(contents)
 
 
+def test_a_single_product_is_named(folder):
+    rows = three_months().rename(columns={"date": "posted"}).query("product == 'iPhone'")
+    result = rows.drop(columns="text").assign(status="fit", source=["web"] + ["mail"] * (len(rows) - 1))
+    found = figures(result, rows["text"], Predictor.load(folder), "made-up.csv")
+    lists = [found["shares"], found["over_time"], found["changes"], found["comparison"]["lines"]]
+    assert [{line["product"] for line in lines} for lines in lists] == [{"iPhone"}] * 4
+    page = report.render(found)
+    assert "The largest change: negative emotion toward iPhone" in page
+    assert "the model finds it in" in page
+    assert "all products" not in page
+
+
 def test_rows_that_were_checked_for_one_product_are_said(folder):
     rows = three_months(count=300).rename(columns={"date": "posted"})
     checked = pd.Series([NO_EMOTION, NEGATIVE, None], rows.index[rows["product"] == "iPad"][:3])

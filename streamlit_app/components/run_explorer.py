@@ -155,9 +155,8 @@ class RunExplorer(Explorer):
     def _show_totals(self, tweets: pd.DataFrame, notes: Mapping[str, str] = {}) -> None:
         if self.correction is None or self._lacks_emotions:
             return super()._show_totals(tweets)
-        shares = self._shares(self._analysed_rows(tweets)).dropna(subset="share")
-        of_all = shares[shares["product"] == ALL].itertuples()
-        notes = {line.emotion: f"{line.share:.0%} ({line.low:.0%} to {line.high:.0%})" for line in of_all}
+        of_all = self._shares(self._analysed_rows(tweets)).head(len(self.run.emotions)).dropna(subset="share")
+        notes = {line.emotion: f"{line.share:.0%} ({line.low:.0%} to {line.high:.0%})" for line in of_all.itertuples()}
         super()._show_totals(tweets, notes)
         st.caption("Below each share: the share corrected for the model's known errors, with its 95% interval.")
 

@@ -66,6 +66,10 @@ def test_what_changed_is_said_in_a_sentence_and_its_texts_are_read(run):
     assert "From June 2026 on, Negative emotion toward iPhone rose from 0% to 100%" in words_of(app).replace("\\", "")
     [chart] = app.get("plotly_chart")
     assert "share of the texts by month: May 2026 0%, June 2026 100%" in chart.proto.alt
+    app.multiselect(key=f"{run.id}_products").set_value(["iPhone"]).run()
+    assert not app.exception, app.exception
+    assert "Negative emotion toward iPhone rose from 0% to 100%" in words_of(app).replace("\\", "")
+    assert "all products" not in words_of(app)
 
 
 def test_days_are_offered_if_they_have_enough_texts(stub):

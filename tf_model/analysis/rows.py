@@ -42,9 +42,9 @@ def rows_of(
 
 
 def by_product(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield all rows, then, if there are several products, the rows of each, most frequent first."""
-    yield ALL, rows
+    """Yield all rows, then the rows of each product, most frequent first; a single product names all rows."""
     counts = rows["product"].value_counts()
+    yield counts.index[0] if len(counts) == 1 else ALL, rows
     for product in counts.index if len(counts) > 1 else ():
         yield product, rows[rows["product"] == product]
 
