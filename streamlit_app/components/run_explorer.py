@@ -373,12 +373,13 @@ def _answered_by(run: Run) -> tuple[Any, ...]:
 
 def _first_columns(run: Run, answers: Answers) -> dict[str, Any]:
     """The columns to show first, and how."""
-    percent, plain = st.column_config.NumberColumn(format="percent"), st.column_config.Column()  # None would hide it
+    percent, wide = st.column_config.NumberColumn(format="percent"), st.column_config.TextColumn(width=330)
+    plain = st.column_config.Column()  # None would hide it
     first = ("product", "emotion") if run.per_product else (tasks.ANSWER,)
     names = dict.fromkeys([*first, STATUS, f"{first[-1]}_confidence", *run.predicted])
     names = [each for each in names if each in answers.display_table]
     columns = {name: percent if name.endswith("_confidence") else plain for name in names}
-    return {answers.text_column: st.column_config.TextColumn(width=330)} | columns
+    return dict.fromkeys(answers.first_columns, plain) | columns | {answers.first_columns[0]: wide}
 
 
 def _filtered(filters: Mapping[str, Any]) -> str:

@@ -231,7 +231,7 @@ class Answers:
     result: pd.DataFrame  # the file's own columns, the predictions with probabilities, and the status
     table: pd.DataFrame  # the same without probabilities
     display_table: pd.DataFrame  # the same as a page can show it
-    text_column: str  # in these tables
+    first_columns: list[str]  # of the file, as these tables call them: the texts, and dates and sources if it has them
     tweets: pd.DataFrame  # for tf_model.eda, with status, is_abstained, and date and source if the file has them
     rows: pd.DataFrame | None  # for tf_model.analysis, only rows with probabilities
     dates: Dates | None
@@ -269,11 +269,14 @@ def _read_answers(folder: Path) -> Answers:
     tweets = eda.describe(pd.DataFrame({"row": predictions[_ROW]} | labelled)).assign(status=reasons_of(table[STATUS]))
     if run.emotions:
         tweets["is_abstained"] = predictions["emotion" if run.per_product else tasks.ANSWER] == NOT_SURE
-    if (sources := find_source(own_columns)) is not None:
-        tweets["source"] = sources
+    first_columns = [text_column]
     if dates:
         tweets["date"] = dates.values
-    return Answers(result, table, display_table, text_column, tweets, rows, dates)
+        first_columns.append(dates.column)
+    if (sources := find_source(own_columns)) is not None:
+        tweets["source"] = sources
+        first_columns.append(sources.name)
+    return Answers(result, table, display_table, first_columns, tweets, rows, dates)
 
 
 # ---------------------------------------------------------------- the work

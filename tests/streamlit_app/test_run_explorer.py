@@ -62,6 +62,7 @@ def test_what_changed_is_said_in_a_sentence_and_its_texts_are_read(run):
     app.selectbox(key=key).set_value("week of 8 June 2026").run()
     assert len(app.dataframe[-1].value) == 20
     assert app.dataframe[-1].value["text"].str.contains("crashed").all()
+    assert list(app.dataframe[-1].value)[:4] == ["text", "when", "Source", tasks.ANSWER]
     app.segmented_control(key=f"{run.id}_period_week_week").set_value("month").run()
     assert "From June 2026 on, Negative emotion toward iPhone rose from 0% to 100%" in words_of(app).replace("\\", "")
     [chart] = app.get("plotly_chart")
