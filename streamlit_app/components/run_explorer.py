@@ -219,7 +219,7 @@ class RunExplorer(Explorer):
         with_texts = points[points["texts"] > 0]
         selected = rows[(rows["emotion"] == emotion) & ((product == ALL) | (rows["product"] == product))]
         starts = selected["date"].dt.to_period(PERIODS[period]).dt.start_time
-        title = f"{emotion}: share of the {self.noun.lower()} by {period}"
+        title = f"{emotion} {_toward(product)}: share of the {self.noun.lower()} by {period}"
         self._drill_down(
             explorer_charts.share_over_time(points, marks["when"], emotion, title),
             with_texts,
@@ -436,9 +436,9 @@ def _change_in_words(change: Any, period: str, noun: str) -> str:
 
 
 def _difference_in_words(line: Any) -> str:
-    toward, (size, interval) = "" if line.product == ALL else f" {_toward(line.product)}", _points(line)
+    about, (size, interval) = "" if line.product == ALL else f"{line.product}, ", _points(line)
     return (
-        f"{line.emotion}{toward}: {percent(line.share_one)} in A, {percent(line.share_other)} in B, "
+        f"{about}{line.emotion}: {percent(line.share_one)} in A, {percent(line.share_other)} in B, "
         f"{size} points {'more' if line.difference > 0 else 'fewer'} (95% interval {interval})."
     )
 

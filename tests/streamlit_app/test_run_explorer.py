@@ -57,7 +57,7 @@ def test_what_changed_is_said_in_a_sentence_and_its_texts_are_read(run):
     assert "Words: crashed, hate" in said
     assert "Dates: column when." in said
     [chart] = app.get("plotly_chart")
-    assert "Negative emotion: share of the texts by week: week of 4 May 2026 0%" in chart.proto.alt
+    assert "Negative emotion toward iPhone: share of the texts by week: week of 4 May 2026 0%" in chart.proto.alt
     key = f"{run.id}_time_week_iPhone_{tasks.NEGATIVE}_bar"
     app.selectbox(key=key).set_value("week of 8 June 2026").run()
     assert len(app.dataframe[-1].value) == 20
@@ -121,7 +121,7 @@ def test_two_selections_are_compared(run):
     for side, source in (("A", "web"), ("B", "shop")):
         app.multiselect(key=f"{run.id}_{side}_sources").set_value([source]).run()
     assert not app.exception, app.exception
-    assert "Negative emotion toward iPhone: 0% in A, 100% in B, 100 points more" in said(app)
+    assert "iPhone, Negative emotion: 0% in A, 100% in B, 100 points more" in said(app)
     assert "Words typical of B: " in said(app)
     assert "pass both filters" not in said(app)
     assert "how probable so large a difference is by chance alone" in said(app)
@@ -166,7 +166,7 @@ def test_two_files_with_other_columns_are_compared(run):
     app.selectbox(key=f"{other.id}_another").set_value(run.id).run()
     assert not app.exception, app.exception
     said = words_of(app).replace("\\", "")
-    assert "Negative emotion toward iPhone: 0% in A, 50% in B, 50 points more" in said
+    assert "iPhone, Negative emotion: 0% in A, 50% in B, 50 points more" in said
     assert app.dataframe[-1].value[["texts A", "texts B"]].max().tolist() == [60, 320]
 
 
