@@ -130,7 +130,9 @@ def _dates(run: Run) -> str:
 
 
 def _offer_deletion(run: Run) -> None:
-    st.button("Delete", on_click=_delete, args=(run,), icon=":material/delete:", key=f"delete_{run.id}")
+    with st.popover("Delete", icon=":material/delete:", key=f"ask_{run.id}"):
+        st.markdown("This also deletes its answers, checks, labels and theme names.")
+        st.button("Delete for good", on_click=_delete, args=(run,), type="primary", key=f"delete_{run.id}")
 
 
 def _delete(run: Run) -> None:

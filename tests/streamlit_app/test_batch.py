@@ -318,7 +318,7 @@ def test_a_file_that_is_not_answered_yet_stays_until_it_is_deleted(stub, models,
     app = open_app("batch")
     assert "4 rows, new, " in words_of(app)
     assert "Answer 4 rows" in buttons(open_run(run))
-    press(app, "Delete")
+    press(app, "Delete for good")
     assert list((models / ".monitor" / "runs").iterdir()) == []
 
 
@@ -474,8 +474,8 @@ def test_a_deleted_run_leaves_nothing_whoever_deletes_it_and_when(held):
     app = press(upload(MANY, "a.csv"), "Answer 1,000 rows")
     run, job = run_of(app), run_of(app).job
     other = open_run(run)
-    press(app, "Delete")
-    press(other, "Delete")
+    press(app, "Delete for good")
+    press(other, "Delete for good")
     held.go_on.set()
     job.join(20)
     assert not run.folder.exists()
@@ -497,7 +497,7 @@ def test_a_run_is_not_begun_again_that_another_window_deleted_or_began(held):
     assert held.reached.wait(20)
     press(other, "Answer it again")
     assert runs.find(run.id).status == runs.RUNNING
-    press(app, "Delete")
+    press(app, "Delete for good")
     press(third, "Answer it again")
     assert "There is no such file here" in third.info[-1].value
     assert not run.folder.exists()

@@ -257,7 +257,9 @@ def test_a_long_file_goes_on_through_a_reload_and_can_be_cancelled(page, address
     page.wait_for_url("**/batch?run=*")
     page.get_by_role("button", name="Answer 150,000 rows").wait_for()
     wait_until_done(page)  # the list of runs, with its own buttons, goes last
-    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Delete").press("Enter")
+    page.get_by_text("This also deletes its answers, checks, labels and theme names.").wait_for()
+    page.get_by_role("button", name="Delete for good").press("Enter")
     page.get_by_text("An answer for every row of a file.").wait_for()
     assert page.get_by_role("link", name="mine.csv").count() == 0, "each browser lists its own"
 
