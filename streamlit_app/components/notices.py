@@ -78,6 +78,10 @@ def usable_model() -> ModelState | None:
     state = loading.current_model()
     if state.predictor is not None:
         _say_if_replaced(state)
+        asked = st.query_params.get("model", state.name)
+        if asked not in (state.name, *loading.model_names()):
+            words = f"There is no model {asked} here: the model {state.name} is used instead."
+            st.warning(plain_markdown(words), icon=":material/link_off:")
         _say_limits(state)
         return state
     if state.server_url:

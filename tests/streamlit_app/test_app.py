@@ -47,6 +47,10 @@ def test_a_link_may_name_the_text_and_the_model(stub_later, models, address):
     app.selectbox(key="model_in_use").set_value("answer").run()
     assert not app.header
     assert app.selectbox(key="model_in_use").value == "answer"
+    assert "There is no model" not in words_of(app)
+    app.query_params["model"] = "nonsense"
+    said = words_of(app.run()).replace("\\", "")
+    assert "There is no model nonsense here: the model answer is used instead." in said
 
 
 def test_choices_stay_when_another_page_is_looked_at(stub, models, monkeypatch):
