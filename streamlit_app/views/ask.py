@@ -127,11 +127,6 @@ def _report_failure(state: ModelState, heading: str, error: TweetTargetError) ->
 # ---------------------------------------------------------------- the answer
 
 
-def _certainty(confidence: float, is_fit: bool) -> str:
-    share = theme.percent(confidence)
-    return f"{share} sure" if is_fit else f"{share} confidence, which means little here"
-
-
 def _show_answer(state: ModelState, row: Mapping[str, Any], seconds: float, is_fit: bool) -> None:
     name = tasks.ANSWER if tasks.ANSWER in row else next(iter(state.predictor.labels))
     notices.announce(row[name])
@@ -139,8 +134,8 @@ def _show_answer(state: ModelState, row: Mapping[str, Any], seconds: float, is_f
         st.header(plain_markdown(row[name]), anchor=False)
         if row[name] == NOT_SURE:
             _show_guesses(state, row)
-        else:
-            st.markdown(f"**{_certainty(row[f'{name}_confidence'], is_fit)}**")
+        elif is_fit:
+            st.markdown(f"**{theme.percent(row[f'{name}_confidence'])} sure**")
         if name != tasks.ANSWER:
             st.info(
                 f"This model predicts the {name} only, and always answers, also where it is not sure. For emotion and "
@@ -218,7 +213,7 @@ def _show_mentions(state: ModelState, text: str, mentions: Sequence[Mapping[str,
     spans = [(row["start"], row["end"], label) for row, label in zip(mentions, labels, strict=True)]
     token_highlighting.show(token_highlighting.mentions(text, spans), key="mentions")
     for row in mentions:
-        certainty = _certainty(row["emotion_confidence"], is_fit)
+        certainty = f"{theme.percent(row['emotion_confidence'])} sure" if is_fit else "which means little here"
         if row["emotion"] == NOT_SURE:
             certainty = f"the best guess has {theme.percent(row['emotion_confidence'])} confidence"
         st.markdown(f"**{plain_markdown(row['product'])}**: {plain_markdown(row['emotion'])}, {certainty}")
