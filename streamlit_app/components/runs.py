@@ -272,7 +272,7 @@ def _read_answers(folder: Path) -> Answers:
     first_columns = [text_column]
     if dates:
         tweets["date"] = dates.values
-        first_columns.append(dates.column)
+        first_columns.append(display_table.columns[dates.position])  # there, names do not repeat
     if (sources := find_source(own_columns)) is not None:
         tweets["source"] = sources
         first_columns.append(sources.name)
@@ -333,6 +333,8 @@ class Job(threading.Thread):
                 if status == DONE:  # prepared here, or the page would wait for them
                     with suppress(Exception):  # the run was deleted, or the page will meet the same error
                         run.answers()
+                    if self.is_deleted:
+                        _read_answers.cache_clear()
         except TweetTargetError as error:  # find() calls the run interrupted, and its page names a full disk
             cli.say(f"error: {error}")
         finally:

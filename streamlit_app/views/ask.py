@@ -133,7 +133,7 @@ def _show_answer(state: ModelState, row: Mapping[str, Any], seconds: float, is_f
     with st.container(border=True):
         st.header(plain_markdown(row[name]), anchor=False)
         if row[name] == NOT_SURE:
-            _show_guesses(state, row)
+            _show_guesses(state, row, is_fit)
         elif is_fit:
             st.markdown(f"**{theme.percent(row[f'{name}_confidence'])} sure**")
         if name != tasks.ANSWER:
@@ -145,10 +145,11 @@ def _show_answer(state: ModelState, row: Mapping[str, Any], seconds: float, is_f
         st.caption(f"Answered in {seconds * 1000:,.0f} ms by the model **{plain_markdown(state.name)}**")
 
 
-def _show_guesses(state: ModelState, row: Mapping[str, Any]) -> None:
+def _show_guesses(state: ModelState, row: Mapping[str, Any], is_fit: bool) -> None:
     threshold = state.predictor.threshold
     limit = "" if threshold is None else f"; the model answers only at {threshold:.1%} or above"
-    st.markdown(f"The best guess has a confidence of {row['answer_confidence']:.1%}{limit}.")
+    if is_fit:
+        st.markdown(f"The best guess has a confidence of {row['answer_confidence']:.1%}{limit}.")
     st.markdown(f"Best guess: **{plain_markdown(row['best_guess'])}**")
     st.markdown(f"Second guess: **{plain_markdown(row['second_guess'])}**")
 
@@ -213,9 +214,9 @@ def _show_mentions(state: ModelState, text: str, mentions: Sequence[Mapping[str,
     spans = [(row["start"], row["end"], label) for row, label in zip(mentions, labels, strict=True)]
     token_highlighting.show(token_highlighting.mentions(text, spans), key="mentions")
     for row in mentions:
-        certainty = f"{theme.percent(row['emotion_confidence'])} sure" if is_fit else "which means little here"
-        if row["emotion"] == NOT_SURE:
-            certainty = f"the best guess has {theme.percent(row['emotion_confidence'])} confidence"
+        share = theme.percent(row["emotion_confidence"])
+        certainty = f"the best guess has {share} confidence" if row["emotion"] == NOT_SURE else f"{share} sure"
+        certainty = certainty if is_fit else "which means little here"
         st.markdown(f"**{plain_markdown(row['product'])}**: {plain_markdown(row['emotion'])}, {certainty}")
         notices.announce(f"{row['product']}: {row['emotion']}")
 

@@ -179,7 +179,7 @@ def _show_run(name: str, state: ModelState | None) -> None:
     rows = f"{run.rows:,} {plural(run.rows, 'row', 'rows')}"
     settings = f"column {run.column}, {PER_PRODUCT if run.per_product else PER_TEXT}"
     st.caption(plain_markdown(f"{rows}, {settings}, answered by {run.model} ({run.which}) on {_dates(run)}"))
-    if run.status == runs.RUNNING:
+    if run.status == runs.RUNNING or run.job:
         _follow(run)
     elif run.status == runs.DONE:
         _show_answers(run, state)
@@ -198,6 +198,8 @@ def _follow(run: Run) -> None:
         st.rerun()
     elif not job.done:
         st.progress(0.0, text="Cancelling…" if job.is_cancelled else "Reading the file and scoring the first rows…")
+    elif job.done == run.rows:
+        st.progress(1.0, text="Preparing the page…")
     else:
         left = "cancelling" if job.is_cancelled else f"{duration(job.seconds_left)} left"
         st.progress(job.done / run.rows, text=f"{job.done:,} of {run.rows:,} rows, {left}")

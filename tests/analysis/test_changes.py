@@ -150,6 +150,13 @@ def test_a_change_of_one_product_is_not_said_of_all_products_too(seed):
     assert set(changes["product"]) == {"iPhone"}
 
 
+def test_a_small_change_of_all_products_is_found_where_no_product_changed():
+    days = pd.Series(pd.date_range("2024-04-01", periods=2).repeat(30))
+    emotion_ids = np.array([1] * 55 + [0] * 5)
+    [change] = find_changes(frame_of(emotion_ids, ["iPad", "iPhone"] * 30, dates=days), (NEGATIVE,)).itertuples()
+    assert (change.product, change.before, change.after) == ("all products", 0, 5 / 30)
+
+
 def test_texts_without_a_date_change_nothing():
     rows = three_months()
     undated = rows[rows["text"] == "battery dies"].assign(date=pd.NaT)

@@ -269,7 +269,7 @@ def test_a_mention_that_the_dataset_labels_is_left_out(tmp_path, mention):
 
 @pytest.mark.parametrize("span", [(29, 35), ("", "")])
 def test_another_mention_in_a_text_of_the_dataset_replaces_the_label_that_was_assumed(tmp_path, span):
-    rows, split, joined = join_mention(tmp_path, (LEARNED, "Google", BAD, *span), (JUDGED, "Google", BAD, 18, 24))
+    rows, split, joined = join_mention(tmp_path, (f"{LEARNED} ", "Google", BAD, *span), (JUDGED, "Google", BAD, 18, 24))
     assert reasons(joined) == {"near-duplicate of a validation text": 1}
     assumed = rows.texts.index(mark(LEARNED, 29, 35))
     assert rows.is_weak[assumed]
@@ -278,7 +278,7 @@ def test_another_mention_in_a_text_of_the_dataset_replaces_the_label_that_was_as
     assert list(zip(trained.texts, trained.label_ids[:, 0].tolist(), trained.is_weak, strict=True)) == [
         (calm, tasks.EMOTIONS.index(NONE), False),
         (iphone, tasks.EMOTIONS.index(GOOD), False),
-        (mark(LEARNED, 29, 35), tasks.EMOTIONS.index(BAD), False),
+        (mark(f"{LEARNED} ", 29, 35), tasks.EMOTIONS.index(BAD), False),
         (mark(TWO, 4, 9), tasks.EMOTIONS.index(GOOD), False),
     ]
     before, after = rows.take(split.validation), joined.rows.take(joined.split.validation)

@@ -227,6 +227,7 @@ def test_of_two_columns_of_one_name_the_one_with_the_dates_has_real_dates_in_the
     sheet = openpyxl.load_workbook(io.BytesIO(files.as_xlsx(answers.table, answers.dates))).active
     assert sheet["B2"].value == "no"
     assert sheet["C2"].is_date
+    assert answers.first_columns == ["text", "date (2)"]
 
 
 @cache

@@ -81,6 +81,9 @@ def test_an_unfit_text_is_never_said_to_be_sure(targets, monkeypatch):
     assert "94%" not in said
     words = "This text is not fit for the model, so the answer means little: longer than the model reads (at most "
     assert told[-1].startswith(words)
+    said = words_of(ask("a Kindle, hmm an Xbox " * 40))
+    assert "**Xbox**: Not sure, which means little here" in said
+    assert "confidence" not in said
 
 
 def test_no_emotion_and_not_sure_have_words_and_colours_of_their_own(targets, shown):

@@ -225,7 +225,8 @@ def find_changes(
     of_products = changes[changes["product"] != ALL].groupby("emotion")["product"].agg(set)
     is_said = [
         each.product != ALL
-        or _moved(rows[~rows["product"].isin(of_products.get(each.emotion, ()))], each, significance)
+        or each.emotion not in of_products.index
+        or _moved(rows[~rows["product"].isin(of_products[each.emotion])], each, significance)
         for each in changes.itertuples()
     ]
     changes = changes[np.array(is_said, bool)]

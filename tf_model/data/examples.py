@@ -145,9 +145,8 @@ def products_for(name: str, path: Path | None, dataset: Dataset) -> Products | N
 def _target_rows(dataset: Dataset, emotion: tasks.Task, products: Products) -> TrainingRows:
     frame = dataset.labelled.reindex(columns=["row", *tasks.COLUMNS, *SPAN])
     labelled = list(frame[frame[emotion.column].isin(emotion.labels)].itertuples(index=False, name=None))
-    labelled_pairs = {
-        (text, target) for _, text, target, *_ in labelled
-    }  # a file may label each product in its own row
+    # A file may label each product in its own row.
+    labelled_pairs = {(text.strip(), target) for _, text, target, *_ in labelled}
     row_numbers, texts, uncut_texts, label_ids, is_weak = [], [], [], [], []
     for row, text, target, emotion_label, start, end in labelled:
         has_span = not np.isnan(start)
@@ -157,7 +156,7 @@ def _target_rows(dataset: Dataset, emotion: tasks.Task, products: Products) -> T
             continue
         for name, mention in mentions.items():
             is_labelled = is_for_all or name == target
-            if is_labelled or (emotion.neutral is not None and (text, name) not in labelled_pairs):
+            if is_labelled or (emotion.neutral is not None and (text.strip(), name) not in labelled_pairs):
                 row_numbers.append(row)
                 texts.append(mark(text, mention.start, mention.end))
                 uncut_texts.append(mark(text, mention.start, mention.end, len(text)))

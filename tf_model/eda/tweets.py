@@ -4,7 +4,6 @@ import html
 import re
 from collections.abc import Iterable, Sequence
 from datetime import date
-from sys import intern
 
 import pandas as pd
 
@@ -44,8 +43,10 @@ def terms(texts: Iterable[str]) -> list[tuple[str, ...]]:
 
     plain = array([_APOSTROPHE.sub("'", html.unescape(text)) for text in texts], large_string())
     plain = compute.replace_substring_regex(plain, URL, " ").to_pylist()  # by RE2, as in the cleaning
-    # Interned: most words occur in many texts.
-    return [tuple(map(intern, _WORD.findall(_USER.sub(" ", text).lower()))) for text in plain]
+    words = {}  # one string for all texts that hold a word
+    return [
+        tuple(words.setdefault(each, each) for each in _WORD.findall(_USER.sub(" ", text).lower())) for text in plain
+    ]
 
 
 def filter_tweets(
