@@ -17,6 +17,7 @@ from streamlit_app.components.notices import plain_markdown
 from streamlit_app.components.widgets import offer_file, pick
 from tf_model import eda
 from tf_model.analysis.changes import Dates
+from tf_model.analysis.compare import DISTINCTIVE_Z
 from tf_model.errors import plural
 from tf_model.inference.fit import FIT
 from tf_model.io.workbooks import MOST_CHARACTERS
@@ -224,7 +225,10 @@ class Explorer:
         label = st.selectbox(
             "Words of", distinctive["label"].unique(), key=self._key(f"label_{column}"), persist_state="session"
         )
-        bars = distinctive[(distinctive["label"] == label) & (distinctive["z"] > 0)].head(MOST_WORDS)
+        bars = distinctive[(distinctive["label"] == label) & (distinctive["z"] > DISTINCTIVE_Z)].head(MOST_WORDS)
+        if bars.empty:
+            st.info(f"No word occurs more often here than with the other {column}s, beyond chance.")
+            return
         self._show_bars(
             bars.rename(columns={"words": "name"}),
             lambda bar: eda.with_words(tweets[tweets[column] == label], bar["name"]),

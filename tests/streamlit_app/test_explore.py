@@ -185,8 +185,18 @@ def test_words_can_be_compared_by_emotion_and_in_pairs(sample, tweets):
     checked(page.segmented_control(key="explore_compare").set_value("Emotions").run())
     checked(page.selectbox(key="explore_label_emotion").set_value(tasks.POSITIVE).run())
     expected = eda.distinctive_words(tweets, "emotion", pairs=True)
-    expected = expected[(expected["label"] == tasks.POSITIVE) & (expected["z"] > 0)].head(15)
+    expected = expected[(expected["label"] == tasks.POSITIVE) & (expected["z"] > 1.96)].head(15)
+    assert 0 < len(expected) < 15
     assert page.selectbox(key=f"explore_telling_True_{tasks.POSITIVE}_bar").options == expected["words"].tolist()
+
+
+def test_words_within_chance_are_not_shown(models, monkeypatch, tmp_path):
+    rows = [
+        (f"the same words {number}", product, tasks.POSITIVE) for number in range(6) for product in ("iPad", "Apple")
+    ]
+    monkeypatch.setenv(DATA_VARIABLE, str(write_csv(tmp_path / "own.csv", rows)))
+    told = [each.value for each in open_page("Words").info]
+    assert "No word occurs more often here than with the other products, beyond chance." in told
 
 
 def test_a_tweet_with_markup_is_shown_letter_by_letter(models, monkeypatch, tmp_path):
