@@ -172,13 +172,18 @@ class RunExplorer(Explorer):
         st.subheader("Corrected shares", anchor=False)
         rows = self._analysed_rows(tweets)
         shares = self._shares(rows)
+        sampled = len(checked_sample(rows, self.run.checked))
+        others = len(rows.index.intersection(self.run.checked.index)) - sampled
+        elsewhere = (
+            f" {others:,} more, drawn from another selection, count only for a product that they are drawn from."
+        )
         _show_table(shares.rename(columns={"share": "corrected share"}), "Counted and corrected share of each emotion")
         st.caption(
             "Counted: the model's answers. Corrected share: adjusted for the model's known errors, with its 95% "
             f"interval; unknown for fewer than {LEAST_TEXTS} texts. If these texts differ from those on which "
             "the model was validated, the error may be larger: check rows by hand. If the true shares are like those, "
             "the counted share of a single product can be as close, or closer. "
-            f"{len(checked_sample(rows, self.run.checked)):,} of these texts, drawn at random, were checked by hand."
+            f"{sampled:,} of these texts, drawn at random, were checked by hand.{elsewhere * (others > 0)}"
         )
         check_rows(self.run, rows, self._key("check"))
 
