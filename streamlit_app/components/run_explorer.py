@@ -174,9 +174,7 @@ class RunExplorer(Explorer):
         shares = self._shares(rows)
         sampled = len(checked_sample(rows, self.run.checked))
         others = len(rows.index.intersection(self.run.checked.index)) - sampled
-        elsewhere = (
-            f" {others:,} more, drawn from another selection, count only for a product that they are drawn from."
-        )
+        elsewhere = f" {others:,} more were drawn from another selection, and count only there."
         _show_table(shares.rename(columns={"share": "corrected share"}), "Counted and corrected share of each emotion")
         st.caption(
             "Counted: the model's answers. Corrected share: adjusted for the model's known errors, with its 95% "
@@ -378,12 +376,12 @@ def _answered_by(run: Run) -> tuple[Any, ...]:
 
 def _first_columns(run: Run, answers: Answers) -> dict[str, Any]:
     """The columns to show first, and how."""
-    percent, wide = st.column_config.NumberColumn(format="percent"), st.column_config.TextColumn(width=330)
+    share, wide = st.column_config.NumberColumn(format="percent"), st.column_config.TextColumn(width=330)
     plain = st.column_config.Column()  # None would hide it
     first = ("product", "emotion") if run.per_product else (tasks.ANSWER,)
     names = dict.fromkeys([*first, STATUS, f"{first[-1]}_confidence", *run.predicted])
     names = [each for each in names if each in answers.display_table]
-    columns = {name: percent if name.endswith("_confidence") else plain for name in names}
+    columns = {name: share if name.endswith("_confidence") else plain for name in names}
     return dict.fromkeys(answers.first_columns, plain) | columns | {answers.first_columns[0]: wide}
 
 
