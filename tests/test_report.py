@@ -18,6 +18,8 @@ from stub_model import stub, target_stub
 from tf_model import analysis, report
 from tf_model.analysis.changes import find_dates
 from tf_model.analysis.figures import figures
+from tf_model.analysis.rows import ALL
+from tf_model.analysis.shares import checked_sample, checking_order
 from tf_model.data.products import Products
 from tf_model.errors import DataError, OutputError, UsageError
 from tf_model.inference.predictor import Predictor
@@ -81,7 +83,8 @@ def test_the_page_and_the_json_say_the_same(file, folder, capsys):
     plain = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
     assert "151 of 155 rows are fit for the model and counted here. Negative" in plain
     assert re.search(r"finds it in \d+% of the texts; corrected for its known errors, about \d+% \(95% range", plain)
-    assert "No text was checked by hand." in plain
+    assert "Drawn at random from all of these, no text was checked by hand." in plain
+    assert "Checked" not in plain
     assert "is below 0.05: none does." in plain
     for line in found["shares"]:
         assert f"{line['texts']:,}" in plain
@@ -229,13 +232,18 @@ def test_a_single_product_is_named(folder):
 
 def test_rows_that_were_checked_for_one_product_are_said(folder):
     rows = three_months(count=300).rename(columns={"date": "posted"})
-    checked = pd.Series([NO_EMOTION, NEGATIVE, None], rows.index[rows["product"] == "iPad"][:3])
+    order = checking_order(rows[rows["product"] == "iPad"])[:40]
+    checked = pd.Series([NO_EMOTION, NEGATIVE, *[None] * 3, *[NEGATIVE] * 35], order)
+    of_all = checked_sample(rows, checked).count()
+    assert of_all < 10, "rows of one product are no sample of all"
     result = rows.drop(columns="text").assign(status="fit")
     found = figures(result, rows["text"], Predictor.load(folder), "a.csv", checked_labels=checked)
-    assert found["checked_rows"] == 2
+    assert {line["product"]: line["checked"] for line in found["shares"]} == {ALL: of_all, "iPad": 37, "iPhone": 0}
     page = report.render(found)
-    assert "No text was checked by hand" not in page
-    assert "for the labels that people gave 2 of the texts here" in page
+    assert f"Drawn at random from all of these, {of_all or 'no'} text" in page
+    assert "for the labels that people gave texts drawn at random (column Checked)" in page
+    found["shares"][0]["checked"] = 30
+    assert "checked by hand" not in report.render(found)
 
 
 def test_the_period_can_be_chosen(folder):

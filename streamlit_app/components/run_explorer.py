@@ -174,7 +174,7 @@ class RunExplorer(Explorer):
         shares = self._shares(rows)
         sampled = len(checked_sample(rows, self.run.checked))
         others = len(rows.index.intersection(self.run.checked.index)) - sampled
-        elsewhere = f" {others:,} more were drawn from another selection, and count only there."
+        elsewhere = f" {others:,} more were drawn from another selection: the column checked says where they count."
         _show_table(shares.rename(columns={"share": "corrected share"}), "Counted and corrected share of each emotion")
         st.caption(
             "Counted: the model's answers. Corrected share: adjusted for the model's known errors, with its 95% "

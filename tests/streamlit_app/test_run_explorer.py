@@ -334,7 +334,7 @@ def test_a_filter_may_leave_fewer_rows_than_were_to_be_checked(run, corrected):
     assert not any(each.label.startswith("Draw") for each in app.button)
     assert f"{left} of these texts, drawn at random, were checked by hand.\n" in words_of(app)
     words = words_of(app.text_input(key=f"{run.id}_contains").set_value("").run())
-    assert f"{left} more were drawn from another selection, and count only there." in words
+    assert f"{left} more were drawn from another selection: the column checked says where they count." in words
 
 
 def test_shares_are_corrected_where_the_model_says_how_it_errs(run, request):

@@ -80,7 +80,6 @@ def figures(
         "unfit_counted": int((~is_fit[rows.index]).sum()),
         "not_fit": reasons.to_dict(),
         "shares": _lines(emotion_shares(rows, emotions, correction, checked_labels)),
-        "checked_rows": 0 if checked_labels is None else int(checked_labels.reindex(rows.index).count()),
         "correction_rows": correction and correction.rows,
         "correction_problem": problem,
         "dates": dates and {"column": dates.column, "notes": list(dates.notes), "of_file": of_file},

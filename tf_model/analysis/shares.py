@@ -119,23 +119,23 @@ def emotion_shares(
 
     With a correction also the corrected ``share`` with its 95% interval ``low``, ``high``; NaN for fewer than 30 texts.
     ``checked_labels`` are emotions that people gave to rows in the order of :func:`checking_order`, by row index, None
-    where they could not tell; they narrow the interval.
+    where they could not tell; ``checked`` is how many are a sample of the line's texts and so narrow the interval.
     """
+    if checked_labels is None:
+        checked_labels = pd.Series(dtype=object)
     names, lines = [probability_column("emotion", each) for each in emotions], []
     for product, product_rows in by_product(rows[["product", "emotion", *names]]):
         model_counts = product_rows["emotion"].value_counts().reindex(emotions, fill_value=0).to_numpy()
-        estimate = np.full((3, len(emotions)), np.nan)
+        estimate, sample = np.full((3, len(emotions)), np.nan), checked_sample(product_rows, checked_labels)
         if correction and len(product_rows) >= LEAST_TEXTS:
-            sample = pd.Series(dtype=object) if checked_labels is None else checked_sample(product_rows, checked_labels)
             checked_ids = pd.Categorical(sample.reindex(product_rows.index), emotions).codes
             estimate = estimated_shares(
                 product_rows[names].to_numpy(), product_rows["product"], correction, checked_ids
             )
         for emotion, count, share, low, high in zip(emotions, model_counts, *estimate, strict=True):
-            lines.append(
-                (product, emotion, len(product_rows), count, count / max(len(product_rows), 1), share, low, high)
-            )
-    columns = ["product", "emotion", "texts", "counted", "counted_share", "share", "low", "high"]
+            counted_share = count / max(len(product_rows), 1)
+            lines.append((product, emotion, len(product_rows), sample.count(), count, counted_share, share, low, high))
+    columns = ["product", "emotion", "texts", "checked", "counted", "counted_share", "share", "low", "high"]
     return pd.DataFrame(lines, columns=columns)
 
 
