@@ -429,7 +429,9 @@ def _toward(product: str) -> str:
 
 def _change_in_words(change: Any, period: str, noun: str) -> str:
     rose, (size, interval) = change.difference > 0, _points(change)
-    words = f" Words: {', '.join(change.words)}." if change.words else " No single word stands out: read the texts."
+    words = " No single word stands out: read the texts."
+    if change.words:
+        words = f" Typical words {'since then' if rose else 'before'}: {', '.join(change.words)}."
     return (
         f"From {'the ' * (period == 'week')}{_time(change.when, period)} on, "
         f"{change.emotion} {_toward(change.product)} {'rose' if rose else 'fell'} "

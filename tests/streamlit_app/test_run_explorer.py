@@ -3,6 +3,7 @@
 import errno
 import io
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from functools import cache
@@ -54,7 +55,8 @@ def test_what_changed_is_said_in_a_sentence_and_its_texts_are_read(run):
     app = open_tab(run, "Over time")
     said = words_of(app).replace("\\", "")
     assert "From the week of 1 June 2026 on, Negative emotion toward iPhone rose from 0% to 100% of the texts" in said
-    assert "Words: crashed, hate" in said
+    assert "Typical words since then: crashed, hate" in said
+    assert re.search(r"Positive emotion toward iPhone fell [^:]*\. Typical words before: .*\blove\b", said)
     assert "Dates: column when." in said
     [chart] = app.get("plotly_chart")
     assert "Negative emotion toward iPhone: share of the texts by week: week of 4 May 2026 0%" in chart.proto.alt
