@@ -81,7 +81,8 @@ def _show_whole_text(state: ModelState, text: str, is_fit: bool) -> None:
         return
     row = measured.predictions.iloc[0].to_dict()
     _show_answer(state, row, sum(measured.seconds.values()), is_fit)
-    _show_probabilities(state, row)
+    if is_fit:
+        _show_probabilities(state, row)
     st.subheader("Which words counted", anchor=False)
     _show_words(state, text)
     _take_feedback(state, text, row)

@@ -76,7 +76,9 @@ def test_a_screen_reader_is_told_the_answers(targets, monkeypatch):
 def test_an_unfit_text_is_never_said_to_be_sure(targets, monkeypatch):
     told = []
     monkeypatch.setattr(notices, "component", lambda *_, **__: lambda data, key: told.append(data))
-    said = words_of(ask(TEXT * 20))
+    app = ask(TEXT * 20)
+    said = words_of(app)
+    assert not app.get("plotly_chart")
     assert "**Kindle**: Positive emotion, which means little here" in said
     assert "94%" not in said
     words = "This text is not fit for the model, so the answer means little: longer than the model reads (at most "
