@@ -7,10 +7,11 @@ import streamlit as st
 from streamlit_app.components import files, loading, notices, products, runs
 from streamlit_app.components.files import LIMITS
 from streamlit_app.components.loading import ModelState
-from streamlit_app.components.notices import plain_markdown
+from streamlit_app.components.notices import FULL_ANSWER, plain_markdown
 from streamlit_app.components.run_explorer import RunExplorer
 from streamlit_app.components.runs import Run
 from streamlit_app.components.widgets import pick
+from tf_model import tasks
 from tf_model.cli import duration
 from tf_model.data.products import Products
 from tf_model.errors import plural
@@ -48,8 +49,9 @@ def _take_file() -> None:
         key="batch_file",
     )
     st.caption(
-        f"Up to {LIMITS.rows:,} rows, {LIMITS.cells:,} cells and 100 MB. Larger files: `{files.COMMAND_LINE}`, or, as "
-        f"far as they fit into memory, `{files.REPORT}`"
+        f"Up to {LIMITS.rows:,} rows, {LIMITS.columns:,} columns, {LIMITS.cells:,} cells and 100 MB "
+        f"({LIMITS.bytes // 10**6} MB unpacked). Larger files: `{files.COMMAND_LINE}`, or, as far as they fit into "
+        f"memory, `{files.REPORT}`"
     )
     if file is None:
         return
@@ -79,6 +81,13 @@ def _offer_answer(run: Run, state: ModelState) -> None:
     st.caption(f"The first {len(contents.first_rows):,} of {run.rows:,} rows.")
     for note in contents.notes:
         st.text(f"Note: {note}")
+    labels = answering_state.predictor.labels
+    if not tasks.has_answer(labels):
+        st.info(
+            f"This model predicts the {' '.join(labels)} only: there will be no Over time, Compare, Themes, Label "
+            f"queue or report. For these, train the model of emotion and product together: `{FULL_ANSWER}`",
+            icon=":material/info:",
+        )
     words = f"Answer {run.rows:,} {plural(run.rows, 'row', 'rows')}"
     if st.button(words, type="primary", icon=":material/play_arrow:"):
         runs.start(run, answering_state, column, finder, products_named)

@@ -283,7 +283,9 @@ def test_a_file_without_texts_is_refused_with_its_columns(stub):
 
 def test_a_model_of_the_product_alone(stub, tmp_path):
     stub.tasks = ("product",)
-    app = answer(upload(written(table(), ".csv", tmp_path), "a.csv"))
+    app = upload(written(table(), ".csv", tmp_path), "a.csv")
+    assert "This model predicts the product only: there will be no Over time, Compare," in app.info[0].value
+    answer(app)
     assert list(run_of(app).answers().table)[3:] == ["product", "product_confidence", "status"]
     [chart] = app.get("plotly_chart")
     assert chart.proto.alt == "Number of texts by product: iPhone 1, iPad 1, Google 1, Android 1."
@@ -719,5 +721,6 @@ def test_whatever_the_model_raises_is_one_line(stub):
 
 def test_what_reads_larger_files_is_said_below_the_uploader(stub):
     [caption] = [each.value for each in open_app("batch").caption if "100 MB" in each.value]
+    assert "200,000 rows, 1,000 columns, 10,000,000 cells and 100 MB (250 MB unpacked)" in caption
     assert "`python -m tf_model.predict FILE --output answers.csv`" in caption
     assert "`python -m tf_model.report FILE --output report.html`" in caption
