@@ -24,7 +24,9 @@ Streamlit's options, such as:
 the app's options, after --:
   --models DIR              where the saved models are (default: saved_models)
   --server URL              use the model of an API or TensorFlow Serving, such as http://127.0.0.1:8000; load none
-  --model DIR               with --server: a copy of its model, for your own labels and its "Not sure"
+                            (no answers per product)
+  --model DIR               with --server: a copy of its model, for labels, "Not sure", language check,
+                            corrected shares and report
 
 environment:
   {METRICS_VARIABLE}=HOST:PORT   serve metrics for Prometheus, such as 127.0.0.1:9464
