@@ -34,7 +34,7 @@ def main() -> None:
     folders = model_dir.model_folders(loading.models_folder())
     if not folders:
         st.info(
-            "No model is trained yet. Run `make answer`, or `make train` for the report's product model alone. "
+            "No model is trained yet. Run `make answer`, or `make train` for the product model alone. "
             "The model then appears on this page.",
             icon=":material/model_training:",
         )
@@ -217,7 +217,7 @@ def _show_threshold(report: ModelReport, task: str, confidences: np.ndarray, cor
         alt=f"Accuracy of the given answers against the share that is answered. {sentence}",
         key=f"evaluate_risk_{task}",
     )
-    caption = "A threshold chosen here looks too good here."
+    caption = "Choosing it on these texts flatters it."
     if model_threshold is not None:
         caption += f" The slider begins at the model's own threshold, {model_threshold:.2f}."
     st.caption(caption)
