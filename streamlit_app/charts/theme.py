@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from tf_model import tasks
-from tf_model.eda.tweets import NO_LABEL, NO_PRODUCT
+from tf_model.eda import NO_LABEL, NO_PRODUCT
 from tf_model.modeling.joint_label import NOT_SURE
 
 # The seven hues of Okabe and Ito, "Color Universal Design" (2008), which colour-blind people can tell apart. Two greys

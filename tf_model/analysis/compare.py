@@ -10,7 +10,6 @@ import pandas as pd
 
 from tf_model import eda
 from tf_model.analysis.rows import LEAST_TEXTS, by_product
-from tf_model.eda.tweets import terms
 from tf_model.evaluation.metrics import wilson_interval
 
 TOO_FEW = f"fewer than {LEAST_TEXTS} texts"
@@ -79,7 +78,7 @@ def distinctive_words(rows: pd.DataFrame, one: np.ndarray, other: np.ndarray) ->
     copy = frame.groupby(["text", "emotion", "product"], dropna=False).cumcount()
     frame = frame[~frame.assign(copy=copy).duplicated(["text", "emotion", "copy"])]
     frame = frame.sample(frac=1, random_state=0).groupby("emotion").head(MOST_TEXTS)
-    frame = frame.assign(terms=terms(frame["text"]))  # eda.distinctive_words reads this column and the emotion
+    frame = frame.assign(terms=eda.terms(frame["text"]))  # eda.distinctive_words reads this column and the emotion
     table = eda.distinctive_words(frame, "emotion")
     table = table[(table["z"] > DISTINCTIVE_Z) & ~table["words"].isin(stop_words())]
     first, second = (table.loc[table["label"] == name, "words"].head(MOST_WORDS).tolist() for name in names)
@@ -90,4 +89,4 @@ def stop_words(names: Iterable[str] = ()) -> frozenset[str]:
     """Words that do not show the subject of a text, including the words of ``names``."""
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
-    return ENGLISH_STOP_WORDS | {"rt", "link", "amp"} | set(chain.from_iterable(terms(names)))
+    return ENGLISH_STOP_WORDS | {"rt", "link", "amp"} | set(chain.from_iterable(eda.terms(names)))

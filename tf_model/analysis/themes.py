@@ -12,7 +12,7 @@ from tf_model.analysis.changes import PERIODS, period_of
 from tf_model.analysis.compare import stop_words
 from tf_model.analysis.rows import LEAST_TEXTS
 from tf_model.data.splits import bare_words, near_duplicate_groups
-from tf_model.eda.tweets import terms
+from tf_model.eda import terms
 
 THEMES = range(5, 11)  # numbers of themes to try
 WORDS, QUOTES = 4, 3  # that stand for a theme

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from tf_model import data, eda, paths, tasks
 from tf_model.data.dataset import COLUMNS
-from tf_model.eda.tweets import terms
-from tf_model.eda.words import _log_odds
+from tf_model.eda import _log_odds, terms
 
 GOOD, BAD, NONE = tasks.POSITIVE, tasks.NEGATIVE, tasks.NO_EMOTION
 ROWS = [

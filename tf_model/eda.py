@@ -1,6 +1,13 @@
-"""Which words are frequent, which distinguish one label from the others, and rules that tell a label by words."""
+"""What is in the labelled tweets, as tidy tables.
 
+:func:`describe` makes a table with one line per tweet; every other function takes that table, whole, filtered or empty,
+and never changes it.
+"""
+
+import html
 import re
+from collections.abc import Iterable, Sequence
+from datetime import date
 from itertools import chain
 from typing import Any
 
@@ -8,7 +15,115 @@ import numpy as np
 import pandas as pd
 
 from tf_model import tasks
-from tf_model.eda.tweets import is_label, label_order
+from tf_model.data.splits import bare_words
+from tf_model.evaluation.metrics import wilson_interval
+from tf_model.preprocessing.cleaning import BROKEN_APOSTROPHE, URL
+
+NO_PRODUCT = "no product"
+NO_LABEL = "no label"
+
+_USER = re.compile(r"\B@\w+")
+_APOSTROPHE = re.compile(f"{BROKEN_APOSTROPHE}|\u2019")
+_WORD = re.compile(r"\w+(?:['&]\w+)*")
+
+
+def describe(labelled: pd.DataFrame) -> pd.DataFrame:
+    """Everything about each tweet that the other functions count, one line per row of ``Dataset.labelled``.
+
+    Tweets with the same :func:`~tf_model.data.splits.bare_words` share a number in ``same_words``.
+    """
+    text = labelled[tasks.TEXT_COLUMN].reset_index(drop=True)
+    return pd.DataFrame(
+        {
+            "row": labelled["row"].to_numpy(),
+            "text": text,
+            "product": labelled[tasks.PRODUCT_COLUMN].fillna(NO_PRODUCT).to_numpy(),
+            "emotion": labelled[tasks.EMOTION_COLUMN].fillna(NO_LABEL).to_numpy(),
+            "terms": pd.Series(terms(text), dtype=object),
+            "same_words": text.map(bare_words).factorize()[0],
+        }
+    )
+
+
+def terms(texts: Iterable[str]) -> list[tuple[str, ...]]:
+    """The words of each text for counting: lower case, without ``#``, user names, addresses and placeholders."""
+    from pyarrow import array, compute, large_string
+
+    plain = array([_APOSTROPHE.sub("'", html.unescape(text)) for text in texts], large_string())
+    plain = compute.replace_substring_regex(plain, URL, " ").to_pylist()  # by RE2, as in the cleaning
+    words = {}  # one string for all texts that hold a word
+    return [
+        tuple(words.setdefault(each, each) for each in _WORD.findall(_USER.sub(" ", text).lower())) for text in plain
+    ]
+
+
+def filter_tweets(
+    tweets: pd.DataFrame,
+    *,
+    products: Iterable[str] = (),
+    emotions: Iterable[str] = (),
+    statuses: Iterable[str] = (),
+    sources: Iterable[str] = (),
+    dates: Sequence[date | str] = (),
+    contains: str = "",
+    once: bool = False,
+) -> pd.DataFrame:
+    """The rows of ``tweets`` (see :func:`describe`) that pass all filters, with their index; empty ones keep all.
+
+    Answered tweets may also have the columns ``status``, ``source`` and ``date``; ``dates`` are the first and the last
+    day. ``contains`` ignores letter case; ``once`` keeps the first of the tweets with the same words.
+    """
+    allowed_labels = {"product": products, "emotion": emotions, "status": statuses, "source": sources}
+    for column, labels in allowed_labels.items():
+        if labels:
+            tweets = tweets[tweets[column].isin(labels)]
+    if len(dates) == 2:
+        first, last = map(pd.Timestamp, dates)
+        tweets = tweets[tweets["date"].between(first, last + pd.Timedelta(days=1), inclusive="left")]
+    if contains:
+        tweets = tweets[tweets["text"].str.lower().str.contains(contains.lower(), regex=False)]
+    return tweets.drop_duplicates("same_words") if once else tweets
+
+
+def label_order(tweets: pd.DataFrame, column: str) -> tuple[str, ...]:
+    """All labels of ``product`` or ``emotion`` in display order, then ignored and missing labels if they occur.
+
+    For a table with other labels than the report's: the labels that occur, sorted.
+    """
+    task, values = tasks.TASKS[column], set(tweets[column].unique())
+    labels_present = sorted(filter(is_label, values))
+    labels = task.labels if set(task.labels).issuperset(labels_present) else labels_present
+    return (*labels, *sorted(values.difference(labels_present), key=(NO_PRODUCT, NO_LABEL).__contains__))
+
+
+def is_label(label: str) -> bool:
+    """Whether ``label`` is a class of a task, not a stand-in for a missing or an ignored label."""
+    return label not in (NO_PRODUCT, NO_LABEL) and not tasks.is_cannot_tell(label)
+
+
+def label_counts(tweets: pd.DataFrame, column: str) -> pd.DataFrame:
+    """How many ``tweets`` each ``product`` or ``emotion`` has, and their ``share`` (0 to 1), in the task's order."""
+    counts = tweets[column].value_counts().reindex(list(label_order(tweets, column)), fill_value=0)
+    table = counts.rename_axis(column).reset_index(name="tweets").astype({"tweets": np.int64})
+    return table.assign(share=table["tweets"] / max(len(tweets), 1))
+
+
+def emotion_by_product(tweets: pd.DataFrame) -> pd.DataFrame:
+    """How the ``tweets`` of each product divide into emotions: ``share``, with its 95% interval ``low``, ``high``."""
+    lines = []
+    in_order = pd.Categorical(tweets["product"], list(label_order(tweets, "product")))
+    for product, group in tweets.groupby(in_order, observed=True):
+        for emotion in label_order(tweets, "emotion"):
+            count = int((group["emotion"] == emotion).sum())
+            lines.append((product, emotion, count, count / len(group), *wilson_interval(count, len(group))))
+    return pd.DataFrame(lines, columns=["product", "emotion", "tweets", "share", "low", "high"])
+
+
+def repeats(groups: pd.Series) -> pd.DataFrame:
+    """How many ``groups`` of each ``size`` there are, and their ``tweets``; a group of size 1 has no repeats."""
+    size, number = np.unique(np.unique(groups, return_counts=True)[1], return_counts=True)
+    return pd.DataFrame({"size": size, "groups": number, "tweets": size * number}).astype(np.int64)
+
 
 RETWEET = "rt"  # a mark, not a word
 LEAST_TWEETS = 5  # that a distinctive word must occur in
