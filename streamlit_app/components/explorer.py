@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from streamlit_app.charts import explorer_charts, theme
+from streamlit_app.charts import theme
 from streamlit_app.components import files
 from streamlit_app.components.notices import plain_markdown
 from streamlit_app.components.widgets import offer_file, pick
@@ -188,7 +188,7 @@ class Explorer:
             f"{name}: {spoken_values(part, 'emotion', 'share', '.0%')}" for name, part in bars.groupby("product")
         ]
         self._drill_down(
-            explorer_charts.emotion_by_product(bars, "Emotion by product"),
+            theme.emotion_by_product(bars, "Emotion by product"),
             bars,
             lambda bar: tweets[(tweets["product"] == bar["product"]) & (tweets["emotion"] == bar["emotion"])],
             key="emotion_by_product",

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from streamlit_app.charts import explorer_charts, theme
+from streamlit_app.charts import theme
 from streamlit_app.components import loading
 from streamlit_app.components.explorer import ROW_HEIGHT, Explorer, spoken_values
 from streamlit_app.components.labelling import check_rows, show_queue
@@ -224,7 +224,7 @@ class RunExplorer(Explorer):
         starts = selected["date"].dt.to_period(PERIODS[period]).dt.start_time
         title = f"{emotion} {_toward(product)}: share of the {self.noun.lower()} by {period}"
         self._drill_down(
-            explorer_charts.share_over_time(points, marks["when"], emotion, title),
+            theme.share_over_time(points, marks["when"], emotion, title),
             with_texts,
             lambda bar: selected[starts == bar["start"]],
             key=f"time_{period}_{product}_{emotion}",

@@ -19,7 +19,7 @@ import pytest
 import streamlit as st
 from app_stub import StubPredictor, open_app, start, stub_predict_texts, wait, words_of
 
-from streamlit_app.charts import explorer_charts
+from streamlit_app.charts import theme
 from streamlit_app.components import files, loading, recording, runs
 from streamlit_app.components.runs import Run
 from tests.monitor.made_up import counts_of
@@ -673,7 +673,7 @@ def test_a_file_without_a_text_has_no_charts(stub):
 def test_emotions_are_told_apart_without_colour_too_and_classes_are_letters():
     lines = [(tasks.NEGATIVE, "a <b>", 99, 0.99, 0.9, 1.0), (tasks.POSITIVE, "a <b>", 1, 0.01, 0.0, 0.1)]
     shares = pandas.DataFrame(lines, columns=["emotion", "product", "tweets", "share", "low", "high"]).assign(name="a")
-    negative, positive = explorer_charts.emotion_by_product(shares, "title").data
+    negative, positive = theme.emotion_by_product(shares, "title").data
     assert (list(negative.x), list(negative.y)) == ([0.99], ["a &lt;b&gt;"])
     assert (negative.marker.pattern.shape, positive.marker.pattern.shape) == ("/", "")
     assert (negative.text, positive.text) == (("99%",), ("1%",))

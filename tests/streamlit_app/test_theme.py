@@ -6,7 +6,7 @@ import pandas
 import pytest
 from app_stub import APP
 
-from streamlit_app.charts import explorer_charts, monitor_charts, theme
+from streamlit_app.charts import monitor_charts, theme
 from tf_model import tasks
 from tf_model.modeling.joint_label import NOT_SURE
 
@@ -30,7 +30,7 @@ def test_numbers_and_hatching_of_stacked_bars_can_be_read():
     labels = [*tasks.EMOTIONS, tasks.CANNOT_TELL, "Kindle"]
     frame = pandas.DataFrame({"emotion": labels, "product": "iPad", "tweets": 1, "share": 0.2, "low": 0.1, "high": 0.3})
     frame["name"] = labels
-    figure = explorer_charts.emotion_by_product(frame, "T")
+    figure = theme.emotion_by_product(frame, "T")
     for trace in figure.data:
         assert contrast(trace.textfont.color, trace.marker.color) >= 4.5
         assert contrast(trace.textfont.color, trace.marker.pattern.fgcolor) >= 4.5 or not trace.marker.pattern.shape
