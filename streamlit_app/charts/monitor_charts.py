@@ -16,7 +16,6 @@ from streamlit_app.charts.theme import (
     layout,
     legend_below,
     plain,
-    say_empty,
     whiskers,
 )
 from tf_model.monitor.accuracy import Accuracy
@@ -34,9 +33,8 @@ def lines(
     title: str,
     form: str,
     scale: float = 1.0,
-    empty: str = "Nothing was measured in this period",
 ) -> go.Figure:
-    """At most three lines over time, with a gap where nothing was measured; ``empty`` is shown if there is no value.
+    """At most three lines over time, with a gap where nothing was measured.
 
     Values are multiplied by ``scale`` and shown in the d3 format ``form``.
     """
@@ -51,15 +49,12 @@ def lines(
             marker={"symbol": symbol, "size": 5},
             hovertemplate=f"%{{x|%d %b %H:%M}}: %{{y:{form}}}<extra>{name}</extra>",
         )
-    _lay_out(figure, windows, title, form)
-    if empty and all(value is None for line in values.values() for value in line):
-        say_empty(figure, empty)
-    return figure
+    return _lay_out(figure, windows, title, form)
 
 
-def bars(windows: Sequence[Window], counts: Mapping[str, Sequence[int]], title: str, empty: str = "") -> go.Figure:
-    """Stacked counts by name for each window; ``empty`` is written into a chart without names."""
-    kinds = KINDS if empty or len(counts) > 1 else ((AMOUNT, ""),)
+def bars(windows: Sequence[Window], counts: Mapping[str, Sequence[int]], title: str) -> go.Figure:
+    """Stacked counts by name for each window."""
+    kinds = ((AMOUNT, ""),) if "predictions" in counts else KINDS
     figure = go.Figure()
     for name, (colour, pattern) in zip(sorted(counts, key=lambda name: (-sum(counts[name]), name)), cycle(kinds)):
         figure.add_bar(
@@ -73,8 +68,7 @@ def bars(windows: Sequence[Window], counts: Mapping[str, Sequence[int]], title: 
             },
             hovertemplate=f"%{{x|%d %b %H:%M}}: %{{y:,}}<extra>{plain(name)}</extra>",
         )
-    _lay_out(figure, windows, title, ",").update_layout(barmode="stack")
-    return figure if counts else say_empty(figure, empty)
+    return _lay_out(figure, windows, title, ",").update_layout(barmode="stack")
 
 
 def accuracy(
@@ -88,8 +82,7 @@ def accuracy(
     measured = [
         (time, each) for time, each in zip(_times(windows), user_accuracy, strict=True) if each.accuracy is not None
     ]
-    empty = "" if measured else "Too few predictions and judgements"
-    figure = lines(windows, values, title, ".0%", empty=empty)
+    figure = lines(windows, values, title, ".0%")
     if measured:
         times, figures = zip(*measured, strict=True)
         values = [each.accuracy for each in figures]

@@ -107,12 +107,6 @@ def whiskers(values: Sequence[float], low: Sequence[float], high: Sequence[float
     return {"symmetric": False, "array": above, "arrayminus": below, "thickness": 1, "width": 3}
 
 
-def say_empty(figure: go.Figure, words: str) -> go.Figure:
-    """Write into an empty plot why it is empty, and return the figure."""
-    place = {"xref": "paper", "yref": "paper", "x": 0.5, "y": 0.5}
-    return figure.add_annotation(text=plain(words), showarrow=False, **place)
-
-
 def horizontal_bars(
     labels: Sequence[str],
     values: Sequence[float],

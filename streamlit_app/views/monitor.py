@@ -185,9 +185,7 @@ def _show_signals(report: Report) -> None:
         spoken = f"{report.window.failures:,} of {report.window.requests:,} requests failed"
         spoken += f": {', '.join(f'{kind} {count:,}' for kind, count in kinds.items())}." if kinds else "."
         counts = {kind: [window.labels(ERRORS).get(kind, 0) for window in windows] for kind in kinds}
-        _show_chart(
-            monitor_charts.bars(windows, counts, f"Errors {piece}", "No errors in this period"), "Errors", spoken
-        )
+        _show_chart(monitor_charts.bars(windows, counts, f"Errors {piece}"), "Errors", spoken)
     _show_resources(report)
 
 

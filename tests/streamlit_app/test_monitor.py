@@ -328,16 +328,6 @@ class TestDrift:
 
 
 class TestCharts:
-    def test_a_chart_without_anything_says_why(self):
-        nothing = [[None, None]] * 2
-        empty = {
-            "No errors in this period": monitor_charts.bars(PIECES, {}, "Errors", "No errors in this period"),
-            "Nothing was measured in this period": monitor_charts.lines(PIECES, {"p50": nothing[0]}, "Latency", ",.0f"),
-            "Too few predictions and judgements": monitor_charts.accuracy(PIECES, [Accuracy(0)] * 2, {}, "A"),
-        }
-        assert {words: figure.layout.annotations[0].text for words, figure in empty.items()} == {w: w for w in empty}
-        assert not monitor_charts.bars(PIECES, {"ModelError": [1, 0]}, "Errors", "none").layout.annotations
-
     def test_a_chart_shows_the_whole_time(self):
         figure = monitor_charts.lines(PIECES, {"p50": [None, 0.25]}, "Latency", ",.0f", scale=1000)
         assert list(figure.layout.xaxis.range) == [0, 120_000]
@@ -352,7 +342,7 @@ class TestCharts:
 
     def test_the_most_frequent_kind_of_errors_comes_first(self):
         kinds = {f"Kind{number}": [number, 1] for number in range(8)}
-        figure = monitor_charts.bars(PIECES, kinds, "Errors", "none")
+        figure = monitor_charts.bars(PIECES, kinds, "Errors")
         assert [trace.name for trace in figure.data] == [f"Kind{number}" for number in reversed(range(8))]
         assert list(figure.data[0].y) == [7, 1]
 
@@ -361,7 +351,6 @@ class TestCharts:
         figure = monitor_charts.accuracy(PIECES, [known, Accuracy(2, 1)], {}, "Accuracy")
         assert list(figure.data[0].y) == [0.8]
         assert figure.data[0].error_y.array == pytest.approx((0.1,))
-        assert not figure.layout.annotations
 
     def test_a_cell_that_one_side_lacks_is_zero_there(self):
         figure = monitor_charts.side_by_side({"a": 1.0}, {"a": 0.25, "<i>": 0.75}, "Mix")
