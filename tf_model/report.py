@@ -111,7 +111,7 @@ def predict_rows(
 
     if table.total_rows is not None:  # else standard input: it holds texts alone, and can be read only once
         tables.refuse_without_texts(table, next(table.chunks(1_000)))
-    names, check = tables.input_renames(table, [STATUS]), FitCheck.of(getattr(predictor, "model", predictor), products)
+    names, check = tables.input_renames(table, [STATUS]), FitCheck(getattr(predictor, "model", predictor), products)
     with count_progress(table.total_rows, show=True) as advance:
         parts = [
             rows.rename(columns=names).assign(**{STATUS: check.of_rows(table, rows)})

@@ -347,7 +347,7 @@ class Job(threading.Thread):
         predictor = self.finder or self.state.predictor
         options = {"record": record} if self._log and not self.finder else {}
         columns = list(predictor.columns(probabilities=True))
-        check = FitCheck.of(self.state.predictor, self.products)
+        check = FitCheck(self.state.predictor, self.products)
         parts, rows = [], 0
         with tables.open_table(self.scored_run.path) as table:  # without a column: the sheet that the page showed
             table.text_position = tables.named_column(table, self.scored_run.column)

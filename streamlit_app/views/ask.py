@@ -65,7 +65,7 @@ def main() -> None:
 
 def _tell_fit(model: Predictor, named: Products | None, text: str) -> bool:
     """Whether the text is fit for the model; if not, say why."""
-    status = FitCheck.of(model, named)(text)
+    status = FitCheck(model, named)(text)
     if status != FIT:
         words = f"This text is not fit for the model, so the answer means little: {status}"
         st.info(f"{words}.", icon=":material/help:")

@@ -2,14 +2,20 @@
 
 import pandas
 import pytest
-from stub_model import stub
+from stub_model import stub, target_stub
 
 from tf_model.data.products import Products
 from tf_model.inference import fit
 from tf_model.inference.fit import FIT, FitCheck
-from tf_model.preprocessing.cleaning import Cleaning
+from tf_model.preprocessing.cleaning import CLEANINGS, Cleaning
 
 LONG = f"{fit.TOO_LONG} (at most 99% was read)"
+
+
+def english_stub():
+    model = stub()
+    model.metrics["dataset"] = "sample"
+    return model
 
 
 @pytest.mark.parametrize(
@@ -33,26 +39,26 @@ LONG = f"{fit.TOO_LONG} (at most 99% was read)"
     ],
 )
 def test_one_text(text, status):
-    assert FitCheck()(text) == status
+    assert FitCheck(stub(), None)(text) == status
 
 
 def test_a_text_is_as_long_as_the_model_reads():
     model = stub()
     model.recipe["max_tokens"] = 16
-    check = FitCheck.of(model, None)
+    check = FitCheck(model, None)
     assert check("love " * 14) == FIT
     assert check("love " * 15) == f"{fit.TOO_LONG} (at most 93% was read)"
     assert fit.reasons_of(pandas.Series([check("love " * 30), FIT])).tolist() == [fit.TOO_LONG, FIT]
 
 
 def test_of_texts_with_the_same_words_the_first_is_fit():
-    check = FitCheck()
+    check = FitCheck(stub(), None)
     texts = ["I love the iPad", "RT @me: i LOVE the ipad!!", "我喜欢", "我喜欢", "", ""]
     assert [check(text) for text in texts] == [FIT, fit.REPEATED, FIT, fit.REPEATED, fit.BLANK, fit.BLANK]
 
 
 def test_the_products_that_a_text_names():
-    check = FitCheck(Products({"Kindle": ("e-reader",), "Xbox": ()}))
+    check = FitCheck(stub(), Products({"Kindle": ("e-reader",), "Xbox": ()}))
     texts = ["my Kindle is an e-reader", "Kindle or Xbox", "neither", "neither"]
     assert [check(text) for text in texts] == [
         FIT,
@@ -60,34 +66,35 @@ def test_the_products_that_a_text_names():
         fit.NO_PRODUCT,
         f"{fit.REPEATED}; {fit.NO_PRODUCT}",
     ]
-    assert FitCheck(check.products, reject_several=False)("Kindle or Xbox") == FIT
+    assert FitCheck(target_stub(), check.products)("Kindle or Xbox") == FIT
 
 
 @pytest.mark.parametrize("text", ["Me encanta mi nuevo iPad", "@ich Der neue Kindle ist super #love", "我喜欢我的iPad"])
 def test_a_text_in_another_language_than_english(text):
-    assert FitCheck(english_only=True)(text) == fit.OTHER_LANGUAGE
-    assert FitCheck()(text) == FIT
+    assert FitCheck(english_stub(), None)(text) == fit.OTHER_LANGUAGE
+    assert FitCheck(stub(), None)(text) == FIT
 
 
 @pytest.mark.parametrize("cleaning", ["report", "target"])
 @pytest.mark.parametrize("is_english", [False, True])
-def test_a_text_of_which_the_cleaning_leaves_nothing_is_in_another_language(cleaning, is_english):
-    model = stub()
+def test_a_text_of_which_the_cleaning_leaves_nothing_is_in_another_language(cleaning, is_english, monkeypatch):
+    model = english_stub() if is_english else stub()
     model.recipe["cleaning"] = cleaning
-    model.metrics["dataset"] = "sample" if is_english else "custom"
     for text in ("Обожаю новый телефон", "新しい電話が大好き http://t.co/abc", "我喜欢"):
-        assert FitCheck.of(model, None)(text) == fit.OTHER_LANGUAGE
+        assert FitCheck(model, None)(text) == fit.OTHER_LANGUAGE
     for text in ("lol", "7", "naïve", "@me"):
-        assert FitCheck.of(model, None)(text) == FIT
-    assert FitCheck(cleaning=Cleaning("any script", ()))("我喜欢") == FIT
+        assert FitCheck(model, None)(text) == FIT
+    monkeypatch.setitem(CLEANINGS, cleaning, Cleaning("any script", ()))
+    model.metrics.clear()
+    assert FitCheck(model, None)("我喜欢") == FIT
 
 
 @pytest.mark.parametrize("text", ["I love my iPad", "lol", "iPhone", "7", "RT @a: great http://t.co/x #sxsw"])
 def test_an_english_text_stays_one_however_short(text):
-    assert FitCheck(english_only=True)(text) == FIT
+    assert FitCheck(english_stub(), None)(text) == FIT
 
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("part", ["a", "a."])
 def test_a_text_without_spaces_takes_linear_time(part):
-    assert FitCheck()(part * 10_000).split(" (")[0] in (FIT, fit.TOO_LONG)
+    assert FitCheck(stub(), None)(part * 10_000).split(" (")[0] in (FIT, fit.TOO_LONG)

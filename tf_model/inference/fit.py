@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -14,7 +13,7 @@ from tf_model.data.products import Products, read_products
 from tf_model.data.splits import bare_words
 from tf_model.inference.predictor import Predictor, model_input
 from tf_model.io import tables
-from tf_model.preprocessing.cleaning import CLEANINGS, MAX_TOKENS, Cleaning, url_pattern
+from tf_model.preprocessing.cleaning import CLEANINGS, MAX_TOKENS, url_pattern
 
 STATUS = "status"  # name of the column
 FIT = "fit"
@@ -35,28 +34,17 @@ _NAME = re.compile(r"[@#]\w+")
 _TOKEN = re.compile(r"(?i)[a-z0-9]+|[^\sa-z0-9]")
 
 
-@dataclass
 class FitCheck:
-    """Decides for each text whether its answer can be counted; of equal texts, only the first can.
+    """Decides for each text whether ``model``'s answer can be counted; of equal texts, only the first can.
 
-    Products are checked only if ``products`` are given. ``reject_several``: reject texts that name more than one
-    product. ``english_only``: reject texts in other languages; ``max_tokens``: reject longer ones; ``cleaning``: reject
-    texts in scripts of which it leaves nothing.
+    Products are checked only if ``products`` are given; a model of targets gives each of several its own answer.
     """
 
-    products: Products | None = None
-    reject_several: bool = True
-    english_only: bool = False
-    max_tokens: int = MAX_TOKENS
-    cleaning: Cleaning | None = None
-    _seen_words: set[str] = field(default_factory=set)
-
-    @classmethod
-    def of(cls, model: Predictor, products: Products | None) -> FitCheck:
-        """The check for what a model reads; a model of targets gives each of several products its own answer."""
-        reject_several, max_tokens = tasks.TARGET.name not in model.labels, model.recipe.get("max_tokens", MAX_TOKENS)
-        cleaning = CLEANINGS.get(model.recipe.get("cleaning"))
-        return cls(products, reject_several, model.reads_english, max_tokens, cleaning)
+    def __init__(self, model: Predictor, products: Products | None) -> None:
+        self.model, self.products = model, products
+        self._most_tokens = model.recipe.get("max_tokens", MAX_TOKENS) - 2  # without [CLS] and [SEP]
+        self._cleaning = CLEANINGS.get(model.recipe.get("cleaning"))
+        self._seen_words: set[str] = set()
 
     def __call__(self, text: Any) -> str:
         """Return :data:`FIT`, or the reasons why not, joined by ``; ``. Texts are read by :func:`model_input`."""
@@ -82,13 +70,13 @@ class FitCheck:
         # Each word or sign that remains after cleaning is at least one token.
         ascii_only = unicodedata.normalize("NFD", plain).encode("ascii", "ignore").decode()
         token_count = len(_TOKEN.findall(ascii_only))
-        if token_count > self.max_tokens - 2:
-            yield f"{TOO_LONG} (at most {max(100 * (self.max_tokens - 2) // token_count, 1)}% was read)"
+        if token_count > self._most_tokens:
+            yield f"{TOO_LONG} (at most {max(100 * self._most_tokens // token_count, 1)}% was read)"
         # A cleaning may also remove "lol" or "7", which are in no other language.
         is_latin = any(map(str.isalnum, ascii_only))
-        if self.cleaning and not is_latin and not any(map(str.isalnum, self.cleaning.clean(plain))):
+        if self._cleaning and not is_latin and not any(map(str.isalnum, self._cleaning.clean(plain))):
             yield OTHER_LANGUAGE
-        elif self.english_only:
+        elif self.model.reads_english:
             language, probability = _detector().classify(_NAME.sub(" ", plain).lower())
             if language != "en" and probability >= LEAST_PROBABILITY:
                 yield OTHER_LANGUAGE
@@ -96,7 +84,7 @@ class FitCheck:
             product_count = len(self.products.first_mentions(text))
             if not product_count:
                 yield NO_PRODUCT
-            elif product_count > 1 and self.reject_several:
+            elif product_count > 1 and tasks.TARGET.name not in self.model.labels:
                 yield SEVERAL
 
 
