@@ -101,7 +101,9 @@ def as_csv(frame: pd.DataFrame) -> bytes:
     frame = frame.copy()
     for position, dtype in enumerate(frame.dtypes):
         if dtype.kind not in "biufcmM":
-            frame.isetitem(position, frame.iloc[:, position].astype(object).map(escape_formulas))
+            values = [escape_formulas(value) for value in frame.iloc[:, position]]
+            # Not map(), which would turn integers beside a missing value into floats.
+            frame.isetitem(position, pd.Series(values, frame.index, object))
     frame.columns = [escape_formulas(str(name)) for name in frame.columns]
     return BYTE_ORDER_MARK + _file_content(frame, ".csv")
 

@@ -645,6 +645,11 @@ def test_columns_of_one_name_are_kept_apart():
     assert files.displayable(frame).iloc[0].tolist() == ["a", "b", "c"]
 
 
+def test_ids_keep_their_digits_beside_a_missing_one():
+    frame = pandas.DataFrame({"text": ["a", "b"], "id": [1804674407370955161, None]}, dtype=object)
+    assert files.as_csv(frame) == files.BYTE_ORDER_MARK + b"text,id\na,1804674407370955161\nb,\n"
+
+
 def test_nothing_gives_a_header():
     frame = pandas.DataFrame({"text": [], "answer": []})
     assert files.as_csv(frame) == files.BYTE_ORDER_MARK + b"text,answer\n"
