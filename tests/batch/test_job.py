@@ -143,6 +143,13 @@ def test_what_cannot_be_cut_is_refused_in_one_line(tmp_path, files, message):
     assert "\n" not in str(refused.value)
 
 
+def test_the_first_file_with_a_row_decides_the_text_column(tmp_path):
+    table = pyarrow.table({"id": [1], "note": ["i love my ipad"]})
+    pyarrow.parquet.write_table(table.slice(0, 0), tmp_path / "a.parquet")
+    pyarrow.parquet.write_table(table, tmp_path / "b.parquet")
+    assert cut(tmp_path)[0].text_column == "note"
+
+
 def test_columns_that_cannot_be_used(tmp_path):
     write_csv(tmp_path / "a.csv", [("text", "text", "product"), ("a", "b", "c")])
     with pytest.raises(UsageError, match="has 2 columns called 'text'; rename all but one"):

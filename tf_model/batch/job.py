@@ -74,9 +74,12 @@ def input_files(source: Path | str) -> list[Path]:
 
 
 def open_first(files: Sequence[Path], column: str | None) -> tables.Table:
-    """Open and close the first file: its columns and text column are those of all files."""
-    with tables.open_table(files[0], column, on_bad_row=lambda *_: None) as table:
-        return table
+    """Open and close the first file with a row, or the last file: its columns and text column are those of all files."""
+    for file in files:
+        with tables.open_table(file, column, on_bad_row=lambda *_: None) as table:
+            if len(next(table.chunks(1))):
+                break
+    return table
 
 
 def write_shards(files: Sequence[Path], first_table: tables.Table, shard_rows: int, folder: Path) -> Shards:
@@ -99,7 +102,7 @@ def write_shards(files: Sequence[Path], first_table: tables.Table, shard_rows: i
         for file in files:
             with tables.open_table(file, first_table.text_column, on_bad_row=set_aside) as table:
                 if table.columns != first_table.columns:
-                    expected = f"expected the columns of {files[0].name}, {listed(first_table.columns)}"
+                    expected = f"expected the columns of {first_table.path.name}, {listed(first_table.columns)}"
                     raise DataError(
                         f"{file}: {expected}, found {listed(table.columns)}; give files with the same columns"
                     )
