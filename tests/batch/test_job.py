@@ -130,6 +130,7 @@ def test_a_folder_is_read_in_the_order_of_its_names_without_hidden_files(tmp_pat
             {"a.csv": b"text\nx\n", "b.csv": b"text,n\nx,1\n"},
             r"expected the columns of a.csv, 'text', found 'text', 'n'",
         ),
+        ({"a.csv": b"id,grade\n1,good\n"}, "expected a column of texts, but 'id', 'grade' hold numbers"),
         ({"a.csv": b'"te"xt"\nx\n'}, "line 1: ',' expected after"),
         ({"a.csv": b'text\nfine\n"never closed\nmore\nand more\n'}, "line 3: unexpected end of data; .*double quotes"),
         ({"a.parquet": b"PAR1 nonsense"}, "expected a Parquet file"),

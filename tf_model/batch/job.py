@@ -74,11 +74,16 @@ def input_files(source: Path | str) -> list[Path]:
 
 
 def open_first(files: Sequence[Path], column: str | None) -> tables.Table:
-    """Open and close the first file with a row, or the last file: its columns and text column are those of all files."""
+    """Open and close the first file with a row, or the last file: its columns and text column are those of all files.
+
+    Raises :class:`DataError` if no column holds texts, see :func:`tf_model.io.tables.refuse_without_texts`.
+    """
     for file in files:
         with tables.open_table(file, column, on_bad_row=lambda *_: None) as table:
-            if len(next(table.chunks(1))):
-                break
+            sample = next(table.chunks(1_000))
+            tables.refuse_without_texts(table, sample)
+        if len(sample):
+            break
     return table
 
 
