@@ -17,6 +17,8 @@ from tf_model.io import tables
         ({"comment": "b", "TEXT": "b"}, "TEXT", "by its name"),
         ({"full text": "a", "x": "a long sentence"}, "full text", "by its name"),
         ({"id": "1", "words": "a long sentence"}, "words", "the longest, 15 characters on average"),
+        ({"link": "https://example.com/posts/1", "words": "so good"}, "words", "the longest, 7 characters on average"),
+        ({"link": "https://example.com/posts/1", "word": "good"}, "link", "the longest"),
         ({"whatever": "b"}, "whatever", "the only column"),
         ({"text": 1, "words": "b"}, "words", "longest"),
     ],

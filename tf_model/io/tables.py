@@ -106,8 +106,8 @@ def plain_name(name: str) -> str:
 def choose_text_column(sample: Any, name: str) -> tuple[int, str]:
     """The position of the column of texts in ``sample``, the first rows, and the reason for the choice, in words.
 
-    A column with a usual name is chosen, else the one with the longest texts on average. Raises :class:`DataError` if
-    no column holds text.
+    A column with a usual name is chosen, else the one with the longest texts on average, among those with two words
+    side by side if there are any. Raises :class:`DataError` if no column holds text.
     """
     columns = [str(heading) for heading in sample.columns]
     lengths = {}  # mean length of texts, for columns that may hold text
@@ -124,9 +124,15 @@ def choose_text_column(sample: Any, name: str) -> tuple[int, str]:
     for usual_name in _USUAL:
         if usual_name in names:
             return names[usual_name], "by its name"
-    longest = max(lengths, key=lengths.__getitem__)
+    with_words = [position for position in lengths if _has_words(sample.iloc[:, position])]  # not URLs alone
+    longest = max(with_words or lengths, key=lengths.__getitem__)
     reason = f"no column has a usual name; its texts are the longest, {lengths[longest]:.0f} characters on average"
     return longest, reason
+
+
+def _has_words(column: Any) -> bool:
+    """Whether a value of ``column`` has two words side by side, apart from the names of days and months."""
+    return any(_PROSE.search(_DATE.sub(" ", as_text(value))) for value in column.dropna())
 
 
 def refuse_without_texts(table: Table, sample: Any) -> None:
@@ -137,14 +143,11 @@ def refuse_without_texts(table: Table, sample: Any) -> None:
     """
     if sample.empty or table.reason in ("by its name", "the only column", "as asked"):
         return
-    for position in range(sample.shape[1]):
-        values = map(as_text, sample.iloc[:, position].dropna())
-        if any(_PROSE.search(_DATE.sub(" ", value)) for value in values):
-            return
-    raise DataError(
-        f"{table.name}: expected a column of texts, but {listed(table.columns)} hold numbers, dates or single words; "
-        "add the texts, or name their column 'text'"
-    )
+    if not any(_has_words(sample.iloc[:, position]) for position in range(sample.shape[1])):
+        raise DataError(
+            f"{table.name}: expected a column of texts, but {listed(table.columns)} hold numbers, dates or single "
+            "words; add the texts, or name their column 'text'"
+        )
 
 
 def named_column(table: Table, column: str) -> int:
