@@ -33,6 +33,15 @@ def test_separator_is_found_in_the_header(tmp_path, separator):
     assert read(path).to_dict("list") == {"id": ["1"], "a, text; it is": ["hello"]}
 
 
+@pytest.mark.parametrize(
+    ("header", "names"),
+    [('"id\n\n(short)";n;text', ["id\n\n(short)", "n", "text"]), ('id;5";text', ["id", '5"', "text"])],
+)
+def test_a_quoted_heading_may_have_several_lines(tmp_path, header, names):
+    path = write(tmp_path / "a.csv", f'{header}\n1;2;"so, so, so, good"\n')
+    assert read(path).to_dict("list") == dict(zip(names, [["1"], ["2"], ["so, so, so, good"]], strict=True))
+
+
 def test_a_line_for_excel_is_not_taken_for_the_header(tmp_path):
     path = write(tmp_path / "a.csv", "sep=;\r\nid;text\r\n1;hello\r\n")
     assert message_of(DataError, path).endswith("a.csv: its first line, 'sep=;', is only for Excel; delete it")

@@ -91,15 +91,21 @@ class Delimited(_TextFile):
     def check(self) -> None:
         """Find the separator, and read every row once.
 
-        The separator of a CSV file is the most frequent one in its first line, outside quotes. If the quotes of a TSV
-        file do not pair up, as many tools write it, quoting is ignored.
+        The separator of a CSV file is the most frequent one in its header, outside quotes. If the quotes of a TSV file
+        do not pair up, as many tools write it, quoting is ignored.
         """
         is_csv = self.path.suffix.lower() == ".csv"
         if is_csv:
-            first_line = next((line for line in self.lines() if line.strip()), "")
-            if re.fullmatch("(?i)sep=.?", first_line.strip()):
-                raise DataError(f"{self.name}: its first line, {first_line.strip()!r}, is only for Excel; delete it")
-            self.delimiter = max(",;\t", key=re.sub('"[^"]*("|$)', "", first_line).count)
+            lines = filter(str.strip, self.lines())
+            header = next(lines, "")
+            if re.fullmatch("(?i)sep=.?", header.strip()):
+                raise DataError(f"{self.name}: its first line, {header.strip()!r}, is only for Excel; delete it")
+            if re.search('(^|[,;\t])"', re.sub('"[^"]*"', "", header)):  # a heading goes on in the next line
+                for line in lines:
+                    header += line
+                    if line.count('"') % 2 or len(header) > MOST_CHARACTERS:
+                        break
+            self.delimiter = max(",;\t", key=re.sub('"[^"]*("|$)', "", header).count)
         try:
             super().check()
         except DataError as error:
