@@ -42,6 +42,24 @@ def test_parquet_keeps_types_and_missing_values(tmp_path):
     assert read(tmp_path / "b.xlsx")["id"].tolist() == [1, None, str(2**60)]
 
 
+def test_views_are_read_as_texts(tmp_path):
+    view = pyarrow.string_view()
+    columns = {
+        "text": pyarrow.array(["so good", None], view),
+        "bytes": pyarrow.array([None, b"a"], pyarrow.binary_view()),
+        "tags": pyarrow.array([["x"], None], pyarrow.large_list(view)),
+        "user": pyarrow.array([None, {"name": "y"}], pyarrow.struct([("name", view)])),
+    }
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
+    frame = read(tmp_path / "a.parquet")
+    assert [values_of(frame[name].iloc[[1, 0, 0]]) for name in frame] == [
+        [None, "so good", "so good"],
+        [b"a", None, None],
+        [None, ["x"], ["x"]],
+        [{"name": "y"}, None, None],
+    ]
+
+
 def test_a_map_is_written_as_json(tmp_path):
     kind = pyarrow.map_(pyarrow.string(), pyarrow.float64())
     pairs = pyarrow.array([[("a", float("nan")), ("b", 1.5)]], kind)

@@ -55,19 +55,37 @@ class Parquet(Table):
                     self.refuse_beyond_limits(unpacked=unpacked)
 
     def chunks(self, rows: int = CHUNK_ROWS) -> Iterator[Any]:
-        """Yield the rows in order with their types."""
+        """Yield the rows in order with their types; string_view and binary_view become large_string, large_binary."""
         import pandas
+        import pyarrow
 
         with self.explain_damage():
-            rows = self._chunk_rows(rows)
-            for batch in self.file.iter_batches(rows) if self.total_rows else [self.file.schema_arrow.empty_table()]:
+            rows, schema = self._chunk_rows(rows), self.file.schema_arrow
+            fields = [field.with_type(_without_views(field.type)) for field in schema]
+            target = pyarrow.schema(fields, schema.metadata)
+            for batch in self.file.iter_batches(rows) if self.total_rows else [schema.empty_table()]:
                 self.refuse_changed()
-                yield batch.to_pandas(types_mapper=pandas.ArrowDtype, ignore_metadata=True)
+                yield batch.cast(target).to_pandas(types_mapper=pandas.ArrowDtype, ignore_metadata=True)
 
     def close(self) -> None:
         """Close the file."""
         if self.file:
             self.file.close()
+
+
+def _without_views(arrow_type: Any) -> Any:
+    """The type with string_view and binary_view, which Polars writes and pyarrow cannot filter, replaced by others."""
+    import pyarrow
+    from pyarrow import types
+
+    if "_view" not in str(arrow_type):
+        return arrow_type
+    if types.is_list(arrow_type) or types.is_large_list(arrow_type):
+        return pyarrow.large_list(_without_views(arrow_type.value_type))
+    if types.is_struct(arrow_type):
+        return pyarrow.struct([field.with_type(_without_views(field.type)) for field in arrow_type])
+    large_types = {pyarrow.string_view(): pyarrow.large_string(), pyarrow.binary_view(): pyarrow.large_binary()}
+    return large_types.get(arrow_type, arrow_type)
 
 
 def _unpacked_bytes(array: Any) -> int:
