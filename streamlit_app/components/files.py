@@ -137,7 +137,7 @@ def as_training_csv(frame: pd.DataFrame) -> str:
 
 def escape_formulas(value: Any) -> Any:
     """``value`` with an apostrophe before anything that a spreadsheet would take for a formula; numbers stay."""
-    if isinstance(value, bytes):
+    if isinstance(value, bytes | list | dict):
         value = tables.as_text(value)
     if not isinstance(value, str):
         return value

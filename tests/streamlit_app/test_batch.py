@@ -574,8 +574,10 @@ def test_a_text_like_a_formula_gets_an_apostrophe(text):
     assert files.escape_formulas(text) == f"'{text}"
 
 
-def test_bytes_are_shown_as_text():
+def test_formulas_are_escaped_in_bytes_and_nested_values_too():
     assert files.escape_formulas(b"=1") == "'=1"
+    assert files.escape_formulas({"name": "x;=1"}) == '{"name": "x;\'=1"}'
+    assert files.escape_formulas(["x;=1"]) == '["x;\'=1"]'
 
 
 def test_what_follows_a_semicolon_begins_a_cell_in_germany():
