@@ -177,7 +177,7 @@ demo: $(INSTALLED) ## record a film of the app, into docs/demo/ (needs chromium 
 
 ##@ Serve
 
-serving: $(INSTALLED) ## lay the saved models out for TensorFlow Serving, with its settings
+serving: $(INSTALLED) ## lay the saved models out for TensorFlow Serving
 	$(RUN) -m tf_model.serving $(ARGS)
 
 # The image's packages, for Debian's Python. pip unpacks them into this folder, so nothing is installed in a container.

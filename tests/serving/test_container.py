@@ -12,7 +12,7 @@ import serve_set
 import yaml
 
 from tf_model import paths
-from tf_model.serving import layout
+from tf_model.serving.__main__ import BASE
 
 DOCKERFILE = paths.ROOT / "Dockerfile"
 COMPOSE = paths.ROOT / "compose.yaml"
@@ -180,11 +180,11 @@ def test_what_is_mounted_is_there(services):
 
 def test_the_model_server_reads_what_the_layout_writes(services):
     serving = services["serving"]
-    assert {f"--model_config_file={layout.BASE}/models.config"} <= set(serving["command"])
+    assert {f"--model_config_file={BASE}/models.config"} <= set(serving["command"])
     mounted, *settings = serving["volumes"]
     named = {line.split("=")[1] for line in serving["command"] if ".config" in line}
-    assert named == {f"{layout.BASE}/models.config", *(each.split(":")[1] for each in settings)}
-    assert (mounted["source"], mounted["target"]) == ("./saved_models/.serving", layout.BASE)
+    assert named == {f"{BASE}/models.config", *(each.split(":")[1] for each in settings)}
+    assert (mounted["source"], mounted["target"]) == ("./saved_models/.serving", BASE)
     assert mounted["read_only"]
     assert mounted["bind"] == {"create_host_path": False}, "Docker would make it for root"
     scraped = yaml.safe_load((DEPLOY / "prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]

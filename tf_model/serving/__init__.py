@@ -1,1 +1,1 @@
-"""TensorFlow Serving: the folder that it serves (:mod:`layout`) and a client (:mod:`remote`)."""
+"""TensorFlow Serving: the folder that it serves (the command) and a client (:mod:`remote`)."""

@@ -11,7 +11,6 @@ from tf_model import paths
 from tf_model.errors import ModelError, UsageError
 from tf_model.model_dir import TRAININGS, is_of_training, training_of
 from tf_model.serving import __main__ as command
-from tf_model.serving import layout
 
 DEPLOY = paths.ROOT / "tf_model" / "serving" / "deploy"
 
@@ -71,7 +70,7 @@ def published(**messages: list[tuple[str, int, str]]):
 def test_a_layout_holds_a_model_that_answers(model, tmp_path):
     import tensorflow as tf
 
-    folder = layout.write_layout([model], tmp_path / "serving")
+    folder = command.write_layout([model], tmp_path / "serving")
     [version] = (folder / "product").iterdir()
     assert int(version.name) // TRAININGS == int((model / "saved_model.pb").stat().st_mtime)
     assert is_of_training(version.name, training_of(model))
@@ -81,18 +80,18 @@ def test_a_layout_holds_a_model_that_answers(model, tmp_path):
 
 
 def test_a_model_that_is_there_is_left_alone_and_another_stands_beside_it(model, tmp_path):
-    folder = layout.write_layout([model], tmp_path / "serving")
+    folder = command.write_layout([model], tmp_path / "serving")
     [version] = (folder / "product").iterdir()
     (version / "mark").touch()
     (folder / "models.config").unlink()
-    layout.write_layout([model], folder)  # one of several models was retrained, or the command was interrupted
+    command.write_layout([model], folder)  # one of several models was retrained, or the command was interrupted
     assert (version / "mark").is_file()
     assert (folder / "models.config").is_file()
 
     (model / "fingerprint.pb").unlink()  # it may be the same file
     (model / "fingerprint.pb").write_bytes(b"of another training, saved earlier")
     os.utime(model / "saved_model.pb", (1_000_000_000, 1_000_000_000))
-    layout.write_layout([model], folder)
+    command.write_layout([model], folder)
     versions = sorted(int(each.name) for each in (folder / "product").iterdir())
     assert versions[0] == int(version.name)
     assert versions[1] // TRAININGS == versions[0] // TRAININGS + 1
@@ -103,9 +102,9 @@ def test_a_model_that_is_there_is_left_alone_and_another_stands_beside_it(model,
 
 def test_two_models_of_one_name_and_folders_without_a_model(model, tmp_path):
     with pytest.raises(UsageError, match="two models have the same name: product, product"):
-        layout.write_layout([model, model], tmp_path / "serving")
+        command.write_layout([model, model], tmp_path / "serving")
     with pytest.raises(ModelError, match="holds no complete model"):
-        layout.write_layout([tmp_path], tmp_path / "serving")
+        command.write_layout([tmp_path], tmp_path / "serving")
     assert not (tmp_path / "serving").exists()
 
 
@@ -114,7 +113,7 @@ def test_a_promoted_model_is_served_by_its_name(model, tmp_path):
     version.parent.mkdir(parents=True)
     model.rename(version)
     model.symlink_to(version)
-    folder = layout.write_layout([model], tmp_path / "serving")
+    folder = command.write_layout([model], tmp_path / "serving")
     [number] = (folder / "product").iterdir()
     assert (number / "saved_model.pb").is_file()
     assert 'name: "product"' in (folder / "models.config").read_text()
@@ -138,7 +137,7 @@ def test_the_model_settings_fit_the_published_message(model, tmp_path):
     )
     quoted = 'so "called" \\ é\n'
     models = [model, *(shutil.copytree(model, tmp_path / name) for name in ("answer", quoted))]
-    text = (layout.write_layout(models, tmp_path / "serving") / "models.config").read_text(encoding="utf-8")
+    text = (command.write_layout(models, tmp_path / "serving") / "models.config").read_text(encoding="utf-8")
     configs = text_format.Parse(text, kind()).model_config_list
     assert [(each.name, each.base_path, each.model_platform) for each in configs.config] == [
         ("product", "/models/product", "tensorflow"),
