@@ -5,18 +5,18 @@ where both predict the same tweets. The run is recorded after each seed, so it m
 results are kept. The setting ``quick`` trains for 3 epochs at ten times the learning rate.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from research import study
 from research.methods import bugs
-from research.methods.baseline_models import SEEDS, Method, raw
-from research.methods.neural import FineTuned
+from research.methods.baseline_models import SEEDS
 from research.runs import UNCHANGED, load_to_extend, pack, record, show, unpack
 from research.study import GROUPED, PROTOCOLS, REPORT, Problem, make_problem
+from research.variants import Variant, out_of_fold
 from tf_model import cli, config, data, tasks
 from tf_model.data import splits
 from tf_model.evaluation.metrics import summarize
@@ -26,19 +26,6 @@ SETTINGS = {
     "report": config.make_config("report"),
     "quick": config.make_config("report", learning_rate=1e-4, epochs=3),
 }
-
-
-@dataclass(frozen=True)
-class Switch:
-    """One change to the training."""
-
-    title: str
-    prepare: Callable[[Any], None] | None = None  # changes the compiled model
-    inputs: Callable[[Sequence[str]], np.ndarray] = raw  # makes what is trained on from the texts
-    settings: Mapping[str, Any] = field(default_factory=dict)  # fields of the training configuration
-    # By protocol: makes the folds of a problem and a seed, which replace its own; other protocols are skipped.
-    folds: Mapping[str, Callable[[Problem, int], Sequence[splits.Split]]] | None = None
-    control: str | None = None  # a switch that differs from this one only in what this one tests
 
 
 def stratified(problem: Problem, seed: int) -> Sequence[splits.Split]:
@@ -82,24 +69,26 @@ def as_many_left_out(problem: Problem, seed: int) -> Sequence[splits.Split]:
     return (splits.Split(split.train[np.sort(chosen)], split.validation),)
 
 
-SWITCHES: dict[str, Switch] = {
-    UNCHANGED: Switch("as it is here"),
-    "no_mask": Switch("attention mask dropped (the report's bug)", bugs.drop_mask),
-    "second_layer": Switch("second softmax layer on the logits (the report's bug)", bugs.add_second_layer),
-    "urls_first": Switch("URL rule before the letters rule, so that it can match", inputs=bugs.without_urls),
-    "normalized": Switch(
+SWITCHES: dict[str, Variant] = {
+    UNCHANGED: Variant("as it is here"),
+    "no_mask": Variant("attention mask dropped (the report's bug)", prepare=bugs.drop_mask),
+    "second_layer": Variant("second softmax layer on the logits (the report's bug)", prepare=bugs.add_second_layer),
+    "urls_first": Variant("URL rule before the letters rule, so that it can match", inputs=bugs.without_urls),
+    "normalized": Variant(
         "cleaning that keeps digits and emoticons, marks users and drops links",
         settings={"cleaning": "normalized"},
     ),
-    "stratified": Switch("split stratified by class", folds={REPORT: stratified}),
-    "unstratified": Switch("folds not stratified by class", folds={GROUPED: unstratified}),
-    "without_duplicates": Switch(
+    "stratified": Variant("split stratified by class", folds={REPORT: stratified}),
+    "unstratified": Variant("folds not stratified by class", folds={GROUPED: unstratified}),
+    "without_duplicates": Variant(
         "near-duplicates of validation tweets left out of training",
         folds={REPORT: without_duplicates},
         control="as_many_left_out",
     ),
-    "as_many_left_out": Switch("as many tweets left out at random", folds={REPORT: as_many_left_out}),
-    "duplicates_across": Switch("near-duplicates on both sides (the report's bug)", folds={GROUPED: duplicates_across}),
+    "as_many_left_out": Variant("as many tweets left out at random", folds={REPORT: as_many_left_out}),
+    "duplicates_across": Variant(
+        "near-duplicates on both sides (the report's bug)", folds={GROUPED: duplicates_across}
+    ),
 }
 
 
@@ -126,7 +115,9 @@ def main(argv: list[str] | None = None) -> int:
                     switch = SWITCHES[name]
                     if switch.folds is not None and protocol not in switch.folds:
                         continue
-                    result = score_switch(setting, name, problem, protocol, seed)
+                    folds = switch.folds[protocol](problem, seed) if switch.folds else problem.folds[protocol]
+                    own_settings = replace(SETTINGS[setting], seed=seed)
+                    result = out_of_fold(f"{name}-{setting}-{protocol}", switch, problem, folds, own_settings)
                     entry = switches.setdefault(name, {"title": switch.title})
                     metrics = seed_metrics(problem, result)
                     entry["seeds"] = study.with_seed(entry, seed, metrics)
@@ -136,24 +127,6 @@ def main(argv: list[str] | None = None) -> int:
                     if paired := switches[name]["paired"]:
                         show(f"{setting}, {protocol}, {name} less {UNCHANGED}", paired)
     return 0
-
-
-def score_switch(setting: str, name: str, problem: Problem, protocol: str, seed: int) -> study.OutOfFold:
-    """Out-of-fold scores with one switch; finished folds are kept and read again."""
-    switch = SWITCHES[name]
-    settings = replace(SETTINGS[setting], seed=seed, **switch.settings)
-    folds = problem.folds[protocol] if switch.folds is None else switch.folds[protocol](problem, seed)
-    method = Method(
-        f"ablation_{setting}_{name}",
-        switch.title,
-        lambda task, seed: FineTuned(settings, [len(task.labels)], prepare=switch.prepare),
-        inputs=switch.inputs,
-        has_probabilities=True,
-        settings=str(settings),
-        slow=True,
-    )
-    switched = replace(problem, folds={protocol: folds})
-    return study.score_method(method, switched, tasks.PRODUCT, protocol, seed)
 
 
 def seed_metrics(problem: Problem, result: study.OutOfFold) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from research import study
+from research.methods.baseline_models import raw
 from research.methods.neural import FineTuned
 from research.runs import UNCHANGED, record, show, unpack
 from research.study import GROUPED, Problem, make_problem
@@ -33,7 +34,6 @@ MPNET = {"backbone": "mpnet", "learning_rate": 3e-5, "epochs": 5}
 LORA = {"lora_rank": 16, "learning_rate": 1e-3, "epochs": 8}  # adapters need a higher learning rate and more epochs
 TEACHER_SEEDS = [{"seed": 1000 + number} for number in range(3)]
 LAYER_DECAY = 0.85
-CLASSES = [len(task.labels) for task in tasks.ANSWER_TASKS]
 
 Targets = Callable[[data.TrainingRows, config.TrainingConfig], np.ndarray]
 
@@ -52,7 +52,8 @@ def train_and_score(
     """
     soft_targets = targets(rows, settings) if targets else None
     with cli.show_epochs(cli.stderr()) as progress:
-        model = FineTuned(settings, CLASSES, callbacks=[progress], prepare=prepare)
+        classes = [len(task.labels) for task in rows.tasks]
+        model = FineTuned(settings, classes, callbacks=[progress], prepare=prepare)
         return model.fit(rows.texts, rows.label_ids, soft_targets).predict_proba(texts)
 
 
@@ -66,7 +67,7 @@ def distilled(*teachers: Mapping[str, Any]) -> Targets:
         groups = splits.near_duplicate_groups(rows.texts)
         folds, predictions = splits.folds_of(rows, groups, TEACHER_FOLDS, settings.split_seed), []
         for teacher in teachers:
-            scores = np.empty((len(rows), sum(CLASSES)), np.float32)
+            scores = np.empty((len(rows), len(rows.strata_names)), np.float32)
             for fold in folds:
                 texts = [rows.texts[position] for position in fold.validation]
                 scores[fold.validation] = train_and_score(rows.take(fold.train), replace(settings, **teacher), texts)
@@ -116,6 +117,10 @@ class Variant:
     targets: Targets | None = None  # see :func:`train_and_score`
     settings: Mapping[str, Any] = field(default_factory=dict)  # fields of the training configuration
     prepare: Callable[[Any], None] | None = None  # changes the compiled model
+    inputs: Callable[[Sequence[str]], np.ndarray] = raw  # makes what is trained on from the texts
+    # By protocol: makes the folds of a problem and a seed, which replace its own; other protocols are skipped.
+    folds: Mapping[str, Callable[[Problem, int], Sequence[splits.Split]]] | None = None
+    control: str | None = None  # a variant that differs from this one only in what this one tests
 
 
 VARIANTS: dict[str, Variant] = {
@@ -170,16 +175,18 @@ def main(argv: list[str] | None = None) -> int:
 
 def measure(name: str, problem: Problem, settings: config.TrainingConfig) -> dict[str, Any]:
     """One seed of a variant: its headline metrics, and which rows of each question are predicted correctly."""
-    result = out_of_fold(name, problem, settings)
+    result = out_of_fold(name, VARIANTS[name], problem, problem.folds[GROUPED], settings)
     parts = [split.validation for split in problem.folds[GROUPED]]
     correct = study.correct_by_question(problem, study.predicted_by_task(problem, result.scores))
     headline = joint_metrics.evaluate_out_of_fold(problem.rows, result.scores, parts)["headline"]
     return {"headline": headline, "right": study.packed(correct), "seconds": result.seconds}
 
 
-def out_of_fold(name: str, problem: Problem, settings: config.TrainingConfig) -> study.OutOfFold:
+def out_of_fold(
+    name: str, variant: Variant, problem: Problem, folds: Sequence[splits.Split], settings: config.TrainingConfig
+) -> study.OutOfFold:
     """A variant's out-of-fold probabilities, [N, classes of all tasks]; finished folds are kept."""
-    variant, folds, rows = VARIANTS[name], problem.folds[GROUPED], problem.rows
+    rows = replace(problem.rows, texts=variant.inputs(problem.rows.texts).tolist())
     own_settings, title = replace(settings, **variant.settings), f"{name}, seed {settings.seed}"
 
     def fit_and_score(split: splits.Split) -> np.ndarray:

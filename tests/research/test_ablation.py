@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from research import ablation, runs
+from research import ablation, runs, variants
 from research.methods import bugs
 from research.methods.neural import FineTuned
 from research.study import GROUPED, REPORT, OutOfFold
@@ -166,10 +166,11 @@ class Counted:
 
     fitted: list[tuple] = []  # noqa: RUF012
 
-    def __init__(self, recipe, classes, prepare):
-        self.classes_, self._key = np.arange(*classes), (recipe.seed, recipe.epochs, prepare)
+    def __init__(self, recipe, classes, callbacks, prepare):
+        assert classes == [9]
+        self._key = recipe.seed, recipe.epochs, prepare
 
-    def fit(self, texts, label_ids):
+    def fit(self, texts, label_ids, targets):
         Counted.fitted.append(self._key)
         return self
 
@@ -180,7 +181,7 @@ class Counted:
 def test_command_records_run_by_run_and_fits_nothing_twice(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path / "checkpoints")
     monkeypatch.setattr(runs, "RUNS", tmp_path)
-    monkeypatch.setattr(ablation, "FineTuned", Counted)
+    monkeypatch.setattr(variants, "FineTuned", Counted)
     monkeypatch.setattr(Counted, "fitted", [])
     command = ["--data", str(paths.SAMPLE_CORPUS), "--setting", "quick"]
     assert ablation.main([*command, "--seeds", "0", "--switches", "unchanged", "no_mask", "stratified"]) == 0
@@ -227,7 +228,7 @@ def test_what_was_left_out_is_compared_with_its_control(problem):
 def test_a_switch_alone_is_compared_with_the_unchanged_training_that_is_recorded(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path / "checkpoints")
     monkeypatch.setattr(runs, "RUNS", tmp_path)
-    monkeypatch.setattr(ablation, "FineTuned", Counted)
+    monkeypatch.setattr(variants, "FineTuned", Counted)
     monkeypatch.setattr(Counted, "fitted", [])
     command = ["--data", str(paths.SAMPLE_CORPUS), "--setting", "quick", "--protocols", REPORT]
     assert ablation.main([*command, "--seeds", "0", "--switches", "no_mask"]) == 0
@@ -243,7 +244,7 @@ def test_a_switch_alone_is_compared_with_the_unchanged_training_that_is_recorded
 def test_figures_of_other_settings_do_not_stay(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path / "checkpoints")
     monkeypatch.setattr(runs, "RUNS", tmp_path)
-    monkeypatch.setattr(ablation, "FineTuned", Counted)
+    monkeypatch.setattr(variants, "FineTuned", Counted)
     command = ["--data", str(paths.SAMPLE_CORPUS), "--protocols", REPORT, "--seeds", "0", "--switches", "unchanged"]
     for setting in ("quick", "report"):
         assert ablation.main([*command, "--setting", setting]) == 0

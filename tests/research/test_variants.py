@@ -13,7 +13,7 @@ from tf_model import config, data, device, paths, tasks
 from tf_model.training import distillation
 from tf_model.training.cross_validation import FOLD_SEED
 
-CLASSES = variants.CLASSES
+CLASSES = [len(task.labels) for task in tasks.ANSWER_TASKS]
 
 pytestmark = pytest.mark.timeout(1200)  # several tests train a network or more
 
@@ -106,9 +106,10 @@ def test_labels_as_targets_are_the_training_as_it_is(rows, settings, unchanged):
 
 
 def test_a_fold_is_trained_on_its_training_part_as_the_variant_says_and_kept(problem, settings, stores, monkeypatch):
-    trained, folds = [], problem.folds[study.GROUPED]
+    trained, read, folds = [], set(), problem.folds[study.GROUPED]
 
     def train_and_score(rows, settings, texts, targets=None, prepare=None):
+        read.update(rows.texts, texts)
         trained.append((rows.rows.tolist(), settings.r_drop, targets, prepare))
         return np.full((len(texts), sum(CLASSES)), 0.25, np.float32)
 
@@ -121,13 +122,16 @@ def test_a_fold_is_trained_on_its_training_part_as_the_variant_says_and_kept(pro
         ("half_layers", 0, None, variants.half_the_layers),
     ):
         for _ in "ab":
-            variants.out_of_fold(name, problem, settings)
+            variants.out_of_fold(name, variants.VARIANTS[name], problem, folds, settings)
             assert trained == [(part, *options) for part in parts]
         trained.clear()
     other = replace(variants.VARIANTS["r_drop"], settings={"r_drop": 0.2})
-    monkeypatch.setitem(variants.VARIANTS, "r_drop", other)
-    variants.out_of_fold("r_drop", problem, settings)
+    variants.out_of_fold("r_drop", other, problem, folds, settings)
     assert {r_drop for _, r_drop, *_ in trained} == {0.2}, "folds of other settings are not taken"
+    read.clear()
+    shouted = replace(other, inputs=lambda texts: np.array([text.upper() for text in texts], object))
+    variants.out_of_fold("r_drop", shouted, problem, folds, settings)
+    assert read == {text.upper() for text in problem.rows.texts}
 
 
 # ---------------------------------------------------------------- the record
@@ -140,7 +144,7 @@ def made_up(made_once, monkeypatch, tmp_path):
     monkeypatch.setattr(runs, "RUNS", tmp_path)
     asked = []
 
-    def out_of_fold(name, problem, recipe):
+    def out_of_fold(name, variant, problem, folds, recipe):
         asked.append((name, recipe.seed))
         random, parts = np.random.default_rng(recipe.seed), []
         for ids, size in zip(problem.rows.label_ids.T, CLASSES, strict=True):
