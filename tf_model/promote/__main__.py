@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tf_model import cli, paths
 from tf_model.errors import UsageError
+from tf_model.model_dir import PRODUCTS
 from tf_model.promote.promotion import promote, rollback
 
 
@@ -38,6 +39,10 @@ def _promote(arguments: argparse.Namespace) -> None:
             f"the previous version is kept in {paths.shown(result.previous)}; to restore it: "
             f"python -m tf_model.promote --rollback {shlex.quote(name)}"
         )
+        before, now = result.previous / PRODUCTS, result.target / PRODUCTS
+        if before.is_file() and now.is_file() and before.read_bytes() != now.read_bytes():
+            copy = shlex.join(["cp", paths.shown(before), paths.shown(now)])
+            cli.say(f"note: its list of products is another than before; to keep the old one: {copy}")
 
 
 def _roll_back(arguments: argparse.Namespace) -> None:
