@@ -9,20 +9,29 @@ from streamlit_app import METRICS_VARIABLE
 from streamlit_app.components import loading
 from streamlit_app.components.loading import ModelState
 from tf_model import cli, tasks
-from tf_model.errors import TweetTargetError, UsageError
+from tf_model.errors import TweetTargetError, UsageError, first_line
 from tf_model.monitor import reference
 from tf_model.monitor.prometheus import Exporter
 from tf_model.monitor.recorder import Recorder
 
 APP, BATCH = "app", "batch"
+failures: dict[str, str] = {}  # why nothing can be recorded, by the log's path
 
 
 def recorder(state: ModelState) -> Recorder | None:
     """The recorder of this model, shared by all sessions; None if the log cannot be opened."""
+    path, exporter = str(loading.monitor_log()), serve_metrics()
+    opened = None
     try:
-        return _recorder(str(loading.monitor_log()), state.name, state.predictor.version, state.predictor.labels)
-    except (OSError, TweetTargetError):
-        return None
+        opened = _recorder(path, state.name, state.predictor.version, state.predictor.labels)
+        failures.pop(path, None)
+    except (OSError, TweetTargetError) as error:
+        if path not in failures:
+            cli.say(f"warning: answers are not recorded: {first_line(error)}")
+        failures[path] = first_line(error)
+    if exporter is not None:
+        exporter.failure = failures.get(path)
+    return opened
 
 
 # No recorder is closed while the app runs: a running job may still write to that of an earlier model.

@@ -10,7 +10,7 @@ import streamlit as st
 
 from streamlit_app.charts import monitor_charts, theme
 from streamlit_app.charts.monitor_charts import milliseconds
-from streamlit_app.components import loading, notices
+from streamlit_app.components import loading, notices, recording
 from streamlit_app.components.files import as_training_csv
 from streamlit_app.components.notices import plain_markdown
 from streamlit_app.components.training import can_train, offer_training
@@ -54,6 +54,8 @@ def main() -> None:
     st.title("Monitor")
     st.markdown("How the model is doing in use, from the log of predictions, errors and corrections.")
     store = Store(loading.monitor_log())
+    if reason := recording.failures.get(str(store.path)):
+        notices.say_problem("Answers cannot be recorded.", reason)
     with notices.explained(UNREADABLE):
         names = _names(store.versions() if store.exists else [])
         if not names:

@@ -14,6 +14,7 @@ from tf_model.errors import DataError, ModelError
 from tf_model.inference.attribution import MOST_WORDS
 from tf_model.model_dir import training_of
 from tf_model.monitor import store
+from tf_model.monitor.prometheus import Exporter
 from tf_model.monitor.recorder import Recorder
 from tf_model.monitor.store import Store
 
@@ -349,6 +350,25 @@ def test_without_a_log_the_page_answers_and_says_that_nothing_is_kept(stub, mode
     assert app.header[0].value == "Positive emotion → iPad"
     assert "Feedback cannot be stored here" in words_of(app)
     assert not app.feedback
+
+
+def test_a_log_that_cannot_be_opened_is_said_until_it_can(stub, models, monkeypatch, capsys):
+    exporter = Exporter()
+    monkeypatch.setattr(recording, "serve_metrics", lambda: exporter)
+    (models / ".monitor").write_text("in the way")
+    app = ask(LOVED)
+    ask("I hate my iPhone", app)
+    assert capsys.readouterr().err.count("warning: answers are not recorded: ") == 1
+    assert exporter.registry.get_sample_value("tweet_target_log_failing") == 1
+    app.switch_page("views/monitor.py").run()
+    assert app.error[0].value == "Answers cannot be recorded."
+    assert "a part of this path is a file" in app.text[0].value
+    (models / ".monitor").unlink()
+    app.switch_page("views/ask.py").run()
+    ask("I love the iPhone", app)
+    assert exporter.registry.get_sample_value("tweet_target_log_failing") == 0
+    app.switch_page("views/monitor.py").run()
+    assert not app.error
 
 
 # ---------------------------------------------------------------- custom labels

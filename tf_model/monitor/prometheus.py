@@ -79,6 +79,7 @@ class Exporter(Collector):
         for verdict in ("right", "wrong"):
             self._feedback.labels(verdict)
         self._model = Info(f"{PREFIX}_model", "The model that answers.", registry=self.registry)
+        self.failure: str | None = None  # why a log cannot be opened, so that it has no recorder
         self._recorders: list[Recorder] = []
         self._logs_and_references: dict[tuple[str, str], tuple[Store, Reference | None]] = {}  # by model and version
         self._current_model: tuple[str, str] | None = None
@@ -164,7 +165,7 @@ class Exporter(Collector):
         dropped, waiting = (sum(getattr(each, name) for each in self._recorders) for name in ("dropped", "waiting"))
         yield CounterMetricFamily(f"{PREFIX}_records_dropped", "Predictions that the log could not take.", dropped)
         yield GaugeMetricFamily(f"{PREFIX}_records_waiting", "Predictions that are not in the log yet.", waiting)
-        is_failing = any(each.failure for each in self._recorders)
+        is_failing = any(each.failure for each in (self, *self._recorders))
         yield GaugeMetricFamily(f"{PREFIX}_log_failing", "1 while a log cannot be written, else 0.", int(is_failing))
         if latest := self.judge():
             yield from _report_gauges(latest)
