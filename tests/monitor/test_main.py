@@ -40,6 +40,7 @@ def test_report_is_1_on_an_alarm_and_json_is_all_of_standard_output(log, capsys)
     found = json.loads(capsys.readouterr().out)
     assert (found["model"], found["version"], found["errors"]) == ("answer", "v1", 20)
     assert [alarm["signal"] for alarm in found["alarms"]] == ["errors"]
+    assert "others" not in found
 
 
 def test_json_is_whole_where_a_terminal_lacks_a_character(log, capsys):
@@ -77,17 +78,27 @@ def test_a_model_that_is_not_in_the_log_is_explained(log):
         main(["report", "--log", str(log), "--model", "x"])
 
 
-def test_what_else_answered_in_this_time_is_named(log, capsys):
+def test_what_else_answered_in_this_time_is_judged_too(log, capsys):
     now = time.time()
     others = [("answer", "v0", now - 2), ("product", "v1", now - 3), ("old", "v1", now - 3 * DAY)]
     for model, version, when in others:
         store_with(log, [answered(when, stream=Stream(model, version, "app"))])
     store_with(log, [answered(now)])
-    note = "note: other models or versions answered in this time, and are not judged here: "
     assert main(["report", "--log", str(log)]) == 0
-    assert note + "'answer v0', 'product v1'\n" in capsys.readouterr().err
+    assert capsys.readouterr().out.endswith("no alarm\nanswer, version v0: no alarm\nproduct, version v1: no alarm\n")
+    store_with(log, [Failed(now - 3, Stream("product", "v1", "app"), "ModelError", "x")] * 30)
+    assert main(["report", "--log", str(log)]) == 1
+    alarm = "30 of 31 requests failed (96.8%; the limit is 1.0%), most often with ModelError (30)"
+    assert capsys.readouterr().out.endswith(f"\nproduct, version v1: 1 ALARM\n  errors: {alarm}\n")
+    assert main(["report", "--log", str(log), "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert (found["model"], found["version"], found["alarms"]) == ("answer", "v1", [])
+    assert found["others"] == [
+        {"model": "answer", "version": "v0", "alarms": []},
+        {"model": "product", "version": "v1", "alarms": [{"signal": "errors", "words": alarm}]},
+    ]
     assert main(["report", "--log", str(log), "--model", "answer"]) == 0
-    assert note + "'answer v0'\n" in capsys.readouterr().err
+    assert capsys.readouterr().out.endswith("no alarm\nanswer, version v0: no alarm\n")
 
 
 def test_errors_alone_make_a_report(tmp_path, capsys):

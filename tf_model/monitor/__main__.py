@@ -3,6 +3,7 @@
 import argparse
 import json
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 from tf_model import cli, paths
@@ -12,7 +13,7 @@ MAX_SPAN = 1e6  # hours or days; more is a typing error
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Report, export or prune; ``report`` returns 1 if there is an alarm."""
+    """Report, export or prune; ``report`` returns 1 if there is an alarm, of any model."""
     arguments = _parser().parse_args(argv)
     return {"report": _report, "export": _export, "prune": _prune}[arguments.command](arguments)
 
@@ -32,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
 
     report = command("report", "Report how the model is doing; exit code 1 if there is an alarm.")
     report.add_argument("--hours", type=_number, default=24.0, metavar="H", help="hours to look back")
-    report.add_argument("--model", metavar="NAME", help="the model to report on (default: the one used last)")
+    report.add_argument("--model", metavar="NAME", help="the only model to judge (default: each used in this time)")
     report.add_argument("--json", action="store_true", help="print JSON instead of tables")
 
     export = command("export", "Write the corrections to a file to train with.")
@@ -56,7 +57,7 @@ def _number(text: str) -> float:
 def _report(arguments: argparse.Namespace) -> int:
     from tf_model.errors import DataError, listed
     from tf_model.monitor import reference, report
-    from tf_model.monitor.print_report import print_report
+    from tf_model.monitor.print_report import print_alarms, print_report
     from tf_model.monitor.store import Store
 
     store = Store(arguments.log)
@@ -67,20 +68,32 @@ def _report(arguments: argparse.Namespace) -> int:
         raise DataError(
             f"no predictions of the model {arguments.model!r} in {store.path}; choose with --model from: {names}"
         )
-    # One version only, so that a reference fits; without a version the log has no calls.
+    now = time.time()
+    since = now - arguments.hours * HOUR
+
+    def report_on(model: str | None, version: str | None) -> report.Report:
+        """Of one version only, so that a reference fits; without a version the log has no calls."""
+        model_reference = reference.load(paths.SAVED_MODELS / model, version) if model else None
+        return report.make(store, since, now, model_reference, model, version)
+
     model, version, _ = chosen[0] if chosen else (None, None, None)
-    now, model_reference = time.time(), reference.load(paths.SAVED_MODELS / model, version) if model else None
-    monitor_report = report.make(store, now - arguments.hours * HOUR, now, model_reference, model, version)
-    others = [f"{name} {each}" for name, each, last in chosen[1:] if last > monitor_report.window.since]
-    if others:
-        cli.say(f"note: other models or versions answered in this time, and are not judged here: {listed(others)}")
+    latest = report_on(model, version)
+    others = {(name, each): report_on(name, each).alarms for name, each, last in chosen[1:] if last > since}
     if arguments.json:
-        print(json.dumps({"model": model, "version": version, **monitor_report.to_json()}, indent=2))
+        content = {"model": model, "version": version, **latest.to_json()}
+        if others:
+            content["others"] = [
+                {"model": name, "version": each, "alarms": [asdict(alarm) for alarm in alarms]}
+                for (name, each), alarms in others.items()
+            ]
+        print(json.dumps(content, indent=2))
     else:
         if model:
             cli.say(f"model {model}, version {version}, in {paths.shown(store.path)}")
-        print_report(cli.stdout(), monitor_report)
-    return 1 if monitor_report.alarms else 0
+        print_report(cli.stdout(), latest)
+        for (name, each), alarms in others.items():
+            print_alarms(cli.stdout(), alarms, f"{name}, version {each}: ")
+    return 1 if latest.alarms or any(others.values()) else 0
 
 
 def _export(arguments: argparse.Namespace) -> int:

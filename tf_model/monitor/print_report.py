@@ -12,7 +12,7 @@ from tf_model.evaluation.metrics import table_of_numbers
 from tf_model.io.characters import visible
 from tf_model.monitor import accuracy, drift
 from tf_model.monitor.aggregates import CPU, ERRORS, MEMORY
-from tf_model.monitor.report import PERCENTILES, Report
+from tf_model.monitor.report import PERCENTILES, Alarm, Report
 
 TITLES = {"outcome": "outcomes", "emotion": "emotions", "product": "products", ERRORS: "errors"}
 
@@ -69,9 +69,14 @@ def print_report(console: Console, report: Report) -> None:
         _print_table(
             console, f"drift from {report.reference.origin}", ("feature", "change", "alarm at", "chance", ""), rows
         )
-    count = len(report.alarms)
-    _print_line(console, f"{count} {plural(count, 'ALARM', 'ALARMS')}" if count else "no alarm")
-    for alarm in report.alarms:
+    print_alarms(console, report.alarms)
+
+
+def print_alarms(console: Console, alarms: Sequence[Alarm], whose: str = "") -> None:
+    """Print the number of alarms, and each on a line."""
+    count = len(alarms)
+    _print_line(console, whose + (f"{count} {plural(count, 'ALARM', 'ALARMS')}" if count else "no alarm"))
+    for alarm in alarms:
         _print_line(console, f"  {alarm.signal}: {alarm.words}")
 
 
