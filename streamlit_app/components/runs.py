@@ -287,14 +287,14 @@ class _Cancelled(Exception):
 
 
 class Job(threading.Thread):
-    """Scores a run in a thread that starts at once; records predictions and failures of the model."""
+    """Scores a run in a thread that starts at once; without ``finder``, predictions and failures are recorded."""
 
     def __init__(self, run: Run, state: ModelState, finder: TargetPredictor | None, products: Products | None) -> None:
         super().__init__(daemon=True, name="run")
         self.scored_run, self.state, self.finder, self.products = run, state, finder, products
         self.done = 0  # rows
         self.is_cancelled = self.is_deleted = False
-        self._log = recording.recorder(state)
+        self._log = None if finder else recording.recorder(state)
         self._began = time.monotonic()
         _jobs[run.id] = self  # before start(): the thread removes it
         self.start()
@@ -345,7 +345,7 @@ class Job(threading.Thread):
             self._log.record_measured(texts, measured, recording.BATCH)
 
         predictor = self.finder or self.state.predictor
-        options = {"record": record} if self._log and not self.finder else {}
+        options = {"record": record} if self._log else {}
         columns = list(predictor.columns(probabilities=True))
         check = FitCheck(self.state.predictor, self.products)
         parts, rows = [], 0

@@ -120,7 +120,8 @@ def _predict_once(state: ModelState, text: str) -> Measured:
 
 
 def _report_failure(state: ModelState, heading: str, error: TweetTargetError) -> None:
-    if log := recording.recorder(state):
+    # Answers for targets are not recorded, so their errors alone would look like all of their requests.
+    if not state.is_of_targets and (log := recording.recorder(state)):
         log.record_error(type(error).__name__, first_line(error), recording.APP)
     notices.say_problem(heading, str(error))
 
