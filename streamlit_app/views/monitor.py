@@ -333,8 +333,9 @@ def _show_drift(report: Report, folder: Path) -> None:
     frame = frame.assign(
         feature=frame["feature"].map(drift.FEATURE_NAMES), state=frame["alarm"].map({True: "ALARM", False: "ok"})
     )
+    state = [] if report.is_by_source else ["state"]
     st.dataframe(
-        frame[["feature", "state", "index", "bound", "p_value", "rows"]],
+        frame[["feature", *state, "index", "bound", "p_value", "rows"]],
         hide_index=True,
         column_config={
             "index": st.column_config.NumberColumn(
@@ -352,6 +353,8 @@ def _show_drift(report: Report, folder: Path) -> None:
         f"Compared with {report.reference.origin}, {report.reference.rows:,} predictions. An alarm needs a change of at"
         f" least its bound, and a chance below {report.drifts[0].level:.2g}."
     )
+    if report.is_by_source:
+        words += " The table is of all who asked together; an alarm is of each by itself: choose one in Asked by."
     st.caption(plain_markdown(words))
     by_name = {each.feature: each for each in report.drifts}
     names = sorted(by_name, key=lambda name: (by_name[name].alarm, by_name[name].index / by_name[name].bound))[::-1]

@@ -38,6 +38,12 @@ def words(found):
     return {alarm.signal: alarm.words for alarm in found.alarms}
 
 
+def printed(found):
+    stream = io.StringIO()
+    print_report(Console(file=stream, width=100), found)
+    return stream.getvalue()
+
+
 def test_all_is_well(judge):
     found = judge()
     assert found.alarms == []
@@ -81,9 +87,13 @@ def test_alarms_of_a_file_are_kept_apart_from_those_of_the_app(judge, tmp_path, 
     assert all(text.startswith("batch: ") for text in texts[1:])
     assert any("mix of products" in text for text in texts)
     assert found.window.requests == 215
+    assert "all sources together" in " ".join(printed(found).split())
+    assert " ok" not in printed(found)
     of_app, of_file = (report.make(Store(tmp_path / "log"), *SPAN, expected, source=each) for each in ("app", "batch"))
     assert set(words(of_app)) == {"errors"}
     assert "drift" in words(of_file)
+    assert " ok" in printed(of_app)
+    assert "all sources together" not in printed(of_app)
     assert of_app.window.requests == 115
 
 
@@ -226,9 +236,7 @@ def test_json_and_table_tell_the_same(judge):
     assert plain["seconds"]["total"]["p95"] == pytest.approx(0.01, rel=0.1)
     assert plain["products"] == {"iPad": 200, "Apple": 100, "Google": 100}
     assert [each["feature"] for each in plain["drift"]] == [each.feature for each in found.drifts]
-    stream = io.StringIO()
-    print_report(Console(file=stream, width=100), found)
-    shown = stream.getvalue()
+    shown = printed(found)
     assert "115 requests, 15 failed; 400 predictions, 0 not logged" in shown
     assert "1 ALARM\n" in shown
     assert f"  errors: {found.alarms[0].words}".replace("\x1b", "␛") in shown

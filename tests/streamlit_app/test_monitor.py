@@ -321,8 +321,11 @@ class TestDrift:
         healthy.write([answered(time.time() - 500 + n, each, stream=file) for n, each in enumerate(calls)])
         page = open_page()
         assert "- **Drift**: batch: mix of products" in alarms(page)
+        assert "state" not in table_with(page, "bound")
+        assert "choose one in Asked by" in said(page)
         page.selectbox(key="monitor_source").set_value("app").run()
         assert page.success
+        assert set(table_with(page, "state")["state"]) == {"ok"}
         assert "There is a drift alarm" not in spoken(page)[0]
         assert figures(page)["Predictions"] == "180"
 

@@ -62,13 +62,12 @@ def print_report(console: Console, report: Report) -> None:
         rows = {
             each.feature: (
                 *(_three_decimals(each.index), _three_decimals(each.bound), f"{each.p_value:.1g}"),
-                "ALARM" if each.alarm else "ok",
+                "" if report.is_by_source else "ALARM" if each.alarm else "ok",
             )
             for each in report.drifts
         }
-        _print_table(
-            console, f"drift from {report.reference.origin}", ("feature", "change", "alarm at", "chance", ""), rows
-        )
+        title = f"drift from {report.reference.origin}{', all sources together' if report.is_by_source else ''}"
+        _print_table(console, title, ("feature", "change", "alarm at", "chance", ""), rows)
     print_alarms(console, report.alarms)
 
 

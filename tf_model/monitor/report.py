@@ -43,6 +43,7 @@ class Report:
     estimates: Mapping[str, Accuracy]  # from confidences, by task
     drifts: list[drift.Drift]  # by feature; empty without a reference or with too few predictions
     signals: Mapping[str, list[str] | None]  # the alarms of each signal in words; None: no reference or too little data
+    is_by_source: bool = False  # whether ``signals`` judge each source by itself, and ``drifts`` all of them together
 
     @property
     def alarms(self) -> list[Alarm]:
@@ -124,7 +125,8 @@ def make(
         for signal, alarms in own_signals.items():
             if alarms is not None:
                 signals[signal] = (signals[signal] or []) + [f"{each}: {words}" for words in alarms]
-    return replace(overall, signals=signals | {"log": overall.signals["log"]})  # lost records belong to no source
+    signals["log"] = overall.signals["log"]  # lost records belong to no source
+    return replace(overall, signals=signals, is_by_source=True)
 
 
 def judge(windows: list[Window], reference: Reference | None) -> Report:
