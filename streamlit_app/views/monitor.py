@@ -18,6 +18,7 @@ from streamlit_app.components.widgets import offer_file, pick
 from tf_model import data, paths, tasks
 from tf_model.cli import duration
 from tf_model.errors import TweetTargetError, plural
+from tf_model.model_dir import ASSIGNMENT, METRICS, SAMPLE, read_json
 from tf_model.monitor import accuracy, drift, reference
 from tf_model.monitor.aggregates import CPU, ERRORS, MEMORY, SECONDS
 from tf_model.monitor.events import ABSTAINED
@@ -294,20 +295,30 @@ def _show_corrections(corrections: pd.DataFrame) -> None:
 
 def _offer_corrections(store: Store) -> None:
     """All corrections, whatever model and time are shown: a download, and a training on them."""
-    if not store.exists or store.corrections(limit=1).empty:
+    if not store.exists or not (models := set(store.corrections()["model"])):
         return
 
-    def rows() -> pd.DataFrame:
-        return labelled_rows(store.corrections())
+    def rows(models: set[str]) -> pd.DataFrame:
+        corrections = store.corrections()
+        return labelled_rows(corrections[corrections["model"].isin(models)])
 
-    words = "All with a label, from every model and time, for `python -m tf_model.train --extra corrections.csv`; "
-    words += "those of one model: `python -m tf_model.monitor export corrections.csv --model NAME`"
+    words = (
+        "All with a label, from every model and time, for `python -m tf_model.train --task answer --extra "
+        "corrections.csv --name candidate`; those of one model: "
+        "`python -m tf_model.monitor export corrections.csv --model NAME`"
+    )
     name, key = "corrections.csv", "monitor_corrections"
-    offer_file("Download all corrections", lambda: as_training_csv(rows()), name, key, help=words)
-    if can_train():
+    offer_file("Download all corrections", lambda: as_training_csv(rows(models)), name, key, help=words)
+    # As for labels: a training that is started here does not read the table that a model of own data learned from.
+    trainable = {model for model in models if _dataset_of(model) in (None, ASSIGNMENT, SAMPLE)}
+    if can_train() and trainable:
         names = {tasks.ANSWER: "whole texts", tasks.TARGET.name: "each product"}
         task = pick("Train a model that answers for", names, "monitor_task", format_func=names.get)
-        offer_training(task, lambda: as_training_csv(_with_known_labels(rows())), "monitor_train")
+        offer_training(task, lambda: as_training_csv(_with_known_labels(rows(trainable))), "monitor_train")
+
+
+def _dataset_of(model: str) -> str | None:
+    return read_json(loading.models_folder() / model / METRICS).get("dataset")
 
 
 def _with_known_labels(rows: pd.DataFrame) -> pd.DataFrame:

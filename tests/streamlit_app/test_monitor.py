@@ -221,8 +221,9 @@ class TestCorrections:
         write_corrections(healthy, time.time() - 900, correct=1, wrong=2)
         write_corrections(healthy, time.time() - 900, correct=0, wrong=1, text="=1+1", stream=OLD)
         offered = {}
-        monkeypatch.setattr(st, "download_button", lambda label, data, **options: offered.update({label: data}))
+        monkeypatch.setattr(st, "download_button", lambda label, data, **said: offered.update(said | {label: data}))
         open_page()
+        assert "`python -m tf_model.train --task answer --extra corrections.csv --name candidate`" in offered["help"]
         file = pd.read_csv(io.StringIO(offered["Download all corrections"]()))
         assert list(file) == ["text", "product", "emotion", "start", "end"]
         assert set(file["text"]) == {"=1+1 0", "made up 0", "made up 1", "made up 2"}
@@ -236,7 +237,7 @@ class TestCorrections:
         assert "Nothing has been recorded yet." in open_page().info[0].value
         assert "made up 0" in offered["Download all corrections"]()
 
-    def test_they_train_the_chosen_model(self, healthy, monkeypatch, tmp_path):
+    def test_they_train_the_chosen_model(self, healthy, models, monkeypatch, tmp_path):
         monkeypatch.setenv(DATA_VARIABLE, str(paths.SAMPLE_CORPUS))
         write_corrections(healthy, time.time() - 900, correct=1, wrong=2)
         own = {"answer": "bad → Kindle", "product": "Kindle", "emotion": "bad"}
@@ -254,6 +255,16 @@ class TestCorrections:
         open_page().button(key="monitor_train").click().run()
         assert "of its own" in trained[1][1]
         assert "made up" not in trained[1][1]
+        for model, dataset in (("old", "custom"), ("answer", "assignment")):
+            (models / model).mkdir()
+            (models / model / "metrics.json").write_text(f'{{"dataset": "{dataset}"}}')
+        open_page().button(key="monitor_train").click().run()
+        assert "of its own" not in trained[2][1], "its model learned from a table of its own"
+        (models / "answer" / "metrics.json").write_text('{"dataset": "custom"}')
+        with pytest.raises(KeyError):
+            open_page().button(key="monitor_train")
+        (models / "answer" / "metrics.json").unlink()
+        assert open_page().button(key="monitor_train")
         monkeypatch.setattr(training, "find_spec", lambda name: None)
         with pytest.raises(KeyError):
             open_page().segmented_control(key="monitor_task")
