@@ -10,6 +10,7 @@ from tf_model.errors import ModelError
 from tf_model.model_dir import served_version, training_of
 from tf_model.monitor import reference
 from tf_model.monitor.aggregates import Window
+from tf_model.promote.versions import add_version
 
 
 @pytest.fixture
@@ -85,3 +86,20 @@ def test_it_is_that_of_the_version_that_answered(made, tmp_path):
         assert reference.load(tmp_path, version) is None
     (tmp_path / "fingerprint.pb").unlink()
     assert reference.load(tmp_path, "") is None
+
+
+def test_a_version_that_was_replaced_keeps_its_own(made, tmp_path):
+    target, trainings = tmp_path / "answer", {}
+    for name in ("old", "new"):
+        new = tmp_path / name
+        new.mkdir()
+        (new / "fingerprint.pb").write_bytes(name.encode())
+        replace(made, origin=name).save(new)
+        trainings[name] = training_of(new)
+        add_version(new, target)
+    assert {name: reference.load(target, training).origin for name, training in trainings.items()} == {
+        "old": "old",
+        "new": "new",
+    }
+    assert reference.load(target).origin == "new"
+    assert reference.load(target, "another") is None

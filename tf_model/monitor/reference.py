@@ -15,6 +15,7 @@ from tf_model.model_dir import METRICS, is_of_training, read_json, training_of
 from tf_model.model_dir import REFERENCE as FILE
 from tf_model.monitor.aggregates import BINS, Counts, prediction_counts
 from tf_model.monitor.events import columns_of
+from tf_model.promote import versions
 
 FORMAT = 2
 
@@ -56,12 +57,17 @@ def build(
 
 
 def load(folder: Path, version: str | None = None) -> Reference | None:
-    """The reference of the model in ``folder``; None if it has none, or belongs to another version of the model.
+    """The reference of the model in ``folder``, or of a kept version of it; None if that version has none.
 
     ``version`` is as in the log: the training of the model (:func:`tf_model.model_dir.training_of`), or its number on a
     server (:func:`tf_model.model_dir.served_version`); None: any. Raises :class:`ModelError` if it cannot be read.
     """
-    path = Path(folder) / FILE
+    folders = (folder, *versions.versions(folder))  # what was replaced may still answer, as in an API until its restart
+    return next((found for each in folders if (found := _load(each, version))), None)
+
+
+def _load(folder: Path, version: str | None) -> Reference | None:
+    path = folder / FILE
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["format"] != FORMAT:
