@@ -343,6 +343,16 @@ def test_what_is_older_than_the_limit_goes_and_corrections_stay(path, set_clock)
     assert store.corrections().empty
 
 
+def test_the_texts_of_pruned_corrections_are_in_no_file_while_the_log_is_open(path):
+    store = store_with(path, [])
+    store.keep_open()
+    store.write([corrected(True, NOON, "a secret text")])
+    assert b"a secret text" in path.with_name(f"{path.name}-wal").read_bytes()
+    assert store.prune(0, corrections=True) == 1
+    assert not [each.name for each in path.parent.glob(f"{path.name}*") if b"a secret text" in each.read_bytes()]
+    store.release()
+
+
 def test_counts_go_when_all_of_their_time_is_too_old_and_minutes_before_hours(path, set_clock):
     store = store_with(path, [answered(NOON)])
     assert levels(path) == {60, 3600}

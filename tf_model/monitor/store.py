@@ -153,14 +153,17 @@ class Store:
         """
         now, removed = time.time(), 0
         oldest = now - seconds
-        with self._write_connection() as connection, connection:
-            connection.execute("BEGIN IMMEDIATE")
-            for table in ("errors", "corrections") if corrections else ("errors",):
-                removed += connection.execute(f"DELETE FROM {table} WHERE time < ?", [oldest]).rowcount
-            for level, first in ((MINUTE, max(oldest, now - MINUTE_RETENTION)), (HOUR, oldest)):
-                # A row is removed when all that it covers is too old.
-                query = "DELETE FROM aggregates WHERE level = ? AND start < ?"
-                removed += connection.execute(query, [level, first - level]).rowcount
+        with self._write_connection() as connection:
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")
+                for table in ("errors", "corrections") if corrections else ("errors",):
+                    removed += connection.execute(f"DELETE FROM {table} WHERE time < ?", [oldest]).rowcount
+                for level, first in ((MINUTE, max(oldest, now - MINUTE_RETENTION)), (HOUR, oldest)):
+                    # A row is removed when all that it covers is too old.
+                    query = "DELETE FROM aggregates WHERE level = ? AND start < ?"
+                    removed += connection.execute(query, [level, first - level]).rowcount
+            if corrections:  # while a recorder holds the log open, their texts would stay in its other file
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return removed
 
     # ------------------------------------------------------------ counts
