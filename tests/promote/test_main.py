@@ -16,7 +16,6 @@ from tf_model.data.dataset import COLUMNS, read
 from tf_model.errors import ModelError, OutputError, UsageError
 from tf_model.inference.predictor import Predictor
 from tf_model.promote import __main__ as command
-from tf_model.promote import promotion
 from tf_model.promote.versions import other_version
 
 
@@ -44,22 +43,29 @@ def write(folder: Path, dataset: str = "assignment", emotion: bool = False, mark
     return folder
 
 
-def promote(new: Path, difference: float, target: Path | None = None, **options) -> promotion.Promotion:
-    """Promote as if the comparison had given this difference of accuracies."""
+def run(*arguments: Path | str) -> None:
+    assert command.main([str(each) for each in arguments]) == 0
+
+
+def promote(new: Path, difference: float, *options: Path | str) -> list[dict]:
+    """Promote as if the comparison had given this difference of accuracies; returns the comparisons printed."""
+    printed: list[dict] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(promotion.data, "load", lambda path, **options: None)
+        patch.setattr(command.data, "load", lambda path, **options: None)
         patch.setattr("tf_model.evaluation.comparison.compare_models", lambda *_: compared(difference))
-        return promotion.promote(new, target, **options)
+        patch.setattr("tf_model.evaluation.comparison.print_comparison", lambda _, result: printed.append(result))
+        run(new, *options)
+    return printed
 
 
 def test_a_model_that_is_replaced_while_it_is_compared_is_not_promoted(models, new, monkeypatch):
-    old, compare = write(models / "product", mark="old"), promotion._compare
+    old, compare = write(models / "product", mark="old"), command._compare
 
     def train_again(*arguments):
         (new / "saved_model.pb").write_text("of another training")
         return compare(*arguments)
 
-    monkeypatch.setattr(promotion, "_compare", train_again)
+    monkeypatch.setattr(command, "_compare", train_again)
     with pytest.raises(ModelError, match="was replaced by another model meanwhile; promote it again"):
         promote(new, 0.1)
     assert mark_of(old) == "old"
@@ -92,7 +98,7 @@ def models(tmp_path, monkeypatch):
         labels = plain.labels | {"product": tuple(known["labels"]["product"])}
         return replace(plain, labels=labels, score=score, folder=folder, metrics={"dataset": known["dataset"]})
 
-    monkeypatch.setattr(promotion.Predictor, "load", load)
+    monkeypatch.setattr(command.Predictor, "load", load)
     monkeypatch.setattr(paths, "SAVED_MODELS", tmp_path / "saved_models")
     monkeypatch.chdir(tmp_path)
     return tmp_path / "saved_models"
@@ -107,13 +113,14 @@ def new(tmp_path):
 
 
 def test_the_first_model_needs_no_comparison(models, new):
-    done = promotion.promote(new)
-    assert (done.target, done.previous, done.comparison) == (models / "product", None, None)
+    assert promote(new, 0.1) == []
+    assert other_version(models / "product") is None
     assert mark_of(models / "product") == mark_of(new) == "new"
 
 
 def test_a_model_of_both_tasks_is_the_answer(models, tmp_path):
-    assert promotion.promote(write(tmp_path / "joint", emotion=True)).target == models / "answer"
+    run(write(tmp_path / "joint", mark="joint", emotion=True))
+    assert mark_of(models / "answer") == "joint"
 
 
 def test_a_model_of_targets_never_takes_the_place_of_the_answer(models, new, monkeypatch):
@@ -126,16 +133,16 @@ def test_a_model_of_targets_never_takes_the_place_of_the_answer(models, new, mon
         }
 
     made = Predictor({"target": EMOTIONS}, score, new)
-    monkeypatch.setattr(promotion.Predictor, "load", lambda folder, verify=None: made)
-    assert promotion.promote(new).target == models / "target"
+    monkeypatch.setattr(command.Predictor, "load", lambda folder, verify=None: made)
+    run(new)
+    assert mark_of(models / "target") == "new"
 
 
 @pytest.mark.parametrize("difference", [0.0, 0.01])
 def test_a_model_that_is_not_worse_replaces_the_old_one_which_is_kept(models, new, difference):
     old = write(models / "product", mark="old")
-    done = promote(new, difference)
-    assert (mark_of(old), mark_of(done.previous)) == ("new", "old")
-    assert done.comparison == compared(difference)
+    assert promote(new, difference) == [compared(difference)]
+    assert (mark_of(old), mark_of(other_version(old))) == ("new", "old")
 
 
 def test_a_worse_model_is_refused_unless_told(models, new):
@@ -146,7 +153,7 @@ def test_a_worse_model_is_refused_unless_told(models, new):
         promote(new, -0.01)
     assert len(str(caught.value).splitlines()) == 1
     assert mark_of(old) == "old"
-    promote(new, -0.01, force=True)
+    promote(new, -0.01, "--force")
     assert mark_of(old) == "new"
 
 
@@ -155,9 +162,9 @@ def test_a_broken_model_is_never_promoted(models, tmp_path, fault):
     old, broken = write(models / "product", mark="old"), write(tmp_path / "broken", **{fault: ""})
     words = {"nan": "expected probabilities of the product that sum to 1", "fails": "cannot answer"}[fault]
     with pytest.raises(ModelError, match=words):
-        promote(broken, 0.1, force=True)
+        promote(broken, 0.1, "--force")
     with pytest.raises(ModelError, match=words):
-        promotion.promote(broken, models / "another")
+        run(broken, "--to", models / "another")
     assert mark_of(old) == "old"
     assert not (models / "another").exists()
 
@@ -165,7 +172,7 @@ def test_a_broken_model_is_never_promoted(models, tmp_path, fault):
 def test_a_model_of_another_task_is_refused(models, new):
     write(models / "answer", emotion=True)
     with pytest.raises(ModelError, match=r"predicts product and .*answer product, emotion; .*add --force to promote"):
-        promote(new, 0.1, models / "answer")
+        promote(new, 0.1, "--to", models / "answer")
 
 
 def test_a_model_of_other_classes_is_refused(models, new):
@@ -174,24 +181,26 @@ def test_a_model_of_other_classes_is_refused(models, new):
     with pytest.raises(
         ModelError, match=r"predicts product and .*product with other classes; promote it under another"
     ):
-        promote(new, 0.1, models / "product")
+        promote(new, 0.1, "--to", models / "product")
 
 
 def test_models_that_cannot_be_compared_need_force(models, new, tmp_path, capsys):
     old = write(models / "product", mark="old")
     other = write_csv(tmp_path / "other.csv")
     with pytest.raises(ModelError, match=r"cannot be compared: .* was trained on other data .*add --force to promote"):
-        promotion.promote(new, path=other)
+        run(new, "--data", other)
     assert mark_of(old) == "old"
-    assert promotion.promote(new, path=other, force=True).comparison is None
+    run(new, "--data", other, "--force")
     assert mark_of(old) == "new"
-    assert "were not compared" in capsys.readouterr().err
+    printed = capsys.readouterr()
+    assert "were not compared" in printed.err
+    assert printed.out == ""
 
 
 def test_anything_that_works_replaces_what_does_not(models, new, capsys):
     old = write(models / "product", mark="old")
     (old / "model.json").unlink()
-    promotion.promote(new)
+    run(new)
     assert mark_of(old) == "new"
     assert "the model in use is broken" in capsys.readouterr().err
 
@@ -200,24 +209,24 @@ def test_what_is_no_model_is_not_replaced(models, new):
     (models / "product").mkdir(parents=True)
     (models / "product" / "thesis.txt").write_text("mine")
     with pytest.raises(OutputError, match="is not a saved model, so it is not replaced"):
-        promotion.promote(new, force=True)
+        run(new, "--force")
     assert (models / "product" / "thesis.txt").read_text() == "mine"
 
 
 def test_a_model_does_not_replace_itself(models, new):
     old = write(models / "product", mark="old")
     with pytest.raises(UsageError, match="is already the model in use"):
-        promotion.promote(old)
+        run(old)
     promote(new, 0.1)
     with pytest.raises(UsageError, match="new is already the model in use; give the folder of another one"):
-        promote(new, 0.0, force=True)
+        promote(new, 0.0, "--force")
     assert (mark_of(old), mark_of(other_version(old))) == ("new", "old")
 
 
 @pytest.mark.parametrize("name", [".versions", ".versions/product/1", "..", ""])
 def test_the_kept_versions_are_no_place_to_promote_to(models, new, name):
     place = models / name if name else Path("/")
-    for act in (lambda: promotion.promote(new, place), lambda: promotion.rollback(place)):
+    for act in (lambda: run(new, "--to", place), lambda: run("--rollback", place)):
         with pytest.raises(UsageError, match="expected a name such as saved_models/answer"):
             act()
 
@@ -226,7 +235,7 @@ def test_a_link_of_somebody_else_is_not_moved(models, new, tmp_path):
     elsewhere = write(tmp_path / "elsewhere", mark="old")
     models.mkdir()
     (models / "product").symlink_to(elsewhere)
-    for act in (lambda: promotion.promote(new, force=True), lambda: promotion.rollback(models / "product")):
+    for act in (lambda: run(new, "--force"), lambda: run("--rollback", models / "product")):
         with pytest.raises(UsageError, match=r"saved_models/product is a link to .*; name that folder instead"):
             act()
     assert mark_of(models / "product") == "old"
@@ -234,7 +243,7 @@ def test_a_link_of_somebody_else_is_not_moved(models, new, tmp_path):
 
 def test_a_model_of_another_name_is_left_alone(models, new, tmp_path):
     write(models / "answer", mark="answer", emotion=True)
-    promotion.promote(new)
+    run(new)
     assert mark_of(models / "answer") == "answer"
 
 
@@ -245,35 +254,35 @@ def test_back_and_forth(models, new):
     old = write(models / "product", mark="old")
     promote(new, 0.1)
     for now, kept in (("old", "new"), ("new", "old")):
-        assert promotion.rollback(old) == other_version(old)
+        run("--rollback", old)
         assert (mark_of(old), mark_of(other_version(old))) == (now, kept)
 
 
 def test_a_promotion_after_a_rollback_keeps_what_was_in_use(models, new, tmp_path):
     old = write(models / "product", mark="old")
     promote(new, 0.1)
-    promotion.rollback(old)
+    run("--rollback", old)
     newer = write(tmp_path / "newer", mark="newer")
-    assert mark_of(promote(newer, 0.1).previous) == "old"
+    promote(newer, 0.1)
     assert (mark_of(old), mark_of(other_version(old))) == ("newer", "old")
 
 
 def test_a_rollback_needs_a_version_that_works(models, new):
     old = write(models / "product", mark="old")
     with pytest.raises(ModelError, match=r"has no previous version in .* only a promotion keeps one"):
-        promotion.rollback(old)
+        run("--rollback", old)
     assert [each.name for each in models.iterdir()] == ["product"]
     promote(new, 0.1)
     (other_version(old) / "model.json").unlink()
     with pytest.raises(ModelError, match="holds no complete model"):
-        promotion.rollback(old)
+        run("--rollback", old)
     assert mark_of(old) == "new"
 
 
 def test_the_first_promoted_model_has_nothing_before_it(models, new):
-    promotion.promote(new)
+    run(new)
     with pytest.raises(ModelError, match="has no previous version"):
-        promotion.rollback(models / "product")
+        run("--rollback", models / "product")
 
 
 def test_a_name_that_a_killed_promotion_left_missing_comes_back(models, new, tmp_path, capsys):
@@ -297,7 +306,7 @@ def test_a_model_that_was_trained_over_a_promoted_one_can_be_taken_back(models, 
         (part / "saved_model.pb").write_text("trained")
         (part / "model.json").write_text((new / "model.json").read_text())
     assert mark_of(old) == "trained"
-    promotion.rollback(old)
+    run("--rollback", old)
     assert (mark_of(old), mark_of(other_version(old))) == ("old", "trained")
 
 
@@ -307,32 +316,32 @@ def test_a_model_that_was_trained_over_a_promoted_one_can_be_taken_back(models, 
 def test_what_does_not_verify_is_not_promoted(models, new, keys):
     old = write(models / "product", mark="old")
     with pytest.raises(ModelError, match="new is not signed"):
-        promote(new, 0.1, verify=keys[1])
+        promote(new, 0.1, "--verify", keys[1])
     signing.signer(keys[0])(new)
     (new / "saved_model.pb").write_text("altered")
     with pytest.raises(ModelError, match="new cannot be verified with"):
-        promote(new, 0.1, verify=keys[1])
+        promote(new, 0.1, "--verify", keys[1])
     assert mark_of(old) == "old"
     (new / "saved_model.pb").write_text("new")
-    promote(new, 0.1, verify=keys[1])
+    promote(new, 0.1, "--verify", keys[1])
     assert mark_of(old) == "new"
     with pytest.raises(ModelError, match="2 is not signed"):
-        promotion.rollback(old, keys[1])
+        run("--rollback", old, "--verify", keys[1])
     assert mark_of(old) == "new"
 
 
 def test_a_model_that_is_altered_between_check_and_copy_is_not_promoted(models, new, keys, monkeypatch):
     old = write(models / "product", mark="old")
     signing.signer(keys[0])(new)
-    judge = promotion._compare
+    judge = command._compare
 
     def alter(*arguments):
         (new / "model_card.md").write_text("other words")
         return judge(*arguments)
 
-    monkeypatch.setattr(promotion, "_compare", alter)
+    monkeypatch.setattr(command, "_compare", alter)
     with pytest.raises(ModelError, match="Extra files"):
-        promote(new, 0.1, verify=keys[1])
+        promote(new, 0.1, "--verify", keys[1])
     assert mark_of(old) == "old"
     assert [each.name for each in (models / ".versions").rglob("*")] == ["product"]
 
@@ -340,13 +349,13 @@ def test_a_model_that_is_altered_between_check_and_copy_is_not_promoted(models, 
 def test_a_promoted_copy_is_signed(models, new, keys):
     private, public = (str(key) for key in keys)
     with pytest.raises(UsageError, match="expected an elliptic-curve key"):
-        promotion.promote(new, sign=keys[1])
+        run(new, "--sign", keys[1])
     assert command.main(["new", "--sign", private]) == 0
     signing.verify((models / "product").resolve(), keys[1])
     assert not (new / signing.SIGNATURE).exists()
     better = write(new.parent / "better", mark="better")
     signing.signer(keys[0])(better)
-    promote(better, 0.1, sign=keys[0], verify=keys[1])
+    promote(better, 0.1, "--sign", keys[0], "--verify", keys[1])
     assert command.main(["--rollback", "product", "--verify", public]) == 0
     assert mark_of(models / "product") == "new"
 
@@ -356,9 +365,9 @@ def test_the_newest_version_must_verify_too_where_the_name_is_missing(models, ne
     promote(new, 0.1)
     target.unlink()
     with pytest.raises(ModelError, match="is not signed"):
-        promotion.rollback(target, keys[1])
+        run("--rollback", target, "--verify", keys[1])
     assert not target.exists()
-    promotion.rollback(target)
+    run("--rollback", target)
     assert mark_of(target) == "old", "the version that was kept last"
 
 
