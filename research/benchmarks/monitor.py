@@ -158,8 +158,8 @@ def _large(path: Path) -> dict[str, Any]:
 
     def query_page(seconds: float) -> report.Report:
         span, [(*version, _)] = (now - seconds, now), store.versions()
-        store.errors(*span, page.MOST_ERRORS, tuple(version))
-        store.corrections(*span, page.MOST_CORRECTIONS, tuple(version))
+        store.rows("errors", *span, page.MOST_ERRORS, tuple(version))
+        store.rows("corrections", *span, page.MOST_CORRECTIONS, tuple(version))
         return report.make(store, *span, expected, *version, step=seconds / page.POINTS)
 
     times = {name: _seconds(lambda seconds=seconds: query_page(seconds)) for name, seconds in page.WINDOWS.items()}

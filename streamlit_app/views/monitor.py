@@ -108,14 +108,14 @@ def _show(store: Store, streams: StreamFilter, seconds: float) -> None:
         st.warning(plain_markdown(str(error)), icon=":material/warning:")
         model_reference = None
     report = make_report(store, since, until, model_reference, model, version, (until - since) / POINTS, source)
-    corrections = store.corrections(since, until, MOST_CORRECTIONS, streams)
+    corrections = store.rows("corrections", since, until, MOST_CORRECTIONS, streams)
     if not report.window.requests and corrections.empty:
         st.info("Nothing was recorded in this period. Choose a longer one.", icon=":material/hourglass_empty:")
         return
     _show_alarms(report)
     _show_summary(report)
     _show_signals(report)
-    _show_errors(store.errors(since, until, MOST_ERRORS, streams), report)
+    _show_errors(store.rows("errors", since, until, MOST_ERRORS, streams), report)
     _show_corrections(corrections)
     _show_drift(report, folder)
     st.caption(f"{_clock(since)} to {_clock(until)} UTC. Version {plain_markdown(version)}.")
@@ -274,7 +274,7 @@ def _show_corrections(corrections: pd.DataFrame) -> None:
         st.caption("None in this period. People judge answers on the page Ask.")
         return
     answer = ["answer"] if corrections["answer"].notna().any() else ["product", "emotion"]
-    newest = corrections.iloc[::-1].assign(judged=corrections["is_correct"].map({True: "correct", False: "wrong"}))
+    newest = corrections.assign(judged=corrections["is_correct"].map({True: "correct", False: "wrong"}))
     # A dataframe shows users' texts as they are, never as HTML or Markdown.
     st.dataframe(
         newest[["time", "text", *answer, "judged", "correct_product", "correct_emotion"]].dropna(axis=1, how="all"),
@@ -295,11 +295,11 @@ def _show_corrections(corrections: pd.DataFrame) -> None:
 
 def _offer_corrections(store: Store) -> None:
     """All corrections, whatever model and time are shown: a download, and a training on them."""
-    if not store.exists or not (models := set(store.corrections()["model"])):
+    if not store.exists or not (models := set(store.rows("corrections")["model"])):
         return
 
     def rows(models: set[str]) -> pd.DataFrame:
-        corrections = store.corrections()
+        corrections = store.rows("corrections")
         return labelled_rows(corrections[corrections["model"].isin(models)])
 
     words = (

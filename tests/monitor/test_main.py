@@ -133,11 +133,11 @@ def test_prune_removes_what_is_old(log, capsys):
     store_with(log, [*failed, corrected(True, old, "an old text")])
     assert main(["prune", "--log", str(log)]) == 0
     assert "removed 1 rows; the log now holds " in capsys.readouterr().err
-    assert (len(Store(log).errors()), len(Store(log).corrections())) == (1, 2)
+    assert (len(Store(log).rows("errors")), len(Store(log).rows("corrections"))) == (1, 2)
     assert main(["prune", "--log", str(log), "--corrections"]) == 0
-    assert len(Store(log).corrections()) == 1  # it is recent
+    assert len(Store(log).rows("corrections")) == 1  # it is recent
     assert main(["prune", "--log", str(log), "--days", "0.00000001"]) == 0
-    assert Store(log).errors().empty
+    assert Store(log).rows("errors").empty
 
 
 @pytest.mark.parametrize("command", [["report"], ["prune"], ["export", "out.csv"]])

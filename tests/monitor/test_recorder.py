@@ -56,8 +56,8 @@ def test_what_is_recorded_is_in_the_log_after_a_flush(recorder, path):
     assert window.histogram("unk_rate").mean == 0.125
     assert window.histogram(STAGE_SECONDS["tokenize"]).mean == 0.001
     assert [version[:2] for version in store.versions()] == [("answer", "v1")]
-    assert store.errors()["message"].tolist() == ["it is too large"]
-    [correction] = store.corrections().to_dict("records")
+    assert store.rows("errors")["message"].tolist() == ["it is too large"]
+    [correction] = store.rows("corrections").to_dict("records")
     assert correction["text"] == "one"
     assert correction["product_confidence"] == 0.5
     assert recorder.waiting == recorder.dropped == 0
@@ -121,7 +121,7 @@ def test_any_text_and_any_number_can_be_recorded(recorder, path):
     assert sum(total for _, total in window.histogram("length").sums.values()) == 1 + 5 + 20_000
     assert (window.predictions, window.histogram("product_confidence").count) == (6, 4)
     assert window.histogram(STAGE_SECONDS["model"]).count == 0
-    assert Store(path).corrections()["text"].tolist() == ["\0 \ufffd"]
+    assert Store(path).rows("corrections")["text"].tolist() == ["\0 \ufffd"]
 
 
 def test_predictions_of_a_product_alone_and_with_probabilities_can_be_recorded(recorder, path):
@@ -139,7 +139,9 @@ def test_a_call_that_fails_is_recorded_and_its_error_goes_on(recorder, path):
     with pytest.raises(ModelError, match="it broke"), recorder.recording_errors("batch"):
         raise ModelError("it broke")
     assert recorder.flush()
-    assert Store(path).errors()[["source", "kind", "message"]].values.tolist() == [["batch", "ModelError", "it broke"]]
+    assert Store(path).rows("errors")[["source", "kind", "message"]].values.tolist() == [
+        ["batch", "ModelError", "it broke"]
+    ]
 
 
 def test_a_call_whose_lengths_differ_is_dropped_and_breaks_nothing(recorder, path, caplog):
@@ -333,7 +335,7 @@ def test_a_correction_that_cannot_be_written_is_an_error_in_one_line(recorder, p
             recorder.correct("a text", {"product": "iPad"}, is_correct=True)
     assert seen == []
     recorder.correct("a text", {"product": "iPad"}, is_correct=True)
-    assert len(Store(path).corrections()) == len(seen) == 1
+    assert len(Store(path).rows("corrections")) == len(seen) == 1
 
 
 def test_after_closing_records_are_counted_as_dropped(path):
@@ -350,7 +352,7 @@ def test_a_correction_is_written_at_once_even_after_closing(path):
     assert recorder.flush()
     recorder.correct("late", {}, is_correct=True)
     assert recorder.dropped == 0
-    assert Store(path).corrections()["text"].tolist() == ["late"]
+    assert Store(path).rows("corrections")["text"].tolist() == ["late"]
 
 
 # ---------------------------------------------------------------- the end of the process

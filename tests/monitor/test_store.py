@@ -46,10 +46,10 @@ def test_what_is_known_of_predictions_is_counted(path):
 
 def test_reading_is_limited_to_a_span_and_to_the_newest(path):
     store = store_with(path, [corrected(True, NOON + each) for each in range(10)])
-    assert len(store.corrections(NOON + 3, NOON + 5)) == 2
-    newest = store.corrections(limit=3)["time"]
-    assert newest.is_monotonic_increasing
-    assert newest.iloc[-1].timestamp() == NOON + 9
+    assert len(store.rows("corrections", NOON + 3, NOON + 5)) == 2
+    newest = store.rows("corrections", limit=3)["time"]
+    assert newest.is_monotonic_decreasing
+    assert newest.iloc[0].timestamp() == NOON + 9
 
 
 def test_errors_and_corrections_come_back(path):
@@ -60,9 +60,9 @@ def test_errors_and_corrections_come_back(path):
         corrected(False, text="a text", prediction=answer, product="iPhone", emotion=tasks.NEGATIVE),
     ]
     store = store_with(path, events)
-    errors = store.errors(limit=1)
+    errors = store.rows("errors", limit=1)
     assert errors[["source", "kind", "message"]].values.tolist() == [["batch", "DataError", "no column"]]
-    [row] = store.corrections().to_dict("records")
+    [row] = store.rows("corrections").to_dict("records")
     assert (row["text"], row["is_correct"], row["product"]) == ("a text", False, "iPad")
     assert (row["correct_product"], row["correct_emotion"]) == ("iPhone", tasks.NEGATIVE)
     assert store.window(NOON, NOON + 60).feedback == (0, 1)
@@ -72,10 +72,10 @@ def test_errors_and_corrections_come_back(path):
 def test_what_is_taken_back_no_longer_counts(path):
     said = [corrected(True), corrected(False, NOON + 60), corrected(True, NOON + 61, start=3, end=7)]
     store = store_with(path, [*said, corrected(None, NOON + 3600)])
-    assert store.corrections()["is_correct"].tolist() == [True, True], "the last one of the whole text is gone"
+    assert store.rows("corrections")["is_correct"].tolist() == [True, True], "the last one of the whole text is gone"
     assert store.window(NOON, NOON + 7200).feedback == (2, 2)
     store_with(path, [corrected(None, NOON + 3601, text="another")])
-    assert len(store.corrections()) == 2
+    assert len(store.rows("corrections")) == 2
 
 
 @pytest.mark.parametrize("is_correct", [True, False])
@@ -89,24 +89,24 @@ def test_feedback_counts_whether_the_user_agrees_and_on_not_sure_judges_no_answe
 def test_of_two_mentions_that_begin_together_the_one_that_is_named_is_taken_back(path):
     said = [corrected(False, NOON + each, product=name, start=0, end=6) for each, name in enumerate(("Google", "App"))]
     store = store_with(path, [*said, corrected(None, NOON + 2, product="Google", start=0)])
-    assert store.corrections()["correct_product"].tolist() == ["App"]
+    assert store.rows("corrections")["correct_product"].tolist() == ["App"]
     store.write([corrected(None, NOON + 3, start=0)])
-    assert store.corrections().empty
+    assert store.rows("corrections").empty
 
 
 @pytest.mark.parametrize("goes", ["by its age", "taken back"])
 def test_a_correction_of_a_mention_keeps_its_characters_and_goes_with_them(path, goes):
     of_mention = {"product": "iPad", "start": 3, "end": 7}
     store = store_with(path, [corrected(False), corrected(False, NOON + 1, **of_mention)])
-    assert store.corrections()[["start", "end"]].astype(object).fillna("").values.tolist() == [["", ""], [3, 7]]
+    assert store.rows("corrections")[["start", "end"]].astype(object).fillna("").values.tolist() == [[3, 7], ["", ""]]
     if goes == "by its age":
         store.prune(corrections=True, seconds=0)
     else:
         store.write([corrected(None, NOON + 2, start=3)])
     store.write([corrected(True)])  # SQLite reuses the id of a deleted row
-    assert store.corrections()["start"].isna().all()
+    assert store.rows("corrections")["start"].isna().all()
     store.write([corrected(None, NOON + 3), corrected(False, NOON + 4, **of_mention)])
-    assert store.corrections()["start"].tolist()[-1] == 3
+    assert store.rows("corrections")["start"].tolist()[0] == 3
 
 
 def test_the_sums_are_those_of_the_calls_at_every_level(path):
@@ -190,10 +190,10 @@ def test_errors_and_corrections_of_one_version_alone(path):
     events = [Failed(NOON + each, stream, "K", "m") for each, stream in enumerate([APP, OLD, APP, OLD])]
     events += [corrected(True, stream=stream) for stream in (APP, OLD, OLD)]
     store = store_with(path, events)
-    assert len(store.errors(streams=(OLD.model, OLD.version))) == 2
-    assert store.errors(limit=1, streams=(None, APP.version))["time"].iloc[0].timestamp() == NOON + 2
-    assert len(store.corrections(streams=(None, OLD.version))) == 2
-    assert len(store.corrections(limit=2)) == 2
+    assert len(store.rows("errors", streams=(OLD.model, OLD.version))) == 2
+    assert store.rows("errors", limit=1, streams=(None, APP.version))["time"].iloc[0].timestamp() == NOON + 2
+    assert len(store.rows("corrections", streams=(None, OLD.version))) == 2
+    assert len(store.rows("corrections", limit=2)) == 2
 
 
 def test_a_failed_writing_leaves_nothing_and_can_be_repeated(path):
@@ -305,7 +305,7 @@ def test_a_folder_that_cannot_be_made_is_explained(tmp_path):
 def test_an_empty_log_reads_as_empty(path):
     store = store_with(path, [])
     assert store.window(0, math.floor(NOON)).counts == {}
-    assert len(store.errors()) == len(store.corrections()) == len(store.versions()) == 0
+    assert len(store.rows("errors")) == len(store.rows("corrections")) == len(store.versions()) == 0
 
 
 # ---------------------------------------------------------------- retention
@@ -334,13 +334,13 @@ def test_what_is_older_than_the_limit_goes_and_corrections_stay(path, set_clock)
     store = store_with(path, [*events, Failed(old, APP, "X", "x"), corrected(True, old)])
     counts = rows_of_aggregates(path)
     assert store.prune(5 * DAY) == 1 + counts - rows_of_aggregates(path)
-    assert store.errors().empty
-    assert len(store.corrections()) == 1
+    assert store.rows("errors").empty
+    assert len(store.rows("corrections")) == 1
     assert store.window(old - 60, old + 60).requests == 0
     assert store.window(NOON, NOON + 60).requests == 1
     assert store.prune(5 * DAY) == 0
     assert store.prune(5 * DAY, corrections=True) == 1
-    assert store.corrections().empty
+    assert store.rows("corrections").empty
 
 
 def test_the_texts_of_pruned_corrections_are_in_no_file_while_the_log_is_open(path):

@@ -217,7 +217,7 @@ def log_of(models) -> Store:
 
 
 def errors_of(models) -> pandas.DataFrame:
-    return log_of(models).errors()
+    return log_of(models).rows("errors")
 
 
 def test_each_question_is_recorded_once_and_without_its_text(stub, models):
@@ -235,7 +235,7 @@ def test_thumbs_up_is_stored_as_right(stub, models):
     app = ask(LOVED)
     app.feedback[0].set_value(1).run()
     assert app.success[0].value == "Thank you. Your feedback is stored."
-    kept = log_of(models).corrections()
+    kept = log_of(models).rows("corrections")
     assert kept[["text", "is_correct", "product"]].values.tolist() == [[LOVED, True, "iPad"]]
 
 
@@ -243,12 +243,12 @@ def test_feedback_can_be_taken_back_and_is_kept_once_after_a_reload(stub, models
     app = ask(LOVED)
     app.feedback[0].set_value(1).run()
     next(each for each in app.button if each.label == "Undo").click().run()
-    assert log_of(models).corrections().empty
+    assert log_of(models).rows("corrections").empty
     assert not app.success
     app.feedback[0].set_value(1).run()
     ask(LOVED).feedback[0].set_value(1).run()  # a session of its own, as after a reload
     store = log_of(models)
-    assert len(store.corrections()) == 1
+    assert len(store.rows("corrections")) == 1
     assert counts_of(store.path).feedback == (1, 1)
 
 
@@ -257,7 +257,7 @@ def test_a_thumb_down_without_what_is_right_is_not_kept(stub, models):
     app.feedback[0].set_value(0).run()
     next(each for each in app.button if each.label == "Store").click().run()
     assert app.info[-1].value == "Choose an emotion or a product first."
-    assert log_of(models).corrections().empty
+    assert log_of(models).rows("corrections").empty
 
 
 def test_of_not_sure_only_what_is_right_can_be_said(stub, models):
@@ -267,18 +267,18 @@ def test_of_not_sure_only_what_is_right_can_be_said(stub, models):
     store = next(each for each in app.button if each.label == "Store")
     store.click().run()
     assert app.info[-1].value == "Choose an emotion or a product first."
-    assert log_of(models).corrections().empty
+    assert log_of(models).rows("corrections").empty
     app.selectbox[0].set_value(tasks.POSITIVE)
     next(each for each in app.button if each.label == "Store").click().run()
     assert app.success[0].value == "Thank you. Your feedback is stored."
-    (row,) = log_of(models).corrections().to_dict("records")
+    (row,) = log_of(models).rows("corrections").to_dict("records")
     assert (row["answer"], row["correct_emotion"]) == ("Not sure", tasks.POSITIVE)
 
 
 def test_a_correction_is_stored_with_what_was_said_and_what_is_right(stub, models):
     app = ask(LOVED)
     app.feedback[0].set_value(0).run()
-    assert log_of(models).corrections().empty
+    assert log_of(models).rows("corrections").empty
     emotion, product = app.selectbox
     assert (emotion.label, product.label) == ("The emotion is …", "It is about …")
     assert set(tasks.PRODUCTS) <= set(product.options)
@@ -286,7 +286,7 @@ def test_a_correction_is_stored_with_what_was_said_and_what_is_right(stub, model
     product.set_value("Google")
     next(each for each in app.button if each.label == "Store").click().run()
     assert app.success[0].value == "Thank you. Your feedback is stored."
-    (row,) = log_of(models).corrections().to_dict("records")
+    (row,) = log_of(models).rows("corrections").to_dict("records")
     assert (row["text"], row["is_correct"], row["answer"]) == (LOVED, False, "Positive emotion → iPad")
     assert {"Google", tasks.NEGATIVE} <= set(row.values())
 
@@ -308,7 +308,7 @@ def test_who_names_what_was_answered_agrees_whatever_the_thumb(stub, models, tas
     for box, label in zip(app.selectbox, named, strict=True):
         box.set_value(label or box.value)
     next(each for each in app.button if each.label == "Store").click().run()
-    (row,) = log_of(models).corrections().to_dict("records")
+    (row,) = log_of(models).rows("corrections").to_dict("records")
     assert row["is_correct"] == is_correct
 
 
@@ -341,7 +341,7 @@ def test_feedback_that_cannot_be_stored_leaves_the_earlier_one(stub, monkeypatch
     monkeypatch.setattr(store, "_write_correction", full)
     with pytest.raises(DataError, match="disk is full"):
         log.correct(LOVED, {}, is_correct=False, emotion=tasks.POSITIVE)
-    assert Store(log.path).corrections()["correct_emotion"].tolist() == [tasks.NEGATIVE]
+    assert Store(log.path).rows("corrections")["correct_emotion"].tolist() == [tasks.NEGATIVE]
 
 
 def test_without_a_log_the_page_answers_and_says_that_nothing_is_kept(stub, models):
@@ -388,6 +388,6 @@ def test_a_model_of_other_labels_is_asked_and_corrected_in_them(own_model, model
     emotion.set_value("meh")
     product.set_value("Kindle")
     next(each for each in app.button if each.label == "Store").click().run()
-    (row,) = log_of(models).corrections().to_dict("records")
+    (row,) = log_of(models).rows("corrections").to_dict("records")
     assert (row["correct_emotion"], row["correct_product"]) == ("meh", None)
     assert counts_of(log_of(models).path).labels("outcome") == {"answered": 1, "no_emotion": 1}

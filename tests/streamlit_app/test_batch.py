@@ -312,7 +312,7 @@ def test_predictions_and_errors_are_recorded(stub, models, tmp_path):
     assert log.flush()
     store = Store(loading.monitor_log())
     assert counts_of(store.path).predictions == counts_of(store.path, "batch").predictions == len(ANSWERS)
-    assert store.errors()[["source", "kind"]].values.tolist() == [["batch", "ModelError"]]
+    assert store.rows("errors")[["source", "kind"]].values.tolist() == [["batch", "ModelError"]]
 
 
 def test_a_file_that_is_not_answered_yet_stays_until_it_is_deleted(stub, models, tmp_path):

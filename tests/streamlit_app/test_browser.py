@@ -91,7 +91,7 @@ def upload(page, address, path):
 def corrections(models) -> pandas.DataFrame:
     store = Store(models / ".monitor" / "predictions.sqlite")
     until = time.monotonic() + 10
-    while (kept := store.corrections()).empty and time.monotonic() < until:
+    while (kept := store.rows("corrections")).empty and time.monotonic() < until:
         time.sleep(0.1)
     return kept
 

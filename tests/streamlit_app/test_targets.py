@@ -160,7 +160,7 @@ def test_a_model_of_targets_that_fails_leaves_the_answer(targets, models):
     assert app.header[-1].value == "Positive emotion → Apple"
     with pytest.raises(FileNotFoundError, match=r"answers\.parquet"):
         answer()
-    assert log_of(models).errors().empty, "as its answers are not recorded"
+    assert log_of(models).rows("errors").empty, "as its answers are not recorded"
 
 
 def test_a_model_of_targets_that_is_broken_leaves_the_answer(targets, models, stub, monkeypatch):
@@ -280,7 +280,7 @@ def store(app):
 
 
 def spans(models):
-    kept = log_of(models).corrections()
+    kept = log_of(models).rows("corrections")[::-1]
     columns = ["text", "correct_product", "correct_emotion", "start", "end", "is_correct"]
     return [tuple(row) for row in kept[columns].itertuples(index=False)]
 
@@ -302,7 +302,7 @@ def test_an_emotion_is_corrected_a_mention_added_and_one_removed(targets, models
         (TEXT, "Xbox", tasks.POSITIVE, 4, 11, False),
         (TEXT, "Xbox", tasks.POSITIVE, 20, 23, False),
     ]
-    assert log_of(models).corrections()["answer"].fillna("").tolist() == [tasks.POSITIVE, tasks.NEGATIVE, "", ""]
+    assert log_of(models).rows("corrections")["answer"].fillna("").tolist() == ["", "", tasks.NEGATIVE, tasks.POSITIVE]
     assert export(log_of(models), tmp_path / "out.csv") == (2, 2, [])  # for the Xbox, the last one counts
 
 

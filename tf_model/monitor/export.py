@@ -16,13 +16,14 @@ COLUMNS = ["text", tasks.PRODUCT.name, tasks.EMOTION.name, *SPAN]
 
 
 def labelled_rows(corrections: pandas.DataFrame) -> pandas.DataFrame:
-    """Training rows from the corrections of a :class:`Store`: the columns :data:`COLUMNS`, in order of time.
+    """Training rows from the corrections of a :class:`Store`, newest first: :data:`COLUMNS`, in order of time.
 
     A correction gives the labels that the user named. A confirmation gives the predicted labels, unless the answer was
     "Not sure", which confirms nothing. A text without emotion has no product, as in the dataset. Of several corrections
     of a text, the last one with a label counts. Blank texts and texts without any label are left out. Each corrected
     mention of a product has a row of its own, with the characters from ``start`` up to ``end``.
     """
+    corrections = corrections[::-1]
     is_confirmed = corrections["is_correct"] & (corrections["answer"] != NOT_SURE)
     product, emotion = (
         corrections[f"correct_{task}"].fillna(corrections[task].where(is_confirmed)) for task in ("product", "emotion")
@@ -48,7 +49,7 @@ def export(store: Store, output: Path, overwrite: bool = False, model: str | Non
             f"reads, got {output.suffix or 'no ending'!r}; choose one of these"
         )
     tables.check_output(output, overwrite)
-    corrections = store.corrections(streams=(model,))
+    corrections = store.rows("corrections", streams=(model,))
     rows = labelled_rows(corrections)
     if rows.empty:
         of_model = f" of the model {model!r}" if model else ""

@@ -220,42 +220,23 @@ class Store:
         with self._read_connection() as connection:
             return [source for (source,) in connection.execute(query, _stream_values(streams))]
 
-    def errors(
-        self, since: float = 0, until: float = math.inf, limit: int = ALL, streams: StreamFilter = ANY
+    def rows(
+        self, table: str, since: float = 0, until: float = math.inf, limit: int = ALL, streams: StreamFilter = ANY
     ) -> pandas.DataFrame:
-        """The newest ``limit`` errors of a span, newest first, with ``time``, ``model``, ``version``, ``source``,
-        ``kind`` and ``message``."""
-        return self._newest("errors", ("kind", "message"), since, until, limit, streams)
+        """The newest ``limit`` rows of a span, newest first, of the ``errors`` or ``corrections``.
 
-    def corrections(
-        self, since: float = 0, until: float = math.inf, limit: int = ALL, streams: StreamFilter = ANY
-    ) -> pandas.DataFrame:
-        """The newest ``limit`` corrections of a span, oldest first: the columns of :meth:`errors` up to ``source``,
-        ``text``, ``is_correct``, the answer, ``correct_product`` and ``correct_emotion``, and, for a correction of one
-        mention, ``start`` and ``end``."""
-        predicted = (*LABEL_COLUMNS, *CONFIDENCE_COLUMNS)
-        columns = ("text", "is_correct", *predicted, "correct_product", "correct_emotion", "start", "end")
-        frame = self._newest("corrections", columns, since, until, limit, streams)
-        return frame[::-1].reset_index(drop=True).astype({"is_correct": bool, "start": "Int64", "end": "Int64"})
-
-    def _newest(
-        self,
-        table: str,
-        columns: Sequence[str],
-        since: float,
-        until: float,
-        limit: int,
-        streams: StreamFilter,
-    ) -> pandas.DataFrame:
+        Both have ``time``, ``model``, ``version`` and ``source``, and the other columns of :data:`SCHEMA`.
+        """
         query = (
-            f"SELECT time, model, version, source, {', '.join(columns)} FROM {table} "
+            f"SELECT model, version, source, {table}.* FROM {table} "
             f"JOIN streams ON streams.id = stream WHERE time >= :since AND time < :until AND {_IN_STREAMS} "
             f"ORDER BY time DESC, {table}.id DESC LIMIT :limit"
         )
         values = {"since": since, "until": until, "limit": limit, **_stream_values(streams)}
         with self._read_connection() as connection:
-            frame = pandas.read_sql_query(query, connection, params=values)
-        return frame.assign(time=pandas.to_datetime(frame["time"].astype("float64"), unit="s", utc=True))
+            frame = pandas.read_sql_query(query, connection, params=values).drop(columns=["id", "stream"])
+        types = {"is_correct": bool, "start": "Int64", "end": "Int64"} if table == "corrections" else {}
+        return frame.assign(time=pandas.to_datetime(frame["time"].astype("float64"), unit="s", utc=True)).astype(types)
 
     @contextmanager
     def _read_connection(self) -> Iterator[sqlite3.Connection]:

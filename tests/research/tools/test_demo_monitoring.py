@@ -59,7 +59,7 @@ def test_report_and_metrics_see_what_is_done(predictor, monkeypatch, capsys, pha
     assert f"alarms on /metrics: {'errors' if phase.failure_share else 'none'}" in output
     assert ("\n  errors: " in output) == bool(phase.failure_share)
     assert ("did NOT see" in output) == bool(code)
-    corrections = Store(home / paths.MONITOR_LOG.relative_to(paths.SAVED_MODELS)).corrections()
+    corrections = Store(home / paths.MONITOR_LOG.relative_to(paths.SAVED_MODELS)).rows("corrections")
     assert corrections["text"].str.fullmatch(r"the tweet in row \d+ of the dataset").all()
     assert set(corrections["is_correct"]) == {True, False}
 
