@@ -150,9 +150,8 @@ def test_columns_unlike_those_of_the_dataset_are_named(tmp_path, capsys):
 
 
 def test_corrections_of_the_monitor_are_such_a_file(tmp_path, dataset):
-    from tf_model.monitor.export import export
+    from tf_model.monitor.__main__ import main
     from tf_model.monitor.recorder import Recorder
-    from tf_model.monitor.store import Store
 
     log = tmp_path / "log.sqlite"
     said = {"product": "iPad", "emotion": GOOD, "answer": f"{GOOD} → iPad"}
@@ -161,7 +160,7 @@ def test_corrections_of_the_monitor_are_such_a_file(tmp_path, dataset):
         recorder.correct("exactly so", said, is_correct=True)
         recorder.correct(IN_DATASET, said, is_correct=True)
         recorder.flush()
-    export(Store(log), tmp_path / "corrections.csv")
+    assert main(["export", "--log", str(log), str(tmp_path / "corrections.csv")]) == 0
     rows = data.training_rows(dataset, "answer")
     joined = join_into(tmp_path / "corrections.csv", dataset, rows, splits.Split(np.arange(5), np.array([5])))
     assert labels(joined) == [("the phone, not\nthe tablet", "iPhone", BAD), ("exactly so", "iPad", GOOD)]
@@ -313,9 +312,8 @@ def test_a_span_outside_of_its_text_is_named(join_targets, span):
 
 
 def test_corrected_mentions_go_from_the_log_into_a_training(tmp_path, join_targets):
-    from tf_model.monitor.export import export
+    from tf_model.monitor.__main__ import main
     from tf_model.monitor.recorder import Recorder
-    from tf_model.monitor.store import Store
 
     text = "👍 the Pixel is fine,\nbut my old tablet is dead"
     start, end = text.index("tablet"), text.index("tablet") + 6
@@ -324,7 +322,7 @@ def test_corrected_mentions_go_from_the_log_into_a_training(tmp_path, join_targe
         recorder.correct(text, {}, is_correct=False, product="Pixel", emotion=GOOD, start=6, end=11)
         recorder.correct(text, {"product": "iPad"}, is_correct=True)
         recorder.flush()
-    export(Store(tmp_path / "log.sqlite"), tmp_path / "corrections.csv")
+    assert main(["export", "--log", str(tmp_path / "log.sqlite"), str(tmp_path / "corrections.csv")]) == 0
     joined = join_targets(pd.read_csv(tmp_path / "corrections.csv"))
     assert [(text, tasks.EMOTIONS[label]) for text, label in labelled_of(joined)] == [
         (mark(text, start, end), BAD),

@@ -8,7 +8,7 @@ from tf_model import tasks
 from tf_model.data import dataset
 from tf_model.errors import DataError, OutputError, UsageError
 from tf_model.modeling.joint_label import NOT_SURE
-from tf_model.monitor.export import export
+from tf_model.monitor.__main__ import main
 
 IPAD, GOOD, BAD, NONE = "iPad", tasks.POSITIVE, tasks.NEGATIVE, tasks.NO_EMOTION
 
@@ -23,9 +23,13 @@ def wrong(text, product=None, emotion=None, when=NOON):
     return agreed(text, product, when=when, is_correct=False, emotion=emotion)
 
 
+def export(store, output, *options):
+    assert main(["export", "--log", str(store.path), str(output), *options]) == 0
+
+
 def exported(tmp_path, *corrections):
     output = tmp_path / "corrections.csv"
-    export(store_with(tmp_path / "log", corrections), output, overwrite=True)
+    export(store_with(tmp_path / "log", corrections), output, "--overwrite")
     frame = pandas.read_csv(output, keep_default_na=False)
     assert list(frame.columns) == ["text", "product", "emotion", "start", "end"]
     return [tuple(row) for row in frame.values.tolist()]
@@ -50,10 +54,12 @@ def test_the_labels_are_those_that_were_confirmed_or_named(tmp_path, correction,
     assert exported(tmp_path, correction) == [("t", *labels, "", "")]
 
 
-def test_what_teaches_nothing_is_left_out_and_counted(tmp_path):
+def test_what_teaches_nothing_is_left_out_and_counted(tmp_path, capsys):
     nothing = [wrong("a"), agreed("b", predicted=(IPAD, GOOD, NOT_SURE)), agreed(" ")]
     store = store_with(tmp_path / "log", [*nothing, agreed("c")])
-    assert export(store, tmp_path / "out.csv") == (1, 3, [])
+    export(store, tmp_path / "out.csv")
+    said = capsys.readouterr().err
+    assert said.endswith("out.csv (1 text; left out: 3 corrections without a label, or repeated)\n")
 
 
 def test_the_last_correction_of_a_text_counts(tmp_path):
@@ -98,10 +104,13 @@ def test_training_reads_the_file_with_the_texts_as_they_were(tmp_path, suffix):
     assert read[tasks.PRODUCT_COLUMN].tolist() == [IPAD] * len(texts)
 
 
-def test_a_text_that_a_workbook_cannot_hold_is_cut_and_that_is_said(tmp_path):
+def test_a_text_that_a_workbook_cannot_hold_is_cut_and_that_is_said(tmp_path, capsys):
     store = store_with(tmp_path / "log", [agreed("ab" * 20_000)])
-    assert export(store, tmp_path / "whole.csv") == (1, 0, [])
-    _, _, [note] = export(store, tmp_path / "cut.xlsx")
+    export(store, tmp_path / "whole.csv")
+    [said] = capsys.readouterr().err.splitlines()
+    assert said.endswith("whole.csv (1 text; left out: 0 corrections without a label, or repeated)")
+    export(store, tmp_path / "cut.xlsx")
+    _, note = capsys.readouterr().err.splitlines()
     assert note.startswith("texts cut to 32,767 characters")
     assert note.endswith(": 1; write a .csv file to keep them whole")
 

@@ -97,16 +97,35 @@ def _report(arguments: argparse.Namespace) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from tf_model.errors import plural
-    from tf_model.monitor.export import export
+    from tf_model.data.dataset import SUFFIXES
+    from tf_model.errors import DataError, UsageError, plural
+    from tf_model.io import tables
+    from tf_model.monitor.export import labelled_rows
     from tf_model.monitor.store import Store
 
-    rows, left_out, notes = export(Store(arguments.log), arguments.output, arguments.overwrite, arguments.model)
+    output, model = arguments.output, arguments.model
+    if output.suffix.lower() not in SUFFIXES:
+        raise UsageError(
+            f"{output}: expected a name that ends in {', '.join(SUFFIXES)}, which `python -m tf_model.train --extra` "
+            f"reads, got {output.suffix or 'no ending'!r}; choose one of these"
+        )
+    tables.check_output(output, arguments.overwrite)
+    corrections = Store(arguments.log).rows("corrections", streams=(model,))
+    rows = labelled_rows(corrections)
+    if rows.empty:
+        of_model = f" of the model {model!r}" if model else ""
+        raise DataError(
+            f"none of the {len(corrections):,} corrections{of_model} names a product or an emotion; correct some "
+            "answers in the app first"
+        )
+    with tables.table_writer(output, arguments.overwrite) as writer:
+        writer.write(rows)
+    left_out = len(corrections) - len(rows)
     cli.say(
-        f"wrote {paths.shown(arguments.output)} ({rows:,} {plural(rows, 'text', 'texts')}; left out: {left_out:,} "
+        f"wrote {paths.shown(output)} ({len(rows):,} {plural(len(rows), 'text', 'texts')}; left out: {left_out:,} "
         f"{plural(left_out, 'correction', 'corrections')} without a label, or repeated)"
     )
-    for note in notes:
+    for note in writer.notes:
         cli.say(note)
     return 0
 
