@@ -4,6 +4,9 @@ The network is built operation by operation from the trained weights, for batche
 tokens, which need no mask. Weights and activations become 8-bit integers. The scale of most activations is fixed
 beforehand; those that a layer's activation function has made have too wide a range, and get a scale for each group
 while the network runs. A text gets the same answer alone and among others.
+
+The scales and the rounding are ours because NNCF's changed 4 to 6% of the answers of `answer`, with and without
+SmoothQuant, its slower bias correction, or floats after the activation functions; ours change 1%.
 """
 
 from __future__ import annotations
