@@ -230,6 +230,11 @@ def test_a_near_duplicate_of_a_long_validation_text_is_left_out_wherever_its_men
     assert reasons(joined) == {"near-duplicate of a validation text": 1}
 
 
+def test_the_marks_of_a_mention_hide_no_near_duplicate(join_targets):
+    joined = join_targets([(f"{ROWS[0][0]} iPhone today", "iPhone", BAD, "", ""), (TWO, "Pixel", GOOD, 4, 9)])
+    assert reasons(joined) == {"near-duplicate of a validation text": 1}
+
+
 def test_a_mention_in_a_text_that_validates_is_left_out(join_targets):
     text = f"{ROWS[0][0]} iPhone"
     joined = join_targets([(text, "Phone", BAD, 18, 23), (TWO, "Pixel", GOOD, 4, 9), (VALIDATES, "iPad", BAD, 8, 14)])

@@ -13,6 +13,7 @@ import numpy as np
 from tf_model import tasks
 from tf_model.data.examples import TrainingRows
 from tf_model.errors import DataError, UsageError, listed
+from tf_model.preprocessing.cleaning import unmark
 
 # Applied to lower-cased text. "RT @a: RT @b: text" is a retweet of a retweet.
 RETWEET_MARKS = re.compile(r"^(?:\W*rt:?\s*@\w+)+")
@@ -170,7 +171,7 @@ def near_validation(texts: Sequence[str], rows: TrainingRows, split: Split, data
     """
     if not len(texts):
         return np.zeros(0, bool)
-    validation_texts = [rows.whole_texts[position] for position in split.validation]
+    validation_texts = [unmark(rows.whole_texts[position]) for position in split.validation]
     all_texts = [*texts, *validation_texts, *dataset_texts]
     similarities, _ = nearest(all_texts, np.arange(len(texts)), len(texts) + np.arange(len(validation_texts)))
     return similarities >= THRESHOLD
