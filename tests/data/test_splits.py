@@ -22,6 +22,7 @@ from tf_model.data.splits import (
 )
 from tf_model.errors import DataError, UsageError
 from tf_model.paths import SHARED_DATA
+from tf_model.preprocessing.cleaning import mark
 from tf_model.tasks import PRODUCT, PRODUCTS, TEXT_COLUMN
 
 LONG = "the new tablet is out today and everybody in the queue wants to have one"
@@ -109,6 +110,11 @@ class TestNearDuplicateGroups:
         assert partition(near_duplicate_groups(["Go", retweet, "stay", "RT @me: leave"])) == {
             frozenset(g) for g in ([0, 1], [2], [3])
         }
+
+    def test_the_mentions_of_a_retweet_share_a_group_although_one_is_its_author(self):
+        text = "RT @kindle: my Xbox is a joke"
+        marked = [mark(text, 4, 10), mark(text, 15, 19)]
+        assert partition(near_duplicate_groups([*marked, LONG])) == {frozenset([0, 1]), frozenset([2])}
 
     def test_a_word_that_ends_in_rt_is_no_retweet_mark(self):
         assert len(set(near_duplicate_groups(["start @me: go", "go"]))) == 2

@@ -210,7 +210,7 @@ def _word_vectors(texts: Sequence[str]) -> Any:
 
 def bare_words(text: str) -> str:
     """The words of a text in lower case, without punctuation and retweet marks; if none, the text in lower case."""
-    lower = text.lower()
+    lower = unmark(text).lower()
     return re.sub(r"[\W_]+", " ", RETWEET_MARKS.sub("", lower)).strip() or lower.strip()
 
 
