@@ -229,10 +229,13 @@ def test_a_model_of_products_needs_no_emotions(trained, tmp_path, capsys):
     table = pd.read_csv(paths.SAMPLE_CORPUS, keep_default_na=False)
     table.iloc[:, :2].to_csv(tmp_path / "other.csv", index=False)
     table.set_axis([*table.columns[:2], "mood"], axis=1).assign(mood="odd").to_csv(tmp_path / "named.csv", index=False)
-    for options in (["other.csv"], ["named.csv", "--emotion-column", "mood"]):
+    table.set_axis(["post", "brand", "sentiment"], axis=1).to_csv(tmp_path / "renamed.csv", index=False)
+    for options in (["other.csv"], ["named.csv", "--emotion-column", "mood"], ["renamed.csv"]):
         options[0] = str(tmp_path / options[0])
         assert evaluate.main(["--model", str(trained[0]), "--data", *options]) == 0
-        assert ("emotion: mood" in capsys.readouterr().err) == ("mood" in options)
+        assert ("emotion: " in capsys.readouterr().err) == ("mood" in options)
+    with pytest.raises(UsageError, match="has no column 'mood'"):
+        evaluate.main(["--model", str(trained[0]), "--data", options[0], "--emotion-column", "mood"])
 
 
 def test_all_rows_of_other_data_count_however_few(trained, target_model, tmp_path, capsys):

@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -415,6 +416,20 @@ def test_columns_may_be_named(tmp_path):
     assert [task.name for task in own(tmp_path, rows, ("id", "satz", "Marke", "label"), columns=swapped).tasks] == [
         "product"
     ]
+
+
+def test_preferred_columns_are_used_where_the_table_has_them(tmp_path):
+    rows = [("1", "good reader", "Kindle", "glad"), ("2", "bad console", "Xbox", "sad")] * 2
+    preferred = dataset_file.Columns("satz", "Marke", "mood")
+    for names in (("label", "satz", "marke", "Mood"), ("id", "Satz", "brand", "label")):
+        columns = own(tmp_path, rows, names, preferred=preferred).columns
+        assert columns == dataset_file.Columns(*names[1:])
+    dataset = own(tmp_path, rows, ("label", "satz", "brand", "sentiment"), preferred=replace(preferred, emotion=""))
+    assert dataset.columns == dataset_file.Columns("satz", "brand", None), "empty: not to be read"
+    columns = dataset_file.Columns(product="label")
+    assert own(tmp_path, rows, ("Marke", "satz", "label", "mood"), columns=columns, preferred=preferred).columns == (
+        dataset_file.Columns("satz", "label", "mood")
+    )
 
 
 def test_two_columns_that_may_hold_one_thing(tmp_path):

@@ -35,10 +35,7 @@ def join(
 
     is_target = rows.tasks[0].name == tasks.TARGET.name
     known_tasks = [task for task in dataset.tasks if task.name != tasks.PRODUCT.name]  # any product can be mentioned
-    try:
-        file = read(path, columns=dataset.columns, known_tasks=known_tasks)
-    except UsageError:  # its columns are not named as in the dataset, as in an export of the monitor
-        file = read(path, known_tasks=known_tasks)
+    file = read(path, known_tasks=known_tasks, preferred=dataset.columns)
     with suppress(UsageError):  # most files have no spans
         file = read(path, SPAN, file.columns, known_tasks=known_tasks)
     frame, dropped = _with_spans(file), list(file.dropped)

@@ -112,12 +112,14 @@ def read(
     columns: Columns = Columns(),
     no_emotion: str | None = None,
     known_tasks: Iterable[tasks.Task] = (),
+    preferred: Columns = Columns(),
 ) -> Dataset:
     """Read and check a dataset; ``extra_columns`` names further columns to keep. Duplicates are kept, as in the report.
 
     The classes are those of the ``known_tasks``, such as a model's; else the report's if they include the labels; else
-    the labels of the table. ``no_emotion`` names the label of no emotion. Raises :class:`DataError` if the file, a text
-    or a label cannot be used, and :class:`UsageError` if a column is missing or ambiguous.
+    the labels of the table. ``no_emotion`` names the label of no emotion. ``preferred`` columns, such as a model's, are
+    used if the table has them. Raises :class:`DataError` if the file, a text or a label cannot be used, and
+    :class:`UsageError` if a column is missing or ambiguous.
     """
     import pandas as pd
 
@@ -128,7 +130,7 @@ def read(
         table, frame = _load(path, sheet=LABELLED_SHEET)
     except UsageError:  # no workbook, or none with such a sheet
         table, frame = _load(path)
-    columns = _find_columns(table, frame, columns)
+    columns = _find_columns(table, frame, columns, preferred)
     names = dict(zip(COLUMNS, asdict(columns).values(), strict=True)) | {name: name for name in extra_columns}
     labelled = pd.DataFrame({"row": frame.index})
     for standard, name in names.items():
@@ -182,17 +184,22 @@ def _load(path: Path, text_column: str | None = None, sheet: str | None = None) 
         return table, table.frame(list(rows.values())).set_axis([number - table.first_row for number in rows])
 
 
-def _find_columns(table: tables.Table, frame: pd.DataFrame, requested: Columns) -> Columns:
-    """The names of the columns in the file: as given, else the report's, else the only one with a usual name."""
+def _find_columns(table: tables.Table, frame: pd.DataFrame, requested: Columns, preferred: Columns) -> Columns:
+    """The names of the columns in the file: as given, else as preferred, else the report's, else the only usual one."""
     path, names = table.path, table.columns
     chosen = {part: names[tables.named_column(table, name)] for part, name in asdict(requested).items() if name}
     if len(set(chosen.values())) < len(chosen):
         raise UsageError(f"expected different columns of {path}, got {Columns(**chosen).describe()}; name another one")
+    for part, name in asdict(preferred).items():
+        with suppress(UsageError):  # the table has no such column
+            column = names[tables.named_column(table, name)] if name else None
+            if column and column not in chosen.values():
+                chosen.setdefault(part, column)
     for part, standard in (*((task.name, task.column) for task in (PRODUCT, EMOTION)), ("text", TEXT_COLUMN)):
         unused = [name for name in dict.fromkeys(names) if name not in chosen.values()]
         candidates = [name for name in unused if tables.plain_name(name) == standard]
         candidates = candidates or [name for name in unused if tables.plain_name(name) in USUAL_COLUMNS.get(part, ())]
-        if part in chosen or getattr(requested, part) == "":
+        if part in chosen or "" in (getattr(requested, part), getattr(preferred, part)):
             continue
         if len(candidates) > 1:
             raise UsageError(

@@ -4,7 +4,7 @@ import argparse
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -105,10 +105,9 @@ def add_column_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def options_of(arguments: argparse.Namespace, metrics: Mapping[str, Any] = {}) -> dict[str, Any]:
-    """Options for :func:`tf_model.data.dataset.read`: from the arguments, else from the ``metrics`` of a model."""
-    names = {part: getattr(arguments, f"{part}_column") for part in ("text", "product", "emotion")}
-    columns = replace(Columns.of_model(metrics), **{part: name for part, name in names.items() if name})
-    return {"columns": columns, "no_emotion": arguments.no_emotion}
+    """Options for :func:`tf_model.data.dataset.read`: from the arguments, and from the ``metrics`` of a model."""
+    columns = Columns(*(getattr(arguments, f"{part}_column") or None for part in ("text", "product", "emotion")))
+    return {"columns": columns, "no_emotion": arguments.no_emotion, "preferred": Columns.of_model(metrics)}
 
 
 def download(url: str, target: Path, sha256: str) -> Path:
