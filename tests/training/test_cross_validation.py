@@ -15,7 +15,7 @@ from tf_model.config import TARGET, TrainingConfig
 from tf_model.data import TrainingRows
 from tf_model.data.splits import Split
 from tf_model.device import Runtime, import_tensorflow
-from tf_model.errors import OutputError
+from tf_model.errors import DataError, OutputError
 from tf_model.modeling.backbone import Backbone
 from tf_model.preprocessing import batching
 from tf_model.preprocessing.cleaning import CLEANINGS
@@ -142,7 +142,8 @@ def test_a_fold_learns_from_its_training_part_alone_and_texts_are_encoded_once(m
 
     def encode(encoder, texts):
         encoded.append(list(texts))
-        return tf.ragged.constant([[int(text.split()[1])] * 3 for text in texts])
+        numbers = [int(text.split()[1]) for text in texts]
+        return tf.ragged.constant([[number, 1 - number, 0] for number in numbers])  # as if they were probabilities
 
     monkeypatch.setattr(trainer, "fit", fake_fit)
     monkeypatch.setattr(trainer, "text_encoder", lambda recipe, backbone: "encoder")
@@ -159,6 +160,17 @@ def test_a_fold_learns_from_its_training_part_alone_and_texts_are_encoded_once(m
             assert validation.label_ids.tolist() == LABEL_IDS[split.validation].tolist()
         else:
             assert validation is None
+
+
+def test_a_fold_that_diverged_is_one_clear_line_and_is_not_kept(monkeypatch, tmp_path):
+    tf = import_tensorflow()
+    diverged = SimpleNamespace(history=HISTORY, probabilities=lambda ids: np.full((len(ids), CLASSES), np.nan))
+    monkeypatch.setattr(trainer, "fit_rows", lambda *_, **__: diverged)
+    monkeypatch.setattr(trainer, "text_encoder", lambda *_: "encoder")
+    monkeypatch.setattr(batching, "encode", lambda _, texts: tf.zeros([len(texts), 1]))
+    with pytest.raises(DataError, match="train again with a lower learning rate"):
+        validate(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 WHAT_FOLDS_DEPEND_ON = {

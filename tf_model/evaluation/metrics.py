@@ -65,17 +65,22 @@ def mean_interval(values: np.ndarray, groups: np.ndarray | None = None) -> tuple
     return float(interval.low), float(interval.high)
 
 
+def check_probabilities(probabilities: np.ndarray) -> None:
+    """Raise :class:`DataError` if a row of float [N, C] does not sum to 1, such as after a training that diverged."""
+    if not probabilities_sum_to_1(probabilities):
+        raise DataError("expected probabilities that sum to 1; train again with a lower learning rate")
+
+
 def evaluate_probabilities(label_ids: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
     """JSON-ready metrics of a model's probabilities, float [N, C], for rows with these true classes, int [N].
 
     ``loss`` is in nats, as in Keras; ``macro_f1`` is over all C classes; a row of ``confusion_matrix`` is a true class.
-    Raises :class:`DataError` if the probabilities of a row do not sum to 1, such as after a training that diverged.
+    The probabilities are checked by :func:`check_probabilities`.
     """
     from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
 
     label_ids, probabilities = np.asarray(label_ids), np.asarray(probabilities, dtype=np.float64)
-    if not probabilities_sum_to_1(probabilities):
-        raise DataError("expected probabilities that sum to 1; train again with a lower learning rate")
+    check_probabilities(probabilities)
     classes = range(len(labels))
     predicted = probabilities.argmax(axis=1)
     correct = int((predicted == label_ids).sum())

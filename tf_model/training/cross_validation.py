@@ -15,6 +15,7 @@ from tf_model.data import TrainingRows, splits
 from tf_model.data.splits import Split
 from tf_model.device import Runtime, versions
 from tf_model.evaluation import joint_metrics
+from tf_model.evaluation.metrics import check_probabilities
 from tf_model.io.files import whole_file
 from tf_model.modeling.backbone import Backbone
 from tf_model.preprocessing.cleaning import CLEANINGS
@@ -70,8 +71,10 @@ def _train_fold(config, backbone, rows, encoded, split, **options) -> FoldResult
 
     tf_keras.backend.clear_session()
     fitted = trainer.fit_rows(config, backbone, rows, encoded, split, **options)
-    token_ids = tf.gather(encoded[1], split.validation)
-    return FoldResult(split.validation, fitted.probabilities(token_ids), fitted.history)
+    probabilities = fitted.probabilities(tf.gather(encoded[1], split.validation))
+    for task_probabilities in joint_metrics.by_task(probabilities, rows.tasks).values():
+        check_probabilities(task_probabilities)
+    return FoldResult(split.validation, probabilities, fitted.history)
 
 
 def data_identity(files_sha256: Sequence[str], rows: TrainingRows, config: TrainingConfig) -> str:
