@@ -200,6 +200,15 @@ def test_labels_of_products_that_are_not_found_are_counted(tmp_path, capsys):
     assert "spell the labels as the names there" in said
 
 
+def test_a_product_without_a_label_is_assumed_once_in_a_text_with_a_row_for_each_of_the_others(tmp_path):
+    text = "Xbox great, Kindle bad, Wii there"
+    rows = [(text, "Xbox", "positive"), (f"{text} ", "Kindle", "negative"), ("my Wii", "Wii", "neutral")]
+    assumed = [row for row, _, _, is_weak in targets(tmp_path, rows) if is_weak]
+    assert assumed == [0]
+    assumed = [row for row, _, _, is_weak in targets(tmp_path, [*rows, rows[0]]) if is_weak]
+    assert assumed == [0, 3], "a row that is there twice counts twice"
+
+
 def test_assumed_labels_are_taken_along(tmp_path):
     rows = [("my Xbox and the Kindle are great", "Kindle", "positive"), ("the Xbox froze", "Xbox", "negative")]
     dataset = data.read(write_csv(tmp_path / "own.csv", [*rows, ("none", "", "neutral")], BRANDS))

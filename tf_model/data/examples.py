@@ -147,6 +147,7 @@ def _target_rows(dataset: Dataset, emotion: tasks.Task, products: Products) -> T
     labelled = list(frame[frame[emotion.column].isin(emotion.labels)].itertuples(index=False, name=None))
     # A file may label each product in its own row.
     labelled_pairs = {(text.strip(), target) for _, text, target, *_ in labelled}
+    first_targets: dict[str, str] = {}  # of each text: what is assumed about its other products is added once
     row_numbers, texts, uncut_texts, label_ids, is_weak = [], [], [], [], []
     for row, text, target, emotion_label, start, end in labelled:
         has_span = not np.isnan(start)
@@ -154,9 +155,11 @@ def _target_rows(dataset: Dataset, emotion: tasks.Task, products: Products) -> T
         is_for_all = has_span or (not isinstance(target, str) and emotion_label == emotion.no_emotion)
         if not is_for_all and target not in mentions:
             continue
+        key = text.strip()
+        can_assume = emotion.neutral is not None and not is_for_all and first_targets.setdefault(key, target) == target
         for name, mention in mentions.items():
             is_labelled = is_for_all or name == target
-            if is_labelled or (emotion.neutral is not None and (text.strip(), name) not in labelled_pairs):
+            if is_labelled or (can_assume and (key, name) not in labelled_pairs):
                 row_numbers.append(row)
                 texts.append(mark(text, mention.start, mention.end))
                 uncut_texts.append(mark(text, mention.start, mention.end, len(text)))
