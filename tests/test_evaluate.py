@@ -279,6 +279,8 @@ def test_a_model_without_its_recipe_is_refused(trained, tmp_path):
         ),
         (["--products", "mine.csv"], "--products would have no effect"),
         (["--compare", "a", "b", "--part", "train"], "--part would have no effect"),
+        (["--no-emotion", "neutral"], "--no-emotion would have no effect"),
+        (["--compare", "a", "b", "--no-emotion", "neutral"], "--no-emotion would have no effect"),
     ],
 )
 def test_options_that_would_be_ignored_are_refused(arguments, words):

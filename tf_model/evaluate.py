@@ -23,7 +23,7 @@ from tf_model.modeling import backbone
 from tf_model.training import cross_validation
 
 # Options for saved models; all others belong to cross-validation.
-OF_MODELS = {"protocol", "compare", "model", "data", "json", "overwrite", "no_emotion"}
+OF_MODELS = {"protocol", "compare", "model", "data", "json", "overwrite"}
 OF_MODELS |= {"text_column", "product_column", "emotion_column"}
 
 
