@@ -270,7 +270,6 @@ def test_a_model_without_its_recipe_is_refused(trained, tmp_path):
         (["--protocol", "grouped", "--model", "x"], "give --recipe and --seeds"),
         (["--protocol", "grouped", "--seeds", "1", "-1"], "recipe setting seed: input should be"),
         (["--protocol", "grouped", "--fold-seed", "-1"], "recipe setting seed: input should be"),
-        (["--protocol", "grouped", "--seed", "1"], "give --recipe and --seeds"),
         (["--epochs", "3"], "--epochs would have no effect"),
         (["--task", "emotion"], "--task would have no effect; name the model with --model DIR"),
         (
@@ -286,6 +285,12 @@ def test_a_model_without_its_recipe_is_refused(trained, tmp_path):
 def test_options_that_would_be_ignored_are_refused(arguments, words):
     with pytest.raises(UsageError, match=words):
         evaluate.main(arguments)
+
+
+def test_the_help_lists_no_option_that_is_always_refused(capsys):
+    with pytest.raises(SystemExit):
+        evaluate.main(["--help"])
+    assert "--seed " not in capsys.readouterr().out
 
 
 def test_an_existing_json_file_is_kept(tmp_path):

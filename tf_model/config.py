@@ -1,7 +1,7 @@
 """Training configurations ("recipes" on the command line and in ``recipe.json``): the settings of a training run."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args, get_origin
@@ -146,8 +146,8 @@ def config_of(folder: Path, values: Mapping[str, Any]) -> TrainingConfig:
         raise ModelError(f"{RECIPE} of {folder} cannot be used ({error}); train the model again") from error
 
 
-def add_config_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add one option per field of :class:`TrainingConfig`; options not given keep the recipe's value."""
+def add_config_arguments(parser: argparse.ArgumentParser, without: Collection[str] = ()) -> None:
+    """Add an option for each field of :class:`TrainingConfig` but some; options not given keep the recipe's value."""
     parser.add_argument(
         "--recipe",
         choices=sorted(CONFIGS),
@@ -155,6 +155,8 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group = parser.add_argument_group("settings (each overrides the recipe's)")
     for setting in fields(TrainingConfig)[1:]:  # all but the name
+        if setting.name in without:
+            continue
         recipe_values = "; ".join(f"{config}: {getattr(make_config(config), setting.name)}" for config in CONFIGS)
         group.add_argument(
             f"--{setting.name.replace('_', '-')}",
@@ -170,4 +172,4 @@ def parse_config(arguments: argparse.Namespace) -> TrainingConfig:
     names = [setting.name for setting in fields(TrainingConfig)[1:]]
     task = getattr(arguments, "task", None)
     default = task if task in (ANSWER.name, TARGET.name) else REPORT.name
-    return make_config(arguments.recipe or default, **{name: getattr(arguments, name) for name in names})
+    return make_config(arguments.recipe or default, **{name: getattr(arguments, name, None) for name in names})

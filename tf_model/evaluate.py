@@ -203,7 +203,7 @@ def _check_usage(arguments: argparse.Namespace, options: list[str]) -> None:
             f"a saved model is evaluated as it is: {', '.join(options)} would have no effect; "
             "name the model with --model DIR, or add --protocol grouped"
         )
-    if arguments.protocol == "grouped" and (arguments.model or arguments.seed is not None):
+    if arguments.protocol == "grouped" and arguments.model:
         raise UsageError("--protocol grouped trains its own models with several seeds; give --recipe and --seeds")
     for seed in (*arguments.seeds, arguments.fold_seed):
         make_config("report", seed=seed)  # fails now, not after an hour of training
@@ -241,7 +241,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     group.add_argument("--each-epoch", action="store_true", help="score every epoch, to choose the number of epochs")
     device.add_arguments(parser, "how to compute (--protocol grouped)")
-    add_config_arguments(parser)
+    add_config_arguments(parser, without={"seed"})  # --seeds instead
     return parser
 
 
