@@ -59,6 +59,11 @@ def test_signs_at_the_ends_of_a_name_count(text, expected):
         ("Pokemon", ["Pok\u00e9mon", "pokemons"]),
         ("Galaxy S", ["GalaxyS24", "galaxy s9"]),
         ("Coca-Cola", ["Coca\u2011Cola", "coca \u2013 cola", "cocacola"]),
+        ("iPhone 15 Pro", ["iPhone15 Pro", "iphone 15pro", "iPhone-15 Pros", "IPHONE15PRO"]),
+        ("Galaxy S 24", ["Galaxy S24", "galaxys 24"]),
+        ("Ben & Jerry's Phish Food", ["ben &jerrys PhishFood"]),
+        ("one two three four five six", ["onetwo threefour five six"]),
+        ("one two three four five six seven", ["One Two three-four five six seven", "onetwothreefourfivesixseven"]),
     ],
 )
 def test_a_name_is_found_however_it_is_typed(name, texts):
@@ -79,6 +84,11 @@ def test_the_longest_mention_wins_over_those_that_it_covers():
 def test_a_mention_that_a_longer_one_takes_from_leaves_the_shorter_one():
     products = Products({"Apple": ["Apple TV"], "Remote": ["TV remote app"]})
     assert found(products, "my Apple TV remote app") == [("Apple", "Apple"), ("Remote", "TV remote app")]
+
+
+def test_a_longer_name_wins_with_a_space_left_out():
+    products = Products({"iPhone": [], "iPhone 15 Pro": []})
+    assert found(products, "my iPhone15 Pro") == [("iPhone 15 Pro", "iPhone15 Pro")]
 
 
 @pytest.mark.parametrize("alias", ["Caf\u00e9", "Cafe\u0301"])

@@ -21,6 +21,7 @@ from tf_model.preprocessing.cleaning import url_pattern
 SUFFIXES = (".csv", ".yaml", ".yml")
 PATTERN = "re:"
 MOST_CHARACTERS = 100  # of an alias
+MOST_WORDS = 6  # of a name whose spaces may each be left out, in 2 ** 5 ways; of a longer one all or none
 # An accent may be a separate character; the apostrophe that Unicode counts as a letter is none here.
 _WORD = re.compile(r"[^\W_\u02bc](?:[^\W_\u02bc]|[\u0300-\u036f])*")
 _SPACE = re.compile(r"[\s_\u2010-\u2015-]+")
@@ -74,7 +75,7 @@ class Products:
                 f"{MOST_CHARACTERS} characters; correct it, or write a pattern after {PATTERN}"
             )
         spelled = _key(alias)
-        for key in (each.replace(" ", spaces) for each in (spelled, spelled.replace("'", "")) for spaces in (" ", "")):
+        for key in (key for each in {spelled, spelled.replace("'", "")} for key in _spaced(each)):
             other = self._product_of.setdefault(key, name)
             if other != name:
                 raise DataError(
@@ -207,6 +208,17 @@ def _aliases(rows: Any) -> dict[str, list[str]]:
 def _key(name: str) -> str:
     key = unicodedata.normalize("NFD", name.casefold()).translate(_SAME)
     return _SPACE.sub(" ", key.replace("&amp;", "&"))
+
+
+def _spaced(key: str) -> list[str]:
+    """A key with each of its spaces kept or left out, as in "iphone15 pro"."""
+    first, *others = key.split(" ")
+    if len(others) >= MOST_WORDS:
+        return [key, key.replace(" ", "")]
+    keys = [first]
+    for word in others:
+        keys = [each + space + word for each in keys for space in (" ", "")]
+    return keys
 
 
 def _spellings(words: str) -> tuple[str, str, str]:
