@@ -113,7 +113,10 @@ def test_a_products_file_is_read_as_csv_and_as_yaml_and_written_again(tmp_path):
     (tmp_path / "number.yaml").write_text("- name: Xbox\n  aliases: 360\n", encoding="utf-8")
     assert read_products(tmp_path / "trailing.csv").aliases == {"Xbox": ("360",)}
     (tmp_path / "capitals.csv").write_text("Name, Aliases\nXbox,360\n", encoding="utf-8")
-    assert read_products(tmp_path / "capitals.csv").aliases == {"Xbox": ("360",)}
+    (tmp_path / "capitals.yaml").write_text("- Name: Xbox\n  Aliases: 360\n", encoding="utf-8")
+    (tmp_path / "more.csv").write_text("name,maker,aliases\nXbox,Microsoft,360\n", encoding="utf-8")
+    for name in ("capitals.csv", "capitals.yaml", "more.csv"):
+        assert read_products(tmp_path / name).aliases == {"Xbox": ("360",)}
     assert read_products(tmp_path / "number.yaml").aliases == {"Xbox": ("360",)}
     (tmp_path / "plain.yaml").write_text("- name: On\n  aliases: [1.10, 12:30]\n", encoding="utf-8")
     assert read_products(tmp_path / "plain.yaml").aliases == {"On": ("1.10", "12:30")}
@@ -152,6 +155,8 @@ def test_a_line_break_within_a_name_stays(tmp_path, line_break):
         ("a.csv", "name,aliases\n", "expected at least one product"),
         ("a.csv", "product\nKindle\n", "a.csv: expected the columns name and aliases, found 'product'"),
         ("a.csv", "name;aliases\nKindle;\n", "found 'name;aliases'; put , between columns and ; between aliases"),
+        ("a.csv", "name,alias\nXbox,360\n", "expected the columns name and aliases, found 'name', 'alias'"),
+        ("a.yaml", "- name: Xbox\n  alias: [360]\n", "expected the columns name and aliases, found 'name', 'alias'"),
         ("a.yaml", "- name: [\n", "cannot be read (while parsing a flow node); correct it"),
         ("a.yaml", "[" * 1_000, "cannot be read (maximum recursion depth exceeded"),
         ("a.yaml", "- name: Kindle\n  aliases: [re: k]\n", "expected a list of texts as aliases of 'Kindle'; put each"),

@@ -152,12 +152,7 @@ def parse_products(content: bytes, suffix: str, name: str) -> Products:
             raise ValueError("found a NUL character, as in UTF-16")
         lines = io.StringIO(text, newline="")
         if suffix == ".csv":
-            reader = csv.DictReader(lines, strict=True)
-            reader.fieldnames = [heading.strip().lower() for heading in reader.fieldnames or ()]
-            rows = list(reader)
-            if rows and "name" not in reader.fieldnames:
-                found = f"expected the columns name and aliases, found {listed(reader.fieldnames)}"
-                raise DataError(f"{name}: {found}; put , between columns and ; between aliases")
+            rows = list(csv.DictReader(lines, strict=True))
         elif any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
             raise yaml.YAMLError("found a reference, *, which may stand for millions of names")
         else:
@@ -182,7 +177,13 @@ def write_products(products: Products, path: Path) -> None:
 def _aliases(rows: Any) -> dict[str, list[str]]:
     """The aliases of each product, from the rows of a products file."""
     is_table = isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
-    is_table = is_table and all(isinstance(row.get("name", ()), str | None) for row in rows)  # YAML may nest anything
+    if is_table:  # csv puts fields beyond the last heading under None
+        rows = [{key and key.strip().lower(): cell for key, cell in row.items()} for row in rows]
+        headings = list(dict.fromkeys(key for row in rows for key in row if key))
+        if rows and headings != ["name"] and not {"name", "aliases"} <= set(headings):
+            found = f"expected the columns name and aliases, found {listed(headings)}"
+            raise DataError(f"{found}; put , between columns and ; between aliases")
+        is_table = all(isinstance(row.get("name", ()), str | None) for row in rows)  # YAML may nest anything
     if not is_table:
         raise DataError("expected the columns name and aliases; write a product in each row, its aliases split by ;")
     aliases: dict[str, list[str]] = {}
@@ -190,7 +191,7 @@ def _aliases(rows: Any) -> dict[str, list[str]]:
         name, own = str(row["name"] or "").strip(), row.get("aliases") or []
         if not name:
             raise DataError(f"product {number} has an empty name; give it one, or remove it")
-        if row.get(None, [""]) != [""]:  # csv puts fields beyond the last heading here
+        if row.get(None, [""]) != [""]:
             raise DataError(f"{quoted(name)} has more fields than the header; split its aliases by ; and not by ,")
         own = own.split(";") if isinstance(own, str) else own
         if not isinstance(own, list) or not all(isinstance(alias, str) for alias in own):  # such as "- re: x" in YAML
