@@ -13,12 +13,11 @@ import numpy as np
 from tf_model import cli, data, device, paths, tasks
 from tf_model.config import add_config_arguments, config_of, make_config, parse_config
 from tf_model.data import splits
-from tf_model.data.products import read_products
 from tf_model.errors import UsageError, plural
 from tf_model.evaluation import joint_metrics
 from tf_model.evaluation.metrics import summarize
 from tf_model.io import files
-from tf_model.model_dir import PRODUCTS, RECIPE, read_validation_rows
+from tf_model.model_dir import RECIPE, read_validation_rows
 from tf_model.modeling import backbone
 from tf_model.training import cross_validation
 
@@ -68,7 +67,7 @@ def _evaluate_model(arguments: argparse.Namespace) -> dict[str, Any]:
     config = config_of(predictor.folder, predictor.recipe)
     options = data.options_of(arguments, predictor.metrics)
     dataset = data.load(arguments.data, **options, known_tasks=predictor.tasks)
-    products = read_products(predictor.folder / PRODUCTS) if predictor.task == tasks.TARGET.name else None
+    products = data.products_to_judge(predictor.task, predictor.folder, dataset)
     rows = data.training_rows(dataset, predictor.task, products)
     if predictor.data_sha256 == dataset.sha256:
         # Use the recorded rows: with another list of products than in training, the split would differ.

@@ -190,6 +190,21 @@ def test_products_are_found_by_the_names_that_are_given(tmp_path):
     assert "spell the labels as the names there" in message
 
 
+@pytest.mark.parametrize(
+    ("listed", "expected"),
+    [
+        ("Kindle,e-reader\nWii,\n", {"Kindle": ("e-reader",), "Wii": (), "Xbox": ()}),
+        ("Wii,Xbox\n", {"Wii": ("Xbox",)}),  # the list's own names count
+    ],
+)
+def test_a_model_is_judged_on_the_products_of_its_list_and_of_the_dataset(tmp_path, listed, expected):
+    rows = [("my Xbox broke", "Xbox", "negative"), ("a Kindle", "Kindle", "positive")]
+    dataset = data.read(write_csv(tmp_path / "own.csv", rows, BRANDS))
+    (tmp_path / "products.csv").write_text(f"name,aliases\n{listed}", encoding="utf-8")
+    assert data.products_to_judge("target", tmp_path, dataset).aliases == expected
+    assert data.products_to_judge("answer", tmp_path, dataset) is None
+
+
 def test_labels_of_products_that_are_not_found_are_counted(tmp_path, capsys):
     rows = [("my Switch broke", "Nintendo Switch", "negative"), ("a Kindle", "Kindle", "positive")] * 2
     rows += [("a Kindle, so what", "", "neutral")] * 2

@@ -219,7 +219,8 @@ def test_a_model_of_the_product_compares_with_one_of_both(tmp_path, dataset):
     assert list(compare_models(old, new, dataset)["tasks"]) == ["product"]
 
 
-def test_models_of_targets_are_compared_on_the_labelled_mentions(tmp_path):
+@pytest.mark.parametrize("names", ["Xbox,\nKindle,\n", "Wii,\n"])  # as in training, and edited
+def test_models_of_targets_are_compared_on_the_labelled_mentions(tmp_path, names):
     rows = [
         *((f"{unlike(letter)} my Xbox is great but a Kindle is bad", "Xbox", tasks.POSITIVE) for letter in "abcd"),
         *((f"{unlike(letter)} a Kindle is bad", "Kindle", tasks.NEGATIVE) for letter in "efg"),
@@ -231,7 +232,7 @@ def test_models_of_targets_are_compared_on_the_labelled_mentions(tmp_path):
     new = replace(model(tmp_path / "new", dataset, range(1, 9)), labels={"target": tasks.EMOTIONS})
     old = replace(old, score=lambda batch: target_stub().score([text.replace(b"great", b"fine") for text in batch]))
     new = replace(new, score=target_stub().score)
-    (old.folder / "products.csv").write_text("name,aliases\nXbox,\nKindle,\n", encoding="utf-8")
+    (old.folder / "products.csv").write_text(f"name,aliases\n{names}", encoding="utf-8")
     found = compare_models(old, new, dataset)
     target = found["tasks"]["target"]
     assert found["rows"] == target["rows"] == 3 + 3 + 2  # without the assumed label of the other product: no emotion

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from tf_model import cli, paths, tasks
 from tf_model.data.dataset import MOST_CLASSES, Dataset
 from tf_model.data.products import Mention, Products, read_products
 from tf_model.errors import DataError, UsageError, close_names, listed, plural
+from tf_model.model_dir import PRODUCTS
 from tf_model.preprocessing.cleaning import mark
 
 if TYPE_CHECKING:
@@ -140,6 +142,21 @@ def products_for(name: str, path: Path | None, dataset: Dataset) -> Products | N
     if path:
         raise UsageError(f"--products needs --task {tasks.TARGET.name}; add it")
     return None
+
+
+def products_to_judge(name: str, folder: Path, dataset: Dataset) -> Products | None:
+    """The products whose mentions judge a model of the task ``name`` in ``folder``; None for other tasks than target.
+
+    They are those of its list, which may have been edited since the training, and those of the dataset; if the two
+    give one alias to two products, those of the list alone.
+    """
+    if name != tasks.TARGET.name:
+        return None
+    own = read_products(folder / PRODUCTS)
+    with suppress(DataError):
+        of_labels = products_of(dataset).aliases
+        return Products(own.aliases | {each: (*own.aliases.get(each, ()), *of_labels[each]) for each in of_labels})
+    return own
 
 
 def _target_rows(dataset: Dataset, emotion: tasks.Task, products: Products) -> TrainingRows:

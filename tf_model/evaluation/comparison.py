@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 
 from tf_model import data, paths, tasks
-from tf_model.data.products import read_products
 from tf_model.data.splits import near_duplicate_groups
 from tf_model.errors import ModelError, plural
 from tf_model.evaluation.joint_metrics import by_task
 from tf_model.evaluation.metrics import evaluate_probabilities, mean_interval, table_of_numbers, wilson_interval
 from tf_model.inference.predictor import Predictor
-from tf_model.model_dir import PRODUCTS, read_validation_rows
+from tf_model.model_dir import read_validation_rows
 from tf_model.modeling.joint_label import confidence_and_correctness
 
 BETTER, WORSE, NO_DIFFERENCE = "better", "worse", "no clear difference"
@@ -66,7 +65,7 @@ def compare_models(old: Predictor, new: Predictor, dataset: data.Dataset) -> dic
         )
     row_numbers = np.intersect1d(_validation_rows(old, dataset), _validation_rows(new, dataset))
     name = tasks.name_of(task.name for task in shared_tasks)
-    products = read_products(old.folder / PRODUCTS) if name == tasks.TARGET.name else None
+    products = data.products_to_judge(name, old.folder, dataset)
     rows = data.training_rows(dataset, name, products).numbered(row_numbers)
     rows = rows.take(np.flatnonzero((rows.judged_ids != tasks.NO_LABEL).any(axis=1)))
     if len(rows) < 2:

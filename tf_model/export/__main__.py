@@ -7,15 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from tf_model import cli, model_dir, paths, signing
-from tf_model.data import Columns, TrainingRows, read, resolve, training_rows
-from tf_model.data.products import read_products
+from tf_model.data import Columns, TrainingRows, products_to_judge, read, resolve, training_rows
 from tf_model.errors import ModelError, TweetTargetError
 from tf_model.export import restore
 from tf_model.export.light import write_light
 from tf_model.export.saved_model import save_graph
 from tf_model.inference.predictor import Predictor, find_model
 from tf_model.io.files import whole_folder
-from tf_model.tasks import TARGET, TEXT_COLUMN
+from tf_model.tasks import TEXT_COLUMN
 from tf_model.training.trainer import Fitted
 
 SAME_PROBABILITIES = 1e-5  # the most that a probability may change when a model is exported again
@@ -63,7 +62,7 @@ def _rows(model: Predictor) -> tuple[TrainingRows | None, list[str]]:
         dataset = read(resolve().path, columns=Columns.of_model(model.metrics), known_tasks=model.tasks)
         if dataset.sha256 != model.data_sha256:
             return None, []
-        products = read_products(model.folder / model_dir.PRODUCTS) if model.task == TARGET.name else None
+        products = products_to_judge(model.task, model.folder, dataset)
         rows = training_rows(dataset, model.task, products)
         numbers = model_dir.read_validation_rows(model.folder)
         is_training = ~np.isin(rows.rows, numbers)
