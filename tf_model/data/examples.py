@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -147,16 +146,12 @@ def products_for(name: str, path: Path | None, dataset: Dataset) -> Products | N
 def products_to_judge(name: str, folder: Path, dataset: Dataset) -> Products | None:
     """The products whose mentions judge a model of the task ``name`` in ``folder``; None for other tasks than target.
 
-    They are those of its list, which may have been edited since the training, and those of the dataset; if the two
-    give one alias to two products, those of the list alone.
+    They are those of its list, unless that was edited since the training and names none of the dataset's.
     """
     if name != tasks.TARGET.name:
         return None
-    own = read_products(folder / PRODUCTS)
-    with suppress(DataError):
-        of_labels = products_of(dataset).aliases
-        return Products(own.aliases | {each: (*own.aliases.get(each, ()), *of_labels[each]) for each in of_labels})
-    return own
+    own, of_labels = read_products(folder / PRODUCTS), products_of(dataset)
+    return own if own.aliases.keys() & of_labels.aliases else of_labels
 
 
 def _target_rows(dataset: Dataset, emotion: tasks.Task, products: Products) -> TrainingRows:

@@ -6,6 +6,7 @@ mappings with these keys. An alias is a name as people write it, such as ``Xbox 
 
 import csv
 import io
+import itertools
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +22,6 @@ from tf_model.preprocessing.cleaning import url_pattern
 SUFFIXES = (".csv", ".yaml", ".yml")
 PATTERN = "re:"
 MOST_CHARACTERS = 100  # of an alias
-MOST_WORDS = 6  # of a name whose spaces may each be left out, in 2 ** 5 ways; of a longer one all or none
 # An accent may be a separate character; the apostrophe that Unicode counts as a letter is none here.
 _WORD = re.compile(r"[^\W_\u02bc](?:[^\W_\u02bc]|[\u0300-\u036f])*")
 _SPACE = re.compile(r"[\s_\u2010-\u2015-]+")
@@ -51,8 +51,10 @@ class Products:
         if not aliases:
             raise DataError("expected at least one product, got none; add a name")
         self.aliases = {name: tuple(own) for name, own in aliases.items()}
-        self._product_of: dict[str, str] = {}
+        self._product_of: dict[str, str] = {}  # by alias without spaces
+        self._spaces: dict[str, set[int]] = {}  # of each: before which of its characters a text may have one
         self._patterns = []
+        patterns: dict[str, str] = {}
         for name, own in self.aliases.items():
             plain = [alias for alias in own if not alias.startswith(PATTERN)]
             if not own or _is_usable(name):
@@ -64,9 +66,11 @@ class Products:
                     self._patterns.append((name, re2.compile("(?i)" + r"[\s_-]*".join(spelled))))
             for alias in own:
                 if alias.startswith(PATTERN):
+                    _refuse_another(patterns.setdefault(alias, name), name, alias)
                     self._patterns.append((name, _compiled(re2, name, alias)))
-        self._longest = max(map(len, self._product_of), default=0)
-        self._first_words = {_WORD.search(key)[0] for key in self._product_of}
+        self._longest = max((len(key) + len(spaces) for key, spaces in self._spaces.items()), default=0)
+        starts = (key[:end] for key, spaces in self._spaces.items() for end in (*spaces, None))
+        self._first_words = {word[0] for word in map(_WORD.search, starts) if word}
 
     def _add(self, name: str, alias: str) -> None:
         if not _is_usable(alias):
@@ -75,12 +79,10 @@ class Products:
                 f"{MOST_CHARACTERS} characters; correct it, or write a pattern after {PATTERN}"
             )
         spelled = _key(alias)
-        for key in (key for each in {spelled, spelled.replace("'", "")} for key in _spaced(each)):
-            other = self._product_of.setdefault(key, name)
-            if other != name:
-                raise DataError(
-                    f"{quoted(other)} and {quoted(name)} have the same alias {quoted(alias)}; leave it to one of them"
-                )
+        for each in {spelled, spelled.replace("'", "")}:
+            key, spaces = _without_spaces(each)
+            _refuse_another(self._product_of.setdefault(key, name), name, alias)
+            self._spaces.setdefault(key, set()).update(spaces)
 
     def find(self, text: str) -> list[Mention]:
         """All mentions in a raw text, in order; where mentions overlap, only the longest counts.
@@ -118,9 +120,9 @@ class Products:
                 # Room for a plural s, and for separators that are longer than the single space of an alias.
                 if end - start > 2 * self._longest + 1:
                     break
-                for key in _spellings(text[start:end]):
-                    if product := self._product_of.get(key):
-                        yield Mention(product, start, end)
+                for key, spaces in map(_without_spaces, _spellings(text[start:end])):
+                    if key in self._product_of and spaces <= self._spaces[key]:
+                        yield Mention(self._product_of[key], start, end)
                         break
 
     def _pattern_mentions(self, text: str) -> Iterator[Mention]:
@@ -211,21 +213,23 @@ def _key(name: str) -> str:
     return _SPACE.sub(" ", key.replace("&amp;", "&"))
 
 
-def _spaced(key: str) -> list[str]:
-    """A key with each of its spaces kept or left out, as in "iphone15 pro"."""
-    first, *others = key.split(" ")
-    if len(others) >= MOST_WORDS:
-        return [key, key.replace(" ", "")]
-    keys = [first]
-    for word in others:
-        keys = [each + space + word for each in keys for space in (" ", "")]
-    return keys
+def _without_spaces(key: str) -> tuple[str, set[int]]:
+    """A key without its spaces, and before which of the characters left they stood."""
+    words = key.split(" ")
+    return "".join(words), set(itertools.accumulate(map(len, words[:-1])))
 
 
 def _spellings(words: str) -> tuple[str, str, str]:
     """The keys of words in a text: as they are, without a plural s, and without a number ("xbox360": Xbox)."""
     key = _key(words)
     return key, key.removesuffix("s"), key.rstrip("0123456789")
+
+
+def _refuse_another(owner: str, name: str, alias: str) -> None:
+    if owner != name:
+        raise DataError(
+            f"{quoted(owner)} and {quoted(name)} have the same alias {quoted(alias)}; leave it to one of them"
+        )
 
 
 def _is_usable(alias: str) -> bool:
