@@ -217,7 +217,7 @@ def _show_threshold(report: ModelReport, task: str, confidences: np.ndarray, cor
         alt=f"Accuracy of the given answers against the share that is answered. {sentence}",
         key=f"evaluate_risk_{task}",
     )
-    caption = "Choosing it on these texts flatters it."
+    caption = "A threshold chosen on these texts looks better here than it is."
     if model_threshold is not None:
         caption += f" The slider begins at the model's own threshold, {model_threshold:.2f}."
     st.caption(caption)

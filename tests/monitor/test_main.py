@@ -70,6 +70,11 @@ def test_the_reference_is_that_of_the_model(log, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(reference, "training_of", lambda folder: "v1")
     assert main(["report", "--log", str(log)]) == 1
     assert "drift from another mix" in capsys.readouterr().out
+    (tmp_path / "models" / "answer" / reference.FILE).write_text("{}")
+    assert main(["report", "--log", str(log)]) == 0
+    printed = capsys.readouterr()
+    assert "drift: not judged" in printed.out
+    assert "warning: drift and accuracy are not judged: " in printed.err
 
 
 def test_a_model_that_is_not_in_the_log_is_explained(log):

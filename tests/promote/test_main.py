@@ -394,13 +394,16 @@ def test_the_command(models, new, capsys):
     assert mark_of(models / "product") == "newer"
 
 
+@pytest.mark.parametrize("is_signed", [False, True])
 @pytest.mark.parametrize(("edited", "is_noted"), [("name\nKindle\n", True), ("name\niPad\n", False)])
-def test_a_list_of_products_that_a_promotion_replaces_is_named(models, tmp_path, capsys, edited, is_noted):
+def test_a_list_of_products_that_a_promotion_replaces_is_named(models, tmp_path, capsys, edited, is_noted, is_signed):
     write(models / "product", mark="old", **{"products.csv": edited})
-    write(tmp_path / "new", mark="new", **{"products.csv": "name\niPad\n"})
+    signature = {signing.SIGNATURE: "of all files"} if is_signed else {}
+    write(tmp_path / "new", mark="new", **{"products.csv": "name\niPad\n"}, **signature)
     assert command.main(["new", "--force", "--data", "nowhere.csv"]) == 0
     files = "saved_models/.versions/product/2/products.csv saved_models/product/products.csv"
     note = f"note: its list of products is another than before; to keep the old one: cp {files}"
+    note += ", then sign it again" * is_signed
     notes = [line for line in capsys.readouterr().err.splitlines() if "list of products" in line]
     assert notes == ([note] if is_noted else [])
 

@@ -184,7 +184,7 @@ def _aliases(rows: Any) -> dict[str, list[str]]:
         headings = list(dict.fromkeys(key for row in rows for key in row if key))
         if rows and headings != ["name"] and not {"name", "aliases"} <= set(headings):
             found = f"expected the columns name and aliases, found {listed(headings)}"
-            raise DataError(f"{found}; put , between columns and ; between aliases")
+            raise DataError(f"{found}; put , between columns and ; between aliases, or rename the columns")
         is_table = all(isinstance(row.get("name", ()), str | None) for row in rows)  # YAML may nest anything
     if not is_table:
         raise DataError("expected the columns name and aliases; write a product in each row, its aliases split by ;")

@@ -5,8 +5,8 @@ tokens, which need no mask. Weights and activations become 8-bit integers. The s
 beforehand; those that a layer's activation function has made have too wide a range, and get a scale for each group
 while the network runs. A text gets the same answer alone and among others.
 
-The scales and the rounding are ours because NNCF's changed 4 to 6% of the answers of `answer`, with and without
-SmoothQuant, its slower bias correction, or floats after the activation functions; ours change 1%.
+The scales and the rounding are ours because NNCF's changed more of the answers of `answer` than the limits allow, also
+with SmoothQuant, its slower bias correction, or floats after the activation functions.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ def _number(text: str) -> float:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    from tf_model.errors import DataError, listed
+    from tf_model.errors import DataError, ModelError, listed
     from tf_model.monitor import reference, report
     from tf_model.monitor.print_report import print_alarms, print_report
     from tf_model.monitor.store import Store
@@ -73,7 +73,11 @@ def _report(arguments: argparse.Namespace) -> int:
 
     def report_on(model: str | None, version: str | None) -> report.Report:
         """Of one version only, so that a reference fits; without a version the log has no calls."""
-        model_reference = reference.load(paths.SAVED_MODELS / model, version) if model else None
+        model_reference = None
+        try:
+            model_reference = reference.load(paths.SAVED_MODELS / model, version) if model else None
+        except ModelError as error:
+            cli.say(f"warning: drift and accuracy are not judged: {error}")
         return report.make(store, since, now, model_reference, model, version)
 
     model, version, _ = chosen[0] if chosen else (None, None, None)

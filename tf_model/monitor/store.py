@@ -154,6 +154,7 @@ class Store:
         now, removed = time.time(), 0
         oldest = now - seconds
         with self._write_connection() as connection:
+            connection.execute("PRAGMA secure_delete = ON")  # a removed text must not stay in the file
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
                 for table in ("errors", "corrections") if corrections else ("errors",):

@@ -68,7 +68,8 @@ def _promote(arguments: argparse.Namespace) -> None:
     before, now = previous / PRODUCTS, target / PRODUCTS
     if before.is_file() and now.is_file() and before.read_bytes() != now.read_bytes():
         copy = shlex.join(["cp", paths.shown(before), paths.shown(now)])
-        cli.say(f"note: its list of products is another than before; to keep the old one: {copy}")
+        again = ", then sign it again" if (target / signing.SIGNATURE).exists() else ""
+        cli.say(f"note: its list of products is another than before; to keep the old one: {copy}{again}")
 
 
 def _roll_back(arguments: argparse.Namespace) -> None:
