@@ -15,6 +15,7 @@ from scipy.stats import norm, sem, t
 from research import runs
 from tf_model.analysis.compare import holm
 from tf_model.errors import DataError
+from tf_model.tasks import NEGATIVE
 
 TASKS = ("product", "emotion")
 QUESTIONS = (*TASKS, "answer")  # the whole answer: emotion and product
@@ -44,17 +45,18 @@ BUGS = {
     "as_many_left_out": "control: as many random tweets left out",
     "without_duplicates": "fix: near-duplicates left out of training",
 }
+NEGATIVE_F1 = "negative_f1"
 # Targets for the answer model's mean over the seeds: title, target, whether more is better.
 TARGETS = {
-    "product_accuracy": ("product accuracy", 0.89, True),
-    "product_macro_f1": ("product macro-F1", 0.81, True),
-    "emotion_accuracy": ("emotion accuracy", 0.76, True),
-    "emotion_macro_f1": ("emotion macro-F1", 0.68, True),
-    "answer_accuracy": ("whole answer correct", 0.75, True),
-    f"{NON_NEUTRAL}_accuracy": ("whole answer correct, non-neutral tweets", 0.58, True),
-    "product_accuracy_at_80_percent": ("product accuracy on the most confident 80%", 0.94, True),
-    "product_ece": ("product ECE after calibration", 0.03, False),
-    "emotion_ece": ("emotion ECE after calibration", 0.03, False),
+    "product_accuracy": ("product accuracy", 0.9, True),
+    "product_macro_f1": ("product macro-F1", 0.83, True),
+    "emotion_accuracy": ("emotion accuracy", 0.755, True),
+    "emotion_macro_f1": ("emotion macro-F1", 0.66, True),
+    NEGATIVE_F1: ("negative emotion, F1", 0.52, True),
+    "answer_accuracy": ("whole answer correct", 0.735, True),
+    f"{NON_NEUTRAL}_accuracy": ("whole answer correct, non-neutral tweets", 0.6, True),
+    "product_ece": ("product ECE after calibration", 0.02, False),
+    "emotion_ece": ("emotion ECE after calibration", 0.02, False),
 }
 
 
@@ -178,13 +180,15 @@ def lead(task: str, size: int) -> float:
 
 def targets() -> list[dict[str, Any]]:
     """The targets for the answer model and what it reached, means over the seeds."""
-    run = recorded("grouped_answer")
+    seeds = recorded("grouped_answer")["seeds"].values()
+    measured = [each["headline"] | {NEGATIVE_F1: each["emotion"]["per_class"][NEGATIVE]["f1"]} for each in seeds]
     rows = []
     for name, (title, target, higher_is_better) in TARGETS.items():
-        mean = run["summary"][name]["mean"]
+        values = [each[name] for each in measured]
+        mean = float(np.mean(values))
         reached = mean >= target if higher_is_better else mean <= target
         row = {"title": title, "target": target, "more": higher_is_better, "mean": mean, "reached": reached}
-        rows.append(row | _over_seeds([seed["headline"][name] for seed in run["seeds"].values()]))
+        rows.append(row | _over_seeds(values))
     return rows
 
 
