@@ -42,6 +42,7 @@ def main() -> None:
     finally:
         with live_region:
             notices.show_announced()
+        runs.remember_owner()  # on every page: a tab that opens before the cookie is set gets another id
         with st.sidebar:  # last: it loads the model, and some pages need none
             _show_model()
 

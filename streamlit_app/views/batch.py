@@ -26,7 +26,6 @@ POLL_SECONDS = 0.5
 def main() -> None:
     """The page."""
     st.title("Batch")
-    runs.remember_owner()
     state = notices.usable_model()
     if RUN in st.query_params:
         _show_run(st.query_params[RUN], state)

@@ -560,6 +560,13 @@ def test_a_run_is_private_listed_for_its_browser_and_kept_for_a_week(stub, monke
     assert not run.folder.exists(), "whatever page is opened"
 
 
+def test_the_browser_is_remembered_on_the_first_page_that_it_opens(stub, monkeypatch):
+    told = []
+    monkeypatch.setattr(runs, "component", lambda *_, **__: lambda data, key: told.append(data))
+    open_app()
+    assert told == ["the browser"], "else two tabs, opened one after the other, would have an id each"
+
+
 @pytest.mark.parametrize("address", ["", "..", "../../answer", "a" * 22, "a" * 21 + "/"])
 def test_no_address_leads_elsewhere(stub, models, address):
     (models / ".monitor" / "runs").mkdir(parents=True)
