@@ -133,7 +133,9 @@ def _show_trust(report: ModelReport) -> None:
     answer = validation.get(tasks.ANSWER, {})
     if "answered_accuracy" in answer:
         names = ("emotion_rows_accuracy", "not_sure_share", "answered_accuracy")
-        non_neutral, not_sure, answered = (f"{100 * answer[name]:.0f}" for name in names)
+        non_neutral, not_sure, answered = (
+            "-" if answer[name] is None else f"{100 * answer[name]:.0f}" for name in names
+        )
         both = _of_100(answer["accuracy"] * answer["rows"], answer["rows"])
         together = "" if is_target else f"Emotion and product together are right in {both} of 100 texts. "
         st.markdown(

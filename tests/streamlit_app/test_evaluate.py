@@ -285,3 +285,15 @@ def test_a_model_of_targets_is_not_said_to_find_products(models):
     assert "product together" not in words
     assert "Of the mentions with an emotion, 50 of 100 are right." in words
     assert f"Measured on {ROWS} mentions." in words
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("emotion_rows_accuracy", "with an emotion, - of 100 are"), ("answered_accuracy", "; - of 100 other answers are")],
+)
+def test_a_share_of_no_row_is_a_dash(models, name, words):
+    path = write_answer(models) / "metrics.json"
+    metrics = json.loads(path.read_text())
+    metrics["validation"]["answer"][name] = None
+    path.write_text(json.dumps(metrics))
+    assert words in said(open_page())
