@@ -197,7 +197,8 @@ def _show_threshold(report: ModelReport, task: str, confidences: np.ndarray, cor
         max_value=1.0,
         value=0.5 if model_threshold is None else float(model_threshold),
         step=0.01,
-        key=f"evaluate_threshold_{task}_{report.folder.name}",  # each model starts at its own threshold
+        # Each model starts at its own threshold, also one that replaces another.
+        key=f"evaluate_threshold_{task}_{report.folder.name}_{model_threshold}",
         persist_state="session",
     )
     effect = error_analysis.threshold_effect(confidences, correct, threshold)

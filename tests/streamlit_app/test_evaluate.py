@@ -166,27 +166,29 @@ class TestThreshold:
     def test_the_slider_shows_what_would_happen(self, models):
         write_single(models)
         page = open_page()
-        page.slider(key="evaluate_threshold_product_product").set_value(0.0).run()
+        page.slider(key="evaluate_threshold_product_product_None").set_value(0.0).run()
         assert f"At 0.00, {ROWS} of {ROWS} validation tweets get an answer;" in said(page)
         assert "0 wrong answers are avoided, 0 correct ones lost." in said(page)
-        page.slider(key="evaluate_threshold_product_product").set_value(1.0).run()
+        page.slider(key="evaluate_threshold_product_product_None").set_value(1.0).run()
         assert "At 1.00 no validation tweet gets an answer." in said(page)
 
     def test_each_model_has_a_slider_of_its_own(self, models):
         write_single(models)
         shutil.copytree(models / "product", models / "product_2")
         page = open_page()
-        page.slider(key="evaluate_threshold_product_product").set_value(0.9).run()
+        page.slider(key="evaluate_threshold_product_product_None").set_value(0.9).run()
         page.selectbox(key="evaluate_model").set_value("product_2").run()
-        assert page.slider(key="evaluate_threshold_product_product_2").value == 0.5
+        assert page.slider(key="evaluate_threshold_product_product_2_None").value == 0.5
 
     def test_that_of_a_model_of_targets_begins_at_its_own_threshold(self, models):
-        folder = write_single(models, "target")
-        calibration = {"temperature": {"target": 1.5}, "threshold": 0.4}
-        (folder / "calibration.json").write_text(json.dumps(calibration), encoding="utf-8")
-        page = open_page()
-        assert page.slider(key="evaluate_threshold_target_target").value == 0.4
-        assert "the model's own threshold, 0.40" in said(page)
+        folder, page = write_single(models, "target"), None
+        for threshold in (0.4, 0.7):  # the second model replaces the first while the page is open
+            calibration = {"temperature": {"target": 1.5}, "threshold": threshold}
+            (folder / "calibration.json").write_text(json.dumps(calibration), encoding="utf-8")
+            (folder / "manifest.json").write_text(str(threshold), encoding="utf-8")
+            page = page.run() if page else open_page()
+            assert [each.value for each in page.slider] == [threshold]
+            assert f"the model's own threshold, {threshold:.2f}" in said(page)
 
 
 class TestAnswer:
@@ -198,7 +200,7 @@ class TestAnswer:
             f"together are right in 75 ({100 * low:.0f} to {100 * high:.0f}) of 100 texts. Of the texts with an emotion"
         )
         assert f"{words}, 58 of 100 are right." in said(page)
-        assert page.slider(key="evaluate_threshold_answer_answer").value == 0.5  # the model's own
+        assert page.slider(key="evaluate_threshold_answer_answer_0.5").value == 0.5  # the model's own
         assert "the model's own threshold, 0.50" in said(page)
 
     def test_each_task_by_itself(self, models):
