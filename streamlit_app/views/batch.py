@@ -18,7 +18,7 @@ from tf_model.errors import plural
 from tf_model.inference.targets import TargetPredictor
 
 PER_TEXT, PER_PRODUCT = "one row per text", "one row per product"
-ROWS = "batch_rows"
+ROWS, OWN_ROWS = "batch_rows", "batch_rows_own"  # in the session; each has a default of its own
 RUN = "run"  # in the address
 POLL_SECONDS = 0.5
 
@@ -103,8 +103,11 @@ def _choose_rows(
     targets, texts = loading.target_model(state), loading.text_model(state)
     if targets is None:
         return state, None, products.known_to(state, None)
-    rows = [PER_PRODUCT, PER_TEXT] if texts else [PER_PRODUCT]
-    choice = pick("Answer with", rows, ROWS)
+    rows, key = [PER_PRODUCT, PER_TEXT] if texts else [PER_PRODUCT], ROWS
+    emotions = state.predictor.labels.get(tasks.EMOTION.name)
+    if emotions and targets.predictor and emotions != targets.predictor.labels[tasks.TARGET.name]:
+        rows, key = rows[::-1], OWN_ROWS  # the user chose a model of other labels
+    choice = pick("Answer with", rows, key)
     finder = products.choose(targets, texts)
     if choice == PER_PRODUCT:
         return (targets if finder else None), finder, finder and finder.products
@@ -156,7 +159,7 @@ def _answer_again(run: Run) -> None:
         return
     run.status = runs.NEW
     run.save()
-    st.session_state[ROWS] = PER_PRODUCT if run.per_product else PER_TEXT
+    st.session_state[ROWS] = st.session_state[OWN_ROWS] = PER_PRODUCT if run.per_product else PER_TEXT
     if run.per_product and run.products:  # else they are those of the model of whole texts
         st.session_state[products.OWN_LIST] = Products(run.products)
         st.session_state[products.TYPED] = ""  # what was typed there is another list

@@ -366,7 +366,7 @@ def answer(rows="one row per product", content=FILE, lines=""):
     app = open_app("batch")
     app.file_uploader(key="batch_file").set_value(("a.csv", content.encode(), "text/csv")).run()
     if rows:
-        app.segmented_control(key="batch_rows").set_value(rows).run()
+        app.segmented_control[0].set_value(rows).run()
     if lines:
         type_list(app, lines)
     next(each for each in app.button if each.label.startswith("Answer ")).click().run()
@@ -376,6 +376,18 @@ def answer(rows="one row per product", content=FILE, lines=""):
     app.run()
     assert not app.exception, app.exception
     return app, run.answers().table
+
+
+def offer_anew(app):
+    """Cancel the run of a page, then have it offered again in a session of its own."""
+    run, app = runs.find("".join(app.query_params["run"])), open_app("batch")
+    run.status = runs.CANCELLED
+    run.save()
+    app.query_params["run"] = run.id
+    app.run()
+    next(each for each in app.button if each.label == "Answer it again").click().run()
+    assert not app.exception, app.exception
+    return app
 
 
 def test_a_file_gets_a_row_for_each_product(targets):
@@ -401,6 +413,20 @@ def test_a_model_of_whole_texts_with_other_emotions_does_not_guess(targets, own_
     run = "".join(app.query_params["run"])
     assert app.multiselect(key=f"{run}_emotions").options == [*tasks.EMOTIONS, NO_LABEL]
     assert "This text names none of the products." in words_of(ask("This is good"))
+    assert offer_anew(app).segmented_control[0].value == "one row per product"
+
+
+def test_a_model_of_other_emotions_that_is_chosen_answers(stub, targets, own_model, models, monkeypatch):
+    make_model(models, "mine")
+    load = {"target": targets, "answer": stub, "mine": own_model}
+    monkeypatch.setattr(Predictor, "load", lambda folder: load[Path(folder).name])
+    app = open_app("batch")
+    app.file_uploader(key="batch_file").set_value(("a.csv", FILE.encode(), "text/csv")).run()
+    assert app.segmented_control[0].value == "one row per product"
+    app.selectbox(key=loading.CHOICE).set_value("mine").run()
+    assert app.segmented_control[0].value == "one row per text"
+    app.selectbox(key=loading.CHOICE).set_value("target").run()
+    assert app.segmented_control[0].value == "one row per product"
 
 
 def test_a_text_of_two_products_is_not_counted_as_repeated(targets):
@@ -471,13 +497,7 @@ def test_the_products_that_are_looked_for_say_which_texts_are_fit(targets):
 
 
 def test_a_file_of_one_row_per_text_is_offered_anew_without_a_list_of_its_own(targets):
-    app, _ = answer("one row per text")
-    run = runs.find("".join(app.query_params["run"]))
-    run.status = runs.CANCELLED
-    run.save()
-    app.run()
-    next(each for each in app.button if each.label == "Answer it again").click().run()
-    assert not app.exception, app.exception
+    app = offer_anew(answer("one row per text")[0])
     assert "The model's list: Kindle, Xbox" in words_of(app).replace("\\", "")
     assert app.segmented_control(key="batch_rows").value == "one row per text"
 
