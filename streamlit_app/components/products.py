@@ -82,8 +82,10 @@ def _take_typed() -> None:
 
 
 def _take_file() -> None:
-    file = st.session_state[FILE]
-    _take(file.getvalue(), Path(file.name).suffix, file.name) if file else _take_typed()
+    if file := st.session_state[FILE]:
+        _take(file.getvalue(), Path(file.name).suffix, file.name)
+    elif not st.session_state.pop(PROBLEM, None):  # without a refused file, the list before it stays
+        _take_typed()
 
 
 def _take(content: bytes, suffix: str, name: str) -> None:

@@ -241,6 +241,18 @@ def test_without_the_file_the_typed_list_is_used_again(targets):
     assert "Your list: Pixel" in words_of(app)
 
 
+def test_without_a_refused_file_the_list_of_the_file_before_it_stays(targets):
+    app = open_app()
+    for name, content in (("mine.csv", b"name,aliases\nPixel,\n"), ("bad.csv", b"no table")):
+        app.file_uploader(key=products.FILE).set_value((name, content, "text/csv")).run()
+    app.file_uploader(key=products.FILE).set_value(None).run()
+    assert not app.error
+    assert "Your list: Pixel" in words_of(app)
+    app.file_uploader(key=products.FILE).set_value(("mine.csv", b"name,aliases\nSwitch,\n", "text/csv")).run()
+    app.file_uploader(key=products.FILE).set_value(None).run()
+    assert "The model's list" in words_of(app), "a file in use is gone with its list"
+
+
 def test_a_change_of_the_models_list_shows_at_once(targets, models):
     assert "The model's list: Kindle\\, Xbox" in words_of(open_app())
     write_products(Products({"Pixel": ["pixel"]}), models / "target" / model_dir.PRODUCTS)
