@@ -84,7 +84,7 @@ def _show_whole_text(state: ModelState, text: str, is_fit: bool) -> None:
     if is_fit:
         _show_probabilities(state, row)
     st.subheader("Which words counted", anchor=False)
-    _show_words(state, text)
+    _show_words(state, text, len(text.split()))
     _take_feedback(state, text, row)
 
 
@@ -196,7 +196,9 @@ def _show_targets(state: ModelState, finder: TargetPredictor, text: str, is_fit:
         key = f"explained_{hash((text, *names)):x}"
         product = pick("Show the words for", names, key, format_func=plain_markdown, persist_state=None)
         row = mentions[names.index(product)]
-        _show_words(state, mark(model_text, row["start"], row["end"]))
+        # The mention counts as one word, of the whole text: marking cuts it to what is around the mention.
+        word_count = len(f"{model_text[: row['start']]}_{model_text[row['end'] :]}".split())
+        _show_words(state, mark(model_text, row["start"], row["end"]), word_count)
     _take_mention_feedback(state, finder, model_text, mentions)
 
 
@@ -226,8 +228,8 @@ def _show_mentions(state: ModelState, text: str, mentions: Sequence[Mapping[str,
 # ---------------------------------------------------------------- which words counted
 
 
-def _show_words(state: ModelState, text: str) -> None:
-    """Highlight the words of a text, which may hold a marked mention."""
+def _show_words(state: ModelState, text: str, word_count: int) -> None:
+    """Highlight the words of a text, which may hold a marked mention and be cut from one of ``word_count`` words."""
     try:
         with st.spinner("Weighing the words…"):
             explanation = loading.explain(state, text)
@@ -257,7 +259,6 @@ def _show_words(state: ModelState, text: str) -> None:
         "**+** and a solid line: without the word, the answer would be less probable. **−** and a dotted line: it "
         "would be more probable. The stronger the colour, the more the word counted."
     )
-    word_count = len(text.split())
     if len(words) < word_count:
         st.caption(f"{len(words):,} of the text's {word_count:,} words were weighed.")
 

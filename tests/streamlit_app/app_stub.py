@@ -20,7 +20,7 @@ from streamlit_app.components import loading, products, recording, runs
 from streamlit_app.components.runs import Run
 from tf_model import paths, tasks
 from tf_model.data.products import Products, write_products
-from tf_model.inference.attribution import MOST_WORDS, Attribution, Explanation
+from tf_model.inference.attribution import _WORD, MOST_WORDS, Attribution, Explanation
 from tf_model.inference.predictor import BATCH_SIZE, Measured, Predictor, columns_of, probability_column
 from tf_model.model_dir import training_of
 from tf_model.modeling.joint_label import NOT_SURE, answer_text
@@ -144,7 +144,7 @@ class StubTargets(StubPredictor):
     def explain(self, text: str) -> Explanation:
         if text not in loading.WARM_UP:
             self.explained.append(text)
-        words = tuple(unmark(text).split())
+        words = tuple(unmark(match.group()) for match in _WORD.finditer(text))
         weights = tuple(float(word == "love") for word in words)
         return Explanation(words, {"target": Attribution(tasks.POSITIVE, weights)})
 

@@ -146,6 +146,13 @@ def test_the_words_that_counted_are_those_for_the_chosen_product(targets, shown)
     assert "Kindle," in [piece[0] for piece in pieces_of(shown, "highlighted_words_target")]
 
 
+def test_words_left_out_around_a_mention_are_told_from_the_words_of_the_mention(targets):
+    app = ask("I love the pixel two", type_list(open_app(), "Pixel: pixel two"))
+    assert "**Pixel**: Positive emotion" in words_of(app)
+    assert "were weighed" not in words_of(app)
+    assert "64 of the text's 204 words were weighed." in words_of(ask("I love the pixel two" + " word" * 200, app))
+
+
 def test_a_rerun_finds_nothing_anew(targets):
     app = ask(TEXT)
     calls = len(targets.calls)
