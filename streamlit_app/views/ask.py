@@ -166,8 +166,11 @@ def _show_probabilities(state: ModelState, row: Mapping[str, Any]) -> None:
         values, names = zip(*shares, strict=True)
         colours = [theme.colour_of(name, task) for name in names]
         with column:
+            figure = theme.horizontal_bars(names, values, title=task.capitalize(), form=".0%", colour=colours)
+            # As in words, but short: beside a full bar is no room for more.
+            texts = [theme.percent(share).replace("over ", ">").replace("under ", "<") for share in values]
             theme.show(
-                theme.horizontal_bars(names, values, title=task.capitalize(), form=".0%", colour=colours),
+                figure.update_traces(texttemplate=[*map(theme.plain, texts)]),
                 alt=f"{caption} {', '.join(f'{label} {theme.percent(share)}' for share, label in shares)}",
                 caption=caption,
                 key=f"chart_{task}",

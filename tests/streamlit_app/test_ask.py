@@ -1,7 +1,9 @@
 """One text in, an answer out: what the page shows, and what it never does with a text."""
 
+import json
 import sqlite3
 
+import app_stub
 import pandas
 import pytest
 from app_stub import open_app, words_of
@@ -12,7 +14,7 @@ from tests.monitor.made_up import counts_of
 from tf_model import tasks
 from tf_model.errors import DataError, ModelError
 from tf_model.inference.attribution import MOST_WORDS
-from tf_model.model_dir import training_of
+from tf_model.model_dir import probability_column, training_of
 from tf_model.monitor import store
 from tf_model.monitor.prometheus import Exporter
 from tf_model.monitor.recorder import Recorder
@@ -176,6 +178,14 @@ def test_an_answer_that_no_word_changes_is_said_to_mean_nothing(stub):
 )
 def test_no_model_promises_certainty(share, said):
     assert theme.percent(share) == said
+
+
+def test_no_bar_promises_certainty(stub, monkeypatch):
+    row, certain = app_stub._row, {probability_column("emotion", each): 0.0 for each in tasks.EMOTIONS}
+    certain[probability_column("emotion", tasks.POSITIVE)] = 1.0
+    monkeypatch.setattr(app_stub, "_row", lambda text: row(text) | certain)
+    [bars] = json.loads(ask(LOVED).get("plotly_chart")[0].proto.spec)["data"]
+    assert bars["texttemplate"] == ["&gt;99%", "&lt;1%", "&lt;1%"]
 
 
 def test_an_error_of_the_model_is_shown_and_recorded(stub, models):
