@@ -195,7 +195,8 @@ def share_over_time(frame: pd.DataFrame, changes: Iterable[pd.Timestamp], emotio
     for _, own in frame[frame["texts"] > 0].groupby((frame["texts"] == 0).cumsum()):
         band["x"] += [*own["start"], *own["start"][::-1], None]
         band["y"] += [*own["low"], *own["high"][::-1], None]
-    shape = {"fill": "toself", "fillcolor": f"{colour}40", "line": {"width": 0}}  # a quarter opaque
+    # The outline is all there is of the band of a period between two gaps.
+    shape = {"fill": "toself", "fillcolor": f"{colour}40", "line": {"width": 2, "color": f"{colour}80"}}
     figure = go.Figure([line, go.Scatter(mode="lines", hoverinfo="skip", **shape, **band)])
     figure = layout(figure, title=plain(title), height=340).update_layout(showlegend=False)
     for when in changes:

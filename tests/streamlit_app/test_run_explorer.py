@@ -99,6 +99,15 @@ def test_a_week_without_texts_is_a_gap_in_the_curve(stub):
     assert [each is None for each in band["x"]] == [*[False] * 4, True, *[False] * 10, True]
 
 
+def test_a_week_between_two_gaps_has_an_interval(stub):
+    app = open_tab(
+        answered(["text,when", *(f"I love my iPad {n},{FIRST + timedelta(weeks=2 * n)}" for n in (0, 1))]), "Over time"
+    )
+    _, band = json.loads(app.get("plotly_chart")[0].proto.spec)["data"]
+    assert len({*band["x"][:2]}) == 1
+    assert band["line"]["width"], "a surface of no width shows only by its outline"
+
+
 def test_a_file_of_dates_in_the_future_alone_is_shown(stub):
     run = answered(["text,when", *(f"I love my iPad {number},2999-01-01" for number in range(3))])
     app = open_tab(run, "Over time")
