@@ -10,34 +10,36 @@ from tf_model.analysis.changes import by_period, find_changes, find_dates, perio
 from tf_model.evaluation.metrics import wilson_interval
 from tf_model.tasks import EMOTIONS, NEGATIVE, POSITIVE
 
+UTC = ("times with an offset were converted to UTC",)
+
 
 def dates_of(*cells, name="created_at"):
     return find_dates(pd.DataFrame({"id": range(len(cells)), name: cells}))
 
 
 @pytest.mark.parametrize(
-    ("cells", "time"),
+    ("cells", "time", "notes"),
     [
-        (["2011-03-12", "2011-04-01"], "2011-03-12"),
-        (["2011-03-12T10:00:00+02:00", "2011-03-12 10:00"], "2011-03-12 08:00"),
-        (["2011-03-12 10:00:00 UTC", "2011-03-13T10:00:00.5Z"], "2011-03-12 10:00"),
-        (["12.03.2011", "1.4.2011 10:15"], "2011-03-12"),
-        (["03/12/2011 1:05 PM", "03/31/2011 12:01 AM"], "2011-03-12 13:05"),
-        (["12/03/2011", "31/03/2011"], "2011-03-12"),
-        (["12-03-2011 18:00", "31-03-2011 9:00"], "2011-03-12 18:00"),
-        (["03/12/11", "3/31/11 1:05 pm"], "2011-03-12"),
-        (["2011/03/12", "2011/04/01 10:15"], "2011-03-12"),
-        (["12 Mar 2011", "1-April-2011"], "2011-03-12"),
-        (["March 12, 2011", "Apr 1, 2011, 10:15"], "2011-03-12"),
-        (["Sat Mar 12 10:00:00 +0000 2011"] * 2, "2011-03-12 10:00"),
-        (["1299924000", "1299924000.0"], "2011-03-12 10:00"),
-        ([1299924000000, 1299924000001], "2011-03-12 10:00"),
-        ([pd.Timestamp("2011-03-12 10:00", tz="Europe/Berlin")] * 2, "2011-03-12 09:00"),
+        (["2011-03-12", "2011-04-01"], "2011-03-12", ()),
+        (["2011-03-12T10:00:00+02:00", "2011-03-12 10:00"], "2011-03-12 08:00", UTC),
+        (["2011-03-12 10:00:00 UTC", "2011-03-13T10:00:00.5Z"], "2011-03-12 10:00", UTC),
+        (["12.03.2011", "1.4.2011 10:15"], "2011-03-12", ()),
+        (["03/12/2011 1:05 PM", "03/31/2011 12:01 AM"], "2011-03-12 13:05", ()),
+        (["12/03/2011", "31/03/2011"], "2011-03-12", ()),
+        (["12-03-2011 18:00", "31-03-2011 9:00"], "2011-03-12 18:00", ()),
+        (["03/12/11", "3/31/11 1:05 pm"], "2011-03-12", ()),
+        (["2011/03/12", "2011/04/01 10:15"], "2011-03-12", ()),
+        (["12 Mar 2011", "1-April-2011"], "2011-03-12", ()),
+        (["March 12, 2011", "Apr 1, 2011, 10:15"], "2011-03-12", ()),
+        (["Sat Mar 12 10:00:00 +0000 2011"] * 2, "2011-03-12 10:00", UTC),
+        (["1299924000", "1299924000.0"], "2011-03-12 10:00", UTC),
+        ([1299924000000, 1299924000001], "2011-03-12 10:00", UTC),
+        ([pd.Timestamp("2011-03-12 10:00", tz="Europe/Berlin")] * 2, "2011-03-12 09:00", UTC),
     ],
 )
-def test_a_date_in_each_usual_form(cells, time):
+def test_a_date_in_each_usual_form(cells, time, notes):
     dates = dates_of(*cells)
-    assert (dates.column, dates.notes) == ("created_at", ())
+    assert (dates.column, dates.notes) == ("created_at", notes)
     assert dates.values[0] == pd.Timestamp(time)
     assert dates.values.notna().all()
 
@@ -46,6 +48,7 @@ def test_what_cannot_be_used_is_counted_and_said():
     dates = dates_of("2024-01-02", "2999-01-01", "", None, "soon", "1.1.0000", "03.01.2024", "2024-01-05T00Z")
     assert dates.values.notna().tolist() == [True, *[False] * 5, True, True]
     assert dates.notes == (
+        *UTC,
         "2 rows without a date",
         "2 rows with an unreadable date",
         "1 row with a date in the future, left out",

@@ -65,6 +65,8 @@ def find_dates(table: pd.DataFrame) -> Dates | None:
         return None
     _, name, position, cells, dates, notes = max(candidates, key=lambda each: each[0])
     is_utc = bool(cells[dates.notna()].str.fullmatch(_WITH_OFFSET).any())
+    if is_utc:
+        notes.append("times with an offset were converted to UTC")
     is_future, is_too_early = dates > latest, dates < EARLIEST
     for count, description in (
         (len(table) - len(dates), "without a date"),
