@@ -172,8 +172,8 @@ class RunExplorer(Explorer):
         st.subheader("Corrected shares", anchor=False)
         rows = self._analysed_rows(tweets)
         shares = self._shares(rows)
-        sampled = len(checked_sample(rows, self.run.checked))
-        others = len(rows.index.intersection(self.run.checked.index)) - sampled
+        sample = checked_sample(rows, self.run.checked)
+        others = len(rows.index.intersection(self.run.checked.index)) - len(sample)
         elsewhere = f" {others:,} more were drawn from another selection: the column checked says where they count."
         _show_table(shares.rename(columns={"share": "corrected share"}), "Counted and corrected share of each emotion")
         st.caption(
@@ -181,7 +181,7 @@ class RunExplorer(Explorer):
             f"interval; unknown for fewer than {LEAST_TEXTS} texts. If these texts differ from those on which "
             "the model was validated, the error may be larger: check rows by hand. If the true shares are like those, "
             "the counted share of a single product can be as close, or closer. "
-            f"{sampled:,} of these texts, drawn at random, were checked by hand.{elsewhere * (others > 0)}"
+            f"{sample.count():,} of these texts, drawn at random, were checked by hand.{elsewhere * (others > 0)}"
         )
         check_rows(self.run, rows, self._key("check"))
 

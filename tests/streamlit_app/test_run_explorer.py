@@ -348,6 +348,15 @@ def test_a_filter_may_leave_fewer_rows_than_were_to_be_checked(run, corrected):
     assert f"{left} more were drawn from another selection: the column checked says where they count." in words
 
 
+def test_a_row_of_which_nobody_can_tell_is_not_counted_as_checked(run, corrected):
+    order = shares.checking_order(run.answers().rows)
+    run.store(runs.CHECKED, {str(order[0]): tasks.NEGATIVE, str(order[1]): None})
+    app = open_tab(run, "Labels")
+    assert app.dataframe[-1].value["checked"].max() == 1
+    assert "1 of these texts, drawn at random, were checked by hand." in words_of(app)
+    assert "more were drawn from another selection" not in words_of(app)
+
+
 def test_shares_are_corrected_where_the_model_says_how_it_errs(run, request):
     assert "Shares are not corrected: " in said(open_tab(run, "Labels"))
     request.getfixturevalue("corrected")
