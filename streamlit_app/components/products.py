@@ -18,6 +18,7 @@ from tf_model.inference.targets import TargetPredictor, can_guess
 OWN_LIST, PROBLEM = "products", "products_problem"  # in the session: its own list, and the problem with a refused list
 TYPED, FILE = "products_typed", "products_file"
 MOST_SHOWN = 12  # names
+MOST_BYTES = 1_000_000  # of an uploaded list: more names would fill the memory
 
 
 def choose(targets: ModelState | None, texts: ModelState | None) -> TargetPredictor | None:
@@ -82,7 +83,10 @@ def _take_typed() -> None:
 
 
 def _take_file() -> None:
-    if file := st.session_state[FILE]:
+    file = st.session_state[FILE]
+    if file and file.size > MOST_BYTES:
+        st.session_state[PROBLEM] = f"{quoted(file.name)} has more than {MOST_BYTES:,} bytes, the most allowed."
+    elif file:
         _take(file.getvalue(), Path(file.name).suffix, file.name)
     elif not st.session_state.pop(PROBLEM, None):  # without a refused file, the list before it stays
         _take_typed()

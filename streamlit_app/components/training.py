@@ -109,7 +109,8 @@ def _start(task: str, labels: Callable[[], str]) -> None:
         work = loading.monitor_log().absolute().parent / "runs" / secrets.token_urlsafe(16)
         extra, log = work / "labels.csv", work / "log.txt"
         with explain_write_errors(work):
-            work.mkdir(mode=0o700, parents=True)
+            work.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # whoever can list it can open the runs
+            work.mkdir(mode=0o700)
             extra.write_text(labels(), encoding="utf-8")
             options = ["--task", task, "--extra", extra, "--output-dir", models, "--name", name, "--restart"]
             with log.open("wb") as output:

@@ -1,6 +1,7 @@
 """Products files, and the mentions of products in texts as they are written."""
 
 import time
+import tracemalloc
 
 import pytest
 
@@ -198,6 +199,18 @@ def seconds_of_search(products: int) -> float:
 
 def test_the_time_of_a_search_does_not_depend_on_the_number_of_products():
     assert seconds_of_search(100_000) < 20 * seconds_of_search(100) + 0.2
+
+
+def test_empty_cells_take_no_memory(tmp_path):
+    columns = ",".join(f"c{number}" for number in range(1_000))
+    path = tmp_path / "a.csv"
+    path.write_text(f"name,aliases,{columns}\n" + "".join(f"p{number}\n" for number in range(1_000)))
+    tracemalloc.start()
+    try:
+        assert len(read_products(path).aliases) == 1_000
+        assert tracemalloc.get_traced_memory()[1] < 10e6
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_text_of_many_mentions_is_searched_in_linear_time():

@@ -139,6 +139,16 @@ def limits(**values) -> tables.Limits:
     return tables.Limits(**{"rows": 10_000, "columns": 100, "bytes": 50_000_000} | values)
 
 
+def test_a_small_parquet_file_of_one_huge_text_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
+    path = tmp_path / "a.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["x" * 1_000_000]}), path, use_dictionary=False)
+    assert path.stat().st_size < 100_000
+    monkeypatch.setattr(pyarrow.parquet.ParquetFile, "scan_contents", None)
+    assert "more than 900,000 bytes when unpacked" in message_of(
+        tables.TooLargeError, path, limits=limits(bytes=900_000)
+    )
+
+
 def test_a_small_parquet_file_of_huge_texts_is_refused_before_it_is_unpacked(tmp_path):
     path, text = tmp_path / "a.parquet", "x" * 100_000
     pyarrow.parquet.write_table(pyarrow.table({"text": pyarrow.array([text] * 1_024).dictionary_encode()}), path)

@@ -149,6 +149,33 @@ def test_a_workbook_that_unpacks_to_much_is_refused_before_it_is_unpacked(tmp_pa
     assert "BadZipFile" in message_of(DataError, broken, limits=limits)
 
 
+@pytest.mark.parametrize(
+    ("compression", "claimed", "most", "expected"),
+    [
+        (zipfile.ZIP_DEFLATED, 2_000, 1_000_000, "more than 1,000,000 bytes when unpacked, the most allowed"),
+        (zipfile.ZIP_DEFLATED, 2_000, 10_000_000, "it unpacks to another size than it says"),
+        (zipfile.ZIP_STORED, 2_000, 1_000_000, "more than 1,000,000 bytes when unpacked, the most allowed"),
+        (zipfile.ZIP_BZIP2, None, 10_000_000, "it is compressed in another way than workbooks are"),
+    ],
+)
+def test_a_workbook_that_claims_to_be_small_is_refused(tmp_path, monkeypatch, compression, claimed, most, expected):
+    plain, path = workbook(tmp_path / "plain.xlsx", S=[["text"], ["a"]]), tmp_path / "a.xlsx"
+    with zipfile.ZipFile(plain) as archive, zipfile.ZipFile(path, "w", compression) as changed:
+        for name in archive.namelist():
+            changed.writestr(name, archive.read(name))
+        changed.writestr("xl/media/image1.png", b" " * 3_000_000)
+        changed.infolist()[-1].file_size = claimed or 3_000_000  # in the index, which is written last
+    monkeypatch.setattr(openpyxl, "load_workbook", None)
+    assert expected in message_of(DataError, path, limits=tables.Limits(bytes=most))
+
+
+def test_the_header_of_one_of_several_sheets_is_not_looked_for_in_all_its_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr(workbooks, "HEADER_ROWS", 3)
+    path = workbook(tmp_path / "a.xlsx", Far=[[], [], [], ["text"], ["a"]], Near=[[], [], ["text"], ["b"]])
+    assert texts(path) == ["b"]
+    assert read(path, sheet="Far")["text"].tolist() == ["a"]
+
+
 def test_a_text_that_many_cells_share_counts_for_each(tmp_path):
     # openpyxl writes a text into each of its cells, other programs once for all.
     plain, shared = workbook(tmp_path / "plain.xlsx", S=[["text"], *[["x"]] * 100]), tmp_path / "shared.xlsx"

@@ -238,6 +238,14 @@ def test_a_bad_list_gives_one_line_and_the_one_before_stays(targets, lines, said
     assert not type_list(app, "Pixel").error
 
 
+def test_a_huge_products_file_is_refused_before_it_is_read(targets, monkeypatch):
+    monkeypatch.setattr(products, "MOST_BYTES", 20)
+    app = type_list(open_app(), "Pixel")
+    app.file_uploader(key=products.FILE).set_value(("mine.csv", b"name,aliases\nSwitch,\n", "text/csv")).run()
+    assert app.text[-1].value == "'mine.csv' has more than 20 bytes, the most allowed."
+    assert "Your list: Pixel" in words_of(app)
+
+
 def test_without_the_file_the_typed_list_is_used_again(targets):
     app = type_list(open_app(), "Pixel")
     app.file_uploader(key=products.FILE).set_value(("mine.csv", b"no table", "text/csv")).run()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -98,6 +99,13 @@ def test_a_training_that_fails_says_why(train):
 def test_a_training_that_is_killed_says_why(train):
     train("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     assert "The system ended it, perhaps for lack of memory." in words_of(ended(pressed()))
+
+
+def test_nobody_else_can_list_the_folder_of_the_labels(train):
+    train(SAVES)
+    ended(pressed())
+    work = training._trainings[-1].log.parent
+    assert [stat.S_IMODE(folder.stat().st_mode) for folder in (work, work.parent)] == [0o700, 0o700]
 
 
 def test_a_model_that_is_there_was_not_stopped_in_time(train):

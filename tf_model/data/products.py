@@ -154,7 +154,10 @@ def parse_products(content: bytes, suffix: str, name: str) -> Products:
             raise ValueError("found a NUL character, as in UTF-16")
         lines = io.StringIO(text, newline="")
         if suffix == ".csv":
-            rows = list(csv.DictReader(lines, strict=True))
+            reader = csv.DictReader(lines, strict=True)
+            names = {each for each in reader.fieldnames or () if each.strip().lower() == "name"}
+            # Without empty cells, of which a few kilobytes may have a million.
+            rows = [{key: cell for key, cell in row.items() if cell or key in names} for row in reader]
         elif any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
             raise yaml.YAMLError("found a reference, *, which may stand for millions of names")
         else:

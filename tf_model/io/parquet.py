@@ -26,7 +26,8 @@ class Parquet(Table):
             if not self.columns:
                 raise DataError(explain_empty(self.name, "a column of texts"))
             groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-            # scan_contents() also raises for damage that would make the code below end the process.
+            self.refuse_beyond_limits(unpacked=sum(group.total_byte_size for group in groups))
+            # scan_contents() unpacks, and raises for damage that would make the code below end the process.
             if {self.file.scan_contents(), sum(group.num_rows for group in groups)} != {self.total_rows}:
                 raise ValueError("its number of rows is wrong")
             chunks = [group.column(number) for group in groups for number in range(group.num_columns)]

@@ -21,6 +21,8 @@ from tf_model.io.characters import well_formed
 MOST_ROWS = 1_048_576
 MOST_CHARACTERS = 32_767  # in a cell, in UTF-16 units
 MOST_WIDTH, WIDTH_ROWS = 60, 1_000  # of a column in characters, and the rows that decide it
+HEADER_ROWS = 1_000  # in which the header of a sheet is looked for, if there are several sheets
+MOST_BYTES = 2**62  # of a member of the archive
 MOST_EXACT_INTEGER = 10**15  # a spreadsheet keeps 15 significant digits; longer ids are written as text
 
 # Control characters are written as _xHHHH_, and an underscore that begins such a pattern as _x005F_ (ECMA-376, 22.9).
@@ -46,11 +48,28 @@ class Workbook(Table):
 
         warnings.filterwarnings("ignore", category=UserWarning, module="openpyxl")  # of styles that it does not read
         with self.explain_damage():
-            with zipfile.ZipFile(self.path) as archive:  # the archive's index has the unpacked size of each member
-                self.refuse_beyond_limits(unpacked=sum(member.file_size for member in archive.infolist()))
+            self._unpack()
             self.book = openpyxl.load_workbook(self.path, read_only=True, data_only=True)
             self.sheet = self._find_sheet()
         super().check()
+
+    def _unpack(self) -> None:
+        """Count the unpacked bytes, and let zipfile compare their size and checksum with the archive's index."""
+        with zipfile.ZipFile(self.path) as archive:
+            unpacked = 0
+            for member in archive.infolist():
+                if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    raise ValueError("it is compressed in another way than workbooks are")
+                # By the index alone, zipfile would unpack at once what lies beyond the size that a file claims.
+                claimed, member.file_size = member.file_size, MOST_BYTES
+                with archive.open(member) as file:
+                    size = 0
+                    while piece := file.read(2**16):
+                        size += len(piece)
+                        self.refuse_beyond_limits(unpacked=unpacked + size)
+                if size != claimed:
+                    raise ValueError("it unpacks to another size than it says")
+                unpacked += size
 
     def records(self) -> Iterator[tuple[int, Sequence[Any]]]:
         """Yield every non-blank row of the sheet; the first is the header."""
@@ -81,7 +100,7 @@ class Workbook(Table):
             if self.sheet_name not in sheets:
                 raise UsageError(f"{self.name} has no sheet {self.sheet_name!r}; its sheets are {listed(sheets)}")
             return sheets[self.sheet_name]
-        headers = {name: next(self._filled_rows(sheet), (0, []))[1] for name, sheet in sheets.items()}
+        headers = {name: next(self._filled_rows(sheet, HEADER_ROWS), (0, []))[1] for name, sheet in sheets.items()}
         with_texts = [name for name, header in headers.items() if any(map(self.is_text_column, map(as_text, header)))]
         with_columns = [name for name, header in headers.items() if len(header) > 1]
         name, *_ = (*with_texts, *with_columns, *headers)
@@ -89,12 +108,12 @@ class Workbook(Table):
             self.notes.append(f"reading the sheet {name!r} of {listed(sheets)}; {self.sheet_option} chooses another")
         return sheets[name]
 
-    def _filled_rows(self, sheet: Any) -> Iterator[tuple[int, list[Any]]]:
-        """Yield (number, cells) of each non-blank row, without the empty cells at its end."""
+    def _filled_rows(self, sheet: Any, last: int | None = None) -> Iterator[tuple[int, list[Any]]]:
+        """Yield (number, cells) of each non-blank row up to ``last``, without the empty cells at its end."""
         # Some programs write wrong dimensions, which openpyxl would trust.
         sheet.reset_dimensions()
         with self.explain_damage():
-            for number, cells in enumerate(sheet.iter_rows(values_only=True), 1):
+            for number, cells in enumerate(sheet.iter_rows(max_row=last, values_only=True), 1):
                 if number > MOST_ROWS:  # openpyxl counts up to any row number that a cell claims
                     raise ValueError(f"more than {MOST_ROWS:,} rows")
                 row = [_unescape(value) for value in cells]
