@@ -50,9 +50,13 @@ def run(*arguments: Path | str) -> None:
 def promote(new: Path, difference: float, *options: Path | str) -> list[dict]:
     """Promote as if the comparison had given this difference of accuracies; returns the comparisons printed."""
     printed: list[dict] = []
+
+    def compare(_, candidate, *__):
+        return compared(difference if candidate.folder == new else -difference)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(command.data, "load", lambda path, **options: None)
-        patch.setattr("tf_model.evaluation.comparison.compare_models", lambda *_: compared(difference))
+        patch.setattr("tf_model.evaluation.comparison.compare_models", compare)
         patch.setattr("tf_model.evaluation.comparison.print_comparison", lambda _, result: printed.append(result))
         run(new, *options)
     return printed
@@ -424,15 +428,15 @@ def test_a_rollback_says_what_it_does_not_take(option):
 # ------------------------------------------------------------------------------------------------------ real models
 
 
-def save(folder: Path) -> Path:
-    """A SavedModel that says iPad for a text with "ipad", else Google."""
+def save(folder: Path, pattern: str) -> Path:
+    """A SavedModel that says iPad for a text with the pattern, else Google."""
     import tensorflow as tf
 
     class Tiny(tf.Module):
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
         def serve(self, text):
-            has_ipad = tf.cast(tf.strings.regex_full_match(tf.strings.lower(text), "(?s).*ipad.*"), tf.int32)
-            probabilities = tf.gather(tf.constant([[0.1, 0.1, 0.8], [0.1, 0.8, 0.1]]), has_ipad)
+            is_ipad = tf.cast(tf.strings.regex_full_match(text, f"(?s).*({pattern}).*"), tf.int32)
+            probabilities = tf.gather(tf.constant([[0.1, 0.1, 0.8], [0.1, 0.8, 0.1]]), is_ipad)
             label = tf.gather(tf.constant(PRODUCTS), tf.argmax(probabilities, 1))
             outputs = {"label": label, "confidence": tf.reduce_max(probabilities, 1), "probabilities": probabilities}
             return outputs | {"product": label} | {f"product_{name}": outputs[name] for name in list(outputs)[1:]}
@@ -454,13 +458,16 @@ def test_real_models_are_loaded_compared_and_exchanged(models, tmp_path, monkeyp
     ]
     dataset = write_csv(tmp_path / "data.csv", rows, [*COLUMNS, "note"])
     metrics = json.dumps({"dataset": "custom", "data_sha256": read(dataset).sha256})
-    for name in ("new", "saved_models/product"):
-        save(tmp_path / name)
+    for name, pattern in (("new", "ipad|note 0"), ("saved_models/product", "case")):
+        save(tmp_path / name, pattern)
         (tmp_path / name / "metrics.json").write_text(metrics)
         (tmp_path / name / "validation_predictions.csv").write_text("row\n0\n1\n2\n3\n")
     (tmp_path / "new" / "model_card.md").write_text("new")
     assert command.main(["new", "--to", "saved_models/product", "--data", str(dataset)]) == 0
-    assert "no clear difference between the models: accuracy of the product 1.0000" in capsys.readouterr().out
+    assert (
+        "no clear difference between the models: accuracy of the product 1.0000 against 0.7500"
+        in capsys.readouterr().out
+    )
     assert Predictor.load(tmp_path / "saved_models" / "product").metrics["dataset"] == "custom"
     assert (tmp_path / "saved_models" / "product" / "model_card.md").exists()
 
@@ -476,5 +483,5 @@ def test_real_models_are_loaded_compared_and_exchanged(models, tmp_path, monkeyp
     capsys.readouterr()
     assert evaluate.main(["--compare", "saved_models/product", "new", *options]) == 0
     said = capsys.readouterr()
-    assert "accuracy of the product 0.5000 against 0.5000" in said.out
+    assert "accuracy of the product 0.7500 against 0.5000" in said.out
     assert "columns: text: note, " in said.err
