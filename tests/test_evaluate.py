@@ -116,9 +116,16 @@ def test_part_train_leaves_out_what_a_trained_model_validates_on(task, shallow_b
 
 
 def test_mentions_of_one_long_text_validate_together(shallow_bert, tmp_path, store, monkeypatch):
-    monkeypatch.setattr(cross_validation, "_train_fold", guessed_fold)
+    shared = []
+
+    def guess(config, backbone, rows, encoded, split, **options):
+        shared.append({*split.train // 2} & {*split.validation // 2})  # each text has two mentions
+        return guessed_fold(config, backbone, rows, encoded, split, **options)
+
+    monkeypatch.setattr(cross_validation, "_train_fold", guess)
     found = grouped(shallow_bert, tmp_path / "x.json", "--task", "target", "--data", str(long_targets(tmp_path)))
     assert (found["rows"], found["groups"]) == (40, 20)
+    assert shared == [set()] * 2
 
 
 def test_targets_are_cross_validated_on_the_mentions_of_the_products_listed(shallow_bert, tmp_path, store, monkeypatch):
