@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.evaluation.test_joint_metrics import rows_of, surely
 from tf_model import config, data, model_dir, tasks
 from tf_model.errors import OutputError
 from tf_model.export import light
@@ -130,6 +131,20 @@ def test_where_none_will_do_there_is_none(fitted, tmp_path, monkeypatch, rows, p
         write(fitted, tmp_path, rows, probabilities)
     assert "no light model: it does not support the activation function 'relu'" in capsys.readouterr().err
     assert not (tmp_path / "light").exists()
+
+
+def test_what_is_lost_is_above_0_and_answers_differ_also_by_the_threshold():
+    label_ids = np.array([[0, 0], [1, 2], [0, 2], [1, 0], [0, 2]])
+    expected = np.stack([surely(*ids, 0.95) for ids in label_ids])
+    wrong, unsure = np.array([surely(1, 2, 0.95), *expected[1:]]), np.array([surely(0, 0, 0.6), *expected[1:]])
+    found = light.differences(rows_of(label_ids), expected, wrong, 0.5)
+    for lost in found["lost"].values():
+        assert (lost["accuracy"], lost["ece"]) == pytest.approx((0.2, 0.1))
+        assert lost["macro_f1"] > 0
+    assert found["recall_lost"]["product"][tasks.PRODUCTS[0]] == pytest.approx(1 / 3)
+    assert found["agreement"] == {"product": 0.8, "emotion": 0.8, "answer": 0.8}
+    found = light.differences(rows_of(label_ids), expected, unsure, 0.5)
+    assert found["agreement"] == {"product": 1, "emotion": 1, "answer": 0.8}
 
 
 @pytest.mark.parametrize(
