@@ -86,10 +86,18 @@ def test_the_page_and_the_json_say_the_same(file, folder, capsys):
     assert "Drawn at random from all of these, no text was checked by hand." in plain
     assert "Checked" not in plain
     assert "is below 0.05: none does." in plain
+    lines = []
     for line in found["shares"]:
         assert f"{line['texts']:,}" in plain
         if line["share"] is not None:
-            assert report.percent(line["share"]) in plain
+            shares = (line["counted_share"], line["share"], line["low"], line["high"])
+            counted, corrected, low, high = map(report.percent, shares)
+            lines.append((line["emotion"], counted, corrected, f"{low} to {high}"))
+            if line["product"] == ALL and line["emotion"] != NO_EMOTION:
+                words = f"{counted} of the texts; corrected for its known errors, about {corrected} (95% range {low} to"
+                assert f"{line['emotion']}: the model finds it in {words}" in plain
+    cells = r'<td class="word">([^<]*)</td><td>[^<]*</td><td>([^<]*)</td>\s*<td>([^<]*)</td><td>([^<]*)</td>'
+    assert re.findall(cells, page.partition("<h2>Over time")[0]) == lines
     total = sum(line["counted_share"] for line in found["shares"] if line["product"] == "all products")
     assert total == pytest.approx(1, abs=1e-5)
 
