@@ -66,11 +66,19 @@ def product(tiny_bert, tmp_path_factory) -> Path:
     return save("product", tiny_bert, tmp_path_factory.mktemp("models") / "product")
 
 
+@pytest.fixture(scope="module")
+def answer(tiny_bert, tmp_path_factory) -> Path:
+    return save("answer", tiny_bert, tmp_path_factory.mktemp("models") / "answer")
+
+
+@pytest.fixture(scope="module")
+def target(tiny_bert, tmp_path_factory) -> Path:
+    return save("target", tiny_bert, tmp_path_factory.mktemp("models") / "target")
+
+
 @pytest.fixture(scope="module", params=["product", "answer", "target"])
-def folder(request, tiny_bert, tmp_path_factory) -> Path:
-    if request.param == "product":
-        return request.getfixturevalue("product")
-    return save(request.param, tiny_bert, tmp_path_factory.mktemp("models") / request.param)
+def folder(request) -> Path:
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -224,12 +232,21 @@ def test_one_of_another_version_and_a_missing_package(copy, monkeypatch):
 
 
 @pytest.mark.parametrize("runtime", ["tensorflow", "light"])
-def test_files_of_another_training_are_refused(copy, runtime):
+def test_files_of_another_training_are_refused(answer, tmp_path, runtime):
     """The graph of one training with the variables of another has the same shapes, and would load silently."""
-    name = "light/network.bin" if runtime == "light" else "variables/variables.data-00000-of-00001"
-    damage(copy, name)
-    with pytest.raises(ModelError, match=f"{name} is damaged, or comes from another training"):
-        Predictor.load(copy, runtime)
+    copy = shutil.copytree(answer, tmp_path / "copy")
+    (copy / "assets" / "words.txt").write_text("a")  # as a graph with a table read from a file has
+    model_dir.write_manifest(copy)
+    files = {path.relative_to(copy).as_posix() for path in copy.rglob("*") if path.is_file()}
+    files -= {"labels.json", "manifest.json"}
+    names = [name for name in files if name.startswith("light/") == (runtime == "light")]
+    assert len(names) >= 4
+    for name in names:
+        content = (copy / name).read_bytes()
+        (copy / name).write_bytes(content + b"\n")  # JSON stays readable
+        with pytest.raises(ModelError, match=f"{name} is damaged, or comes from another training"):
+            Predictor.load(copy, runtime)
+        (copy / name).write_bytes(content)
 
 
 @pytest.mark.parametrize("runtime", ["tensorflow", "light"])
