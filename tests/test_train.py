@@ -11,6 +11,8 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -20,7 +22,7 @@ import pytest
 from model_folders import guessed_fold
 from sample_datasets import BAD, GOOD, unlike, write_csv
 
-from tf_model import cli, data, evaluate, paths, tasks, train
+from tf_model import cli, data, device, evaluate, paths, tasks, train
 from tf_model.config import TrainingConfig, make_config
 from tf_model.data import splits
 from tf_model.errors import DataError, ModelError, OutputError, UsageError
@@ -353,6 +355,25 @@ def test_a_run_does_not_go_on_with_other_weights(tmp_path, shallow_bert, monkeyp
     weights.write_bytes(content)
     with pytest.raises(UsageError, match=r"had other settings \(weights was [^ ]+\); resume with those"):
         train.main(arguments)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("precision", "mixed_bfloat16"), ("gpus", 2), ("deterministic", True), ("versions", {"tensorflow": "1.0"})],
+)
+def test_a_run_does_not_go_on_in_another_way_of_computing(tmp_path, monkeypatch, setting, value):
+    arguments, weights = Mock(task="product", resume=True, restart=False), Mock(sha256="abc")
+    runtime = device.Runtime("CPU", gpus=0, precision="float32", deterministic=False)
+    begin = partial(train._checkpoint, arguments, tmp_path / "product", make_config("report"), "data", weights)
+    begin(runtime)
+    monkeypatch.setattr(Checkpoint, "epochs_done", lambda self: 1)
+    begin(runtime)
+    if setting == "versions":
+        monkeypatch.setattr(device, "versions", lambda: value)
+    else:
+        runtime = replace(runtime, **{setting: value})
+    with pytest.raises(UsageError, match=rf"had other settings \({setting} was [^()]+\); resume with those"):
+        begin(runtime)
 
 
 @pytest.mark.usefixtures("begins")
