@@ -184,14 +184,6 @@ def test_an_accuracys_interval_is_that_of_the_mean_over_seeds_with_near_duplicat
     )
 
 
-def test_calibration_keeps_distributions_and_each_tasks_order():
-    _, probabilities = random_answers()
-    calibrated = joint_metrics.calibrate(probabilities, {"product": 2.0, "emotion": 0.5}, tasks.ANSWER_TASKS)
-    for name, scores in joint_metrics.by_task(calibrated).items():
-        np.testing.assert_allclose(scores.sum(axis=1), 1)
-        assert (scores.argmax(axis=1) == joint_metrics.by_task(probabilities)[name].argmax(axis=1)).all()
-
-
 def test_the_threshold_is_the_lowest_that_reaches_what_it_is_chosen_for():
     random = np.random.default_rng(2)
     confidence = random.uniform(0.4, 1, 3000)

@@ -45,9 +45,6 @@ class TestWilsonInterval:
         assert wilson_interval(8, 10) == pytest.approx((0.490162, 0.943318), abs=1e-6)
         assert wilson_interval(5, 10) == pytest.approx((0.236593, 0.763407), abs=1e-6)
 
-    def test_the_accuracy_of_the_report(self):
-        assert wilson_interval(576, 659) == pytest.approx((0.8466, 0.8973), abs=1e-4)
-
     @given(st.integers(1, 500), st.floats(0, 1))
     @settings(max_examples=50, deadline=None)
     def test_formula(self, total, share):
@@ -57,9 +54,6 @@ class TestWilsonInterval:
         low, high = wilson_interval(successes, total)
         assert (low, high) == pytest.approx((centre - half, centre + half), abs=1e-6)
         assert 0 <= low <= successes / total <= high <= 1
-
-    def test_takes_numpy_counts(self):
-        assert wilson_interval(np.int64(8), np.int64(10)) == wilson_interval(8, 10)
 
     def test_arrays_give_the_intervals_of_scipy(self):
         successes, totals = np.array([[0, 3], [7, 576]]), np.array([[30, 7], [7, 659]])

@@ -280,12 +280,6 @@ def test_any_shape_goes_in_and_comes_out(name, shape):
     assert set(found.numpy().ravel() if shape else [found.numpy()]) <= {RULES[name](" café ").encode()}
 
 
-@pytest.mark.parametrize("name", CLEANINGS)
-def test_it_runs_inside_a_traced_function(name):
-    traced = tf.function(CLEANINGS[name], input_signature=[tf.TensorSpec([None], tf.string)])
-    assert traced(PIECES).numpy().tolist() == CLEANINGS[name](tf.constant(PIECES)).numpy().tolist()
-
-
 def test_a_cleaning_is_found_by_its_name_and_cannot_be_changed():
     assert {name: cleaning.name for name, cleaning in CLEANINGS.items()} == {name: name for name in RULES}
     with pytest.raises(AttributeError):
