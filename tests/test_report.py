@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from answered_rows import three_months
-from model_folders import write_answer
+from model_folders import write_answer, write_single
 from stub_model import stub, target_stub
 
-from tf_model import analysis, report
+from tf_model import analysis, paths, report
 from tf_model.analysis.changes import find_dates
 from tf_model.analysis.figures import figures
 from tf_model.analysis.rows import ALL
@@ -68,7 +68,8 @@ def file(tmp_path):
 
 def run(file, folder, *options):
     output = file.with_name("report.html")
-    assert report.main([str(file), "--output", str(output), "--model", str(folder), *options]) == 0
+    options = [*(["--model", str(folder)] if folder else []), *options]
+    assert report.main([str(file), "--output", str(output), *options]) == 0
     return output.read_text(encoding="utf-8"), json.loads(output.with_suffix(".json").read_text(encoding="utf-8"))
 
 
@@ -114,6 +115,21 @@ def test_own_names_of_the_products_that_a_model_knows_are_looked_for(file, folde
     products.write_text("name,aliases\niPad,either\n", encoding="utf-8")
     _, found = run(file, folder, "--products", str(products))
     assert found["not_fit"] == {"no known product": 76, "repeated": 1, "blank": 1}
+
+
+def test_a_model_of_targets_is_the_default_and_looks_for_own_products(file, target_model, tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "SAVED_MODELS", target_model.parent)
+    products = tmp_path / "mine.csv"
+    products.write_text("name,aliases\niPad,either\n", encoding="utf-8")
+    _, found = run(file, None, "--products", str(products))
+    assert (found["model"]["name"], found["model"]["is_target"]) == ("target", True)
+    assert found["not_fit"] == {"no known product": 76, "repeated": 1, "blank": 1}
+
+
+def test_without_a_model_of_targets_that_of_whole_texts_is_the_default(file, folder, monkeypatch):
+    monkeypatch.setattr(paths, "SAVED_MODELS", folder.parent)
+    _, found = run(file, None)
+    assert (found["model"]["name"], found["model"]["is_target"]) == ("answer", False)
 
 
 def test_the_page_needs_nothing_else_and_runs_nothing(file, folder):
@@ -344,6 +360,8 @@ def test_what_cannot_be_done_is_said_before_any_work(file, folder, tmp_path):
     products.write_text("name\niPad\nKindle\n", encoding="utf-8")
     with pytest.raises(UsageError, match=r"knows only 'iPhone', .*, not 'Kindle'; .* `make targets`"):
         run(file, folder, "--overwrite", "--products", str(products))
+    with pytest.raises(UsageError, match="predicts 'product', but a report needs product and emotion; run `make answ"):
+        run(file, write_single(tmp_path), "--overwrite")
     numbers = tmp_path / "numbers.csv"
     numbers.write_text("id,price\nA1,2\nA2,3\n", encoding="utf-8")
     with pytest.raises(DataError, match="expected a column of texts, but 'id', 'price' hold numbers, dates or single"):
