@@ -30,6 +30,7 @@ from pathlib import Path
 
 from stub_model import stub
 from tf_model import cli, paths
+from tf_model.api import batching
 from tf_model.api.__main__ import main
 from tf_model.inference.predictor import Predictor
 
@@ -39,6 +40,7 @@ def score(batch):
     return model.score(batch)
 
 model = stub()
+batching.GATHER_SECONDS = 1  # enough for all clients to connect before the first batch
 paths.SAVED_MODELS = Path("nowhere")
 Predictor.load = lambda folder, **_: replace(model, score=score, version="1", folder=Path("slow"))
 cli.run(main)
