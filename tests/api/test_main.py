@@ -12,14 +12,13 @@ from dataclasses import replace
 
 import pytest
 import uvicorn
+from model_folders import write_answer, write_single
 from starlette.testclient import TestClient
 from stub_model import stub, target_stub
 
 from tf_model import paths
 from tf_model.api.__main__ import _listen, main
-from tf_model.data.products import Products
 from tf_model.errors import ModelError, OutputError, UsageError
-from tf_model.inference import targets
 from tf_model.inference.predictor import Predictor
 
 # The real command with a model in plain Python, which takes a while for each batch.
@@ -118,23 +117,35 @@ def test_a_model_that_does_not_verify_is_not_served(monkeypatch, keys, tmp_path,
         return stub()
 
     monkeypatch.setattr(Predictor, "load", load)
-    monkeypatch.setattr(targets, "find_targets", lambda *_: (tmp_path / "targets", None, None))
+    (write_single(tmp_path, "target", name="targets") / "products.csv").write_text("name\nXbox\n")
     options = ["--model", str(tmp_path / "model"), "--targets", str(tmp_path / "targets"), "--verify", str(keys[1])]
     with pytest.raises(ModelError, match=rf"{given} is not signed by {keys[1]}"):
         main(["--port", "0", *options])
 
 
-def test_targets_are_only_of_products_that_a_text_names(monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("place", "options", "expected"),
+    [
+        (".", [], [["Xbox"], []]),
+        (".", ["--products", "mine.csv"], [[], ["iPad"]]),
+        ("mine", ["--targets", "mine/target"], [["Xbox"], []]),
+    ],
+)
+def test_targets_are_only_of_products_that_a_text_names(monkeypatch, tmp_path, place, options, expected):
     """The model of whole texts makes no guesses for the others."""
     of_targets = target_stub()
 
     def score(batch):
         return of_targets.score([text if b"\x03" in text else b"\x02warm-up\x03" for text in batch])
 
-    models = {"text": stub(has_emotion=True), "target": replace(of_targets, score=score)}
+    models = {"answer": stub(has_emotion=True), "target": replace(of_targets, score=score)}
     monkeypatch.setattr(Predictor, "load", lambda folder, **_: replace(models[folder.name], folder=folder, version="1"))
-    monkeypatch.setattr(targets, "find_targets", lambda *_: (tmp_path / "target", Products({"Xbox": []}), None))
     monkeypatch.setattr(gc, "freeze", lambda: None)
+    monkeypatch.setattr(paths, "SAVED_MODELS", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    write_answer(tmp_path)
+    (write_single(tmp_path / place, "target") / "products.csv").write_text("name\nXbox\n")
+    (tmp_path / "mine.csv").write_text("name\niPad\n")
     found = []
 
     def run(server, sockets):
@@ -142,8 +153,8 @@ def test_targets_are_only_of_products_that_a_text_names(monkeypatch, tmp_path):
         found.extend(client.post("/targets", json={"texts": ["my Xbox is bad", "an iPad"]}).json()["targets"])
 
     monkeypatch.setattr(uvicorn.Server, "run", run)
-    assert main(["--port", "0", "--model", str(tmp_path / "text"), "--targets", str(tmp_path / "target")]) == 0
-    assert [[target["mention"] for target in each] for each in found] == [["Xbox"], []]
+    assert main(["--port", "0", "--model", "answer", *options]) == 0
+    assert [[target["mention"] for target in each] for each in found] == expected
 
 
 @pytest.mark.parametrize("name", ["a*", "*a", "*.*"])
