@@ -14,7 +14,9 @@ import uvicorn
 from starlette.testclient import TestClient
 from stub_model import stub, target_stub
 
+from tf_model import paths
 from tf_model.api import app as api
+from tf_model.api.__main__ import CONNECTIONS
 from tf_model.data.products import Products
 from tf_model.errors import ModelError
 from tf_model.inference.predictor import MAX_CHARACTERS, Predictor
@@ -202,9 +204,18 @@ def test_what_is_too_much_is_refused_at_once(monkeypatch):
     answer = client().post("/predict", json={"texts": ["a", "b"]})
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
     assert client().get("/health/ready").status_code == 200
+    assert client().post("/explain", json={"text": "a"}).status_code == 200
+    monkeypatch.setattr(api, "MOST_EXPLANATIONS", 0)
+    assert client().post("/explain", json={"text": "a"}).status_code == 429
     monkeypatch.setattr(api, "MOST_WAITING", 0)
     assert client().get("/health/ready").status_code == 503
     assert client().get("/health/live").status_code == 200
+
+
+def test_what_may_wait_is_what_the_docs_say():
+    page = (paths.ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
+    assert f"If more than {api.MOST_WAITING} texts wait for one path ({api.MOST_EXPLANATIONS} for `/explain`)" in page
+    assert f"With {CONNECTIONS:,} connections open, any further request gets 503" in page
 
 
 def test_a_late_answer_is_given_up(monkeypatch):
@@ -245,7 +256,8 @@ def test_with_keys_a_request_needs_one_of_them():
         assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer"), header
     for path in ("/metrics", "/model", "/openapi.json"):
         assert ask.get(path).status_code == 401
-    assert ask.get("/health/ready").status_code == 200
+    for path in ("/health/live", "/health/ready"):
+        assert ask.get(path).status_code == 200
     for key in ("first", "second"):
         assert ask.get("/model", headers={"Authorization": f"bearer {key}"}).status_code == 200
 

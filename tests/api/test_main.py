@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 from stub_model import stub, target_stub
 
 from tf_model import paths
-from tf_model.api.__main__ import _listen, main
+from tf_model.api.__main__ import CONNECTIONS, _listen, main
 from tf_model.errors import ModelError, OutputError, UsageError
 from tf_model.inference.predictor import Predictor
 
@@ -174,6 +174,7 @@ def test_predictions_are_counted_with_a_log_only(monkeypatch, tmp_path, options)
     seen = []
 
     def run(server, sockets):
+        assert server.config.limit_concurrency == CONNECTIONS
         seen.append(TestClient(server.config.app, base_url="http://localhost").get("/metrics").text)
 
     monkeypatch.setattr(uvicorn.Server, "run", run)
