@@ -7,6 +7,7 @@ import os
 import stat
 import threading
 import time
+import tomllib
 import zipfile
 from datetime import date, datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ import pandas
 import pyarrow
 import pytest
 import streamlit as st
-from app_stub import StubPredictor, open_app, start, stub_predict_texts, wait, words_of
+from app_stub import APP, StubPredictor, open_app, start, stub_predict_texts, wait, words_of
 
 from streamlit_app.charts import theme
 from streamlit_app.components import files, loading, recording, runs
@@ -736,5 +737,7 @@ def test_whatever_the_model_raises_is_one_line(stub):
 def test_what_reads_larger_files_is_said_below_the_uploader(stub):
     [caption] = [each.value for each in open_app("batch").caption if "100 MB" in each.value]
     assert "200,000 rows, 1,000 columns, 10,000,000 cells and 100 MB (250 MB unpacked)" in caption
+    config = tomllib.loads((APP.parent / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
+    assert config["server"]["maxUploadSize"] == 100
     assert "`python -m tf_model.predict FILE --output answers.csv`" in caption
     assert "`python -m tf_model.report FILE --output report.html`" in caption
