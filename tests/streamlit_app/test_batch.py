@@ -202,8 +202,10 @@ def test_a_bar_opens_its_texts_and_downloads_exactly_those(stub, tmp_path, monke
     read = pandas.read_csv(io.BytesIO(offered[f"{key}_{tasks.POSITIVE}_CSV"]()), encoding="utf-8-sig")
     assert list(read) == ["id", "Tweet", "n", *PREDICTED]
     assert read["Tweet"].tolist() == [TEXTS[0], TEXTS[2]]
+    assert read["n"].tolist() == ["'=1+1", "-5"], "no formula"
     every = openpyxl.load_workbook(io.BytesIO(offered[f"{run_of(app).id}_all_XLSX"]())).active
-    assert every.max_row == 5
+    assert [cell.value for cell in every["C"]] == ["n", *table()["n"]]
+    assert {cell.data_type for cell in every["C"]} == {"s"}, "texts, no formulas"
 
 
 def test_charts_have_words(stub, tmp_path):
