@@ -404,7 +404,7 @@ def held(stub):
 
     def wait_there():
         hold.reached.set()
-        hold.go_on.wait(20)
+        hold.go_on.wait()
 
     stub.before_batch = wait_there
     yield hold
