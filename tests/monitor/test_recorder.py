@@ -326,11 +326,11 @@ def test_one_call_that_cannot_be_understood_takes_no_other_with_it(recorder, pat
 
 
 def test_a_correction_that_cannot_be_written_is_an_error_in_one_line(recorder, path, monkeypatch):
-    monkeypatch.setattr(log, "LOCK_TIMEOUT", 0.1)
     seen = []
     recorder.observers.append(seen.append)
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+    with closing(sqlite3.connect(path, isolation_level=None)) as other, monkeypatch.context() as patch:
         other.execute("BEGIN IMMEDIATE")
+        patch.setattr(log, "LOCK_TIMEOUT", 0.5)
         with pytest.raises(DataError, match="cannot be used: database is locked; check the disk"):
             recorder.correct("a text", {"product": "iPad"}, is_correct=True)
     assert seen == []

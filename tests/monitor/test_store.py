@@ -383,10 +383,11 @@ def test_counts_go_when_all_of_their_time_is_too_old_and_minutes_before_hours(pa
 
 
 def test_a_lock_that_another_program_holds_is_one_line_and_no_wait_for_ever(path, monkeypatch):
-    monkeypatch.setattr(log, "LOCK_TIMEOUT", 0.1)
     path.parent.mkdir()
-    with FileLock(f"{path}.lock"), pytest.raises(OutputError, match=r"another program holds .*\.lock; stop it first"):
-        Store(path).open()
+    with FileLock(f"{path}.lock"), monkeypatch.context() as patch:
+        patch.setattr(log, "LOCK_TIMEOUT", 0.1)
+        with pytest.raises(OutputError, match=r"another program holds .*\.lock; stop it first"):
+            Store(path).open()
     Store(path).open().close()
 
 
