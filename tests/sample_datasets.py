@@ -57,6 +57,18 @@ def unlike(count: int, seed: int = 0) -> list[str]:
     return [" ".join("".join(generator.choices("abcdefghijklmnop", k=7)) for _ in range(7)) for _ in range(count)]
 
 
+def split_rows() -> list[tuple[str, str, str, str]]:
+    """Rows with the part that each belongs to; one of the test is a near-duplicate of one of the training."""
+    first, second, third = unlike(3)
+    return [
+        (first, "iPad", GOOD, "Train"),
+        (second, "Google", BAD, " train "),
+        (third, "iPad", GOOD, "test"),
+        (f"RT @user {second}", "Google", BAD, "test"),
+        (first, "Google", BAD, ""),
+    ]
+
+
 def long_targets(path: Path) -> Path:
     """A table of 20 texts, each with a row about the Kindle at its begin and one about the Xbox at its end."""
     parts = iter(unlike(400))

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from sample_datasets import BAD, GOOD, NONE, line_of, unlike, write_csv, write_workbook
+from sample_datasets import BAD, GOOD, NONE, line_of, split_rows, unlike, write_csv, write_workbook
 
 from tf_model import data, paths, tasks
 from tf_model.data import label_errors, splits
@@ -82,20 +82,6 @@ def test_leakage_of_the_report_split():
         validation = set(examples.rows[split.validation])
         training = set(examples.rows[split.train])
         assert all(leak["row"] in validation and leak["training_row"] in training for leak in leakage["leaks"])
-
-
-SPLIT_ROWS = [
-    ("{0}", "iPad", GOOD, "Train"),
-    ("{1}", "Google", BAD, " train "),
-    ("{2}", "iPad", GOOD, "test"),
-    ("RT @user {1}", "Google", BAD, "test"),
-    ("{0}", "Google", BAD, ""),
-]
-
-
-def split_rows():
-    texts = unlike(3)
-    return [(text.format(*texts), *rest) for text, *rest in SPLIT_ROWS]
 
 
 def write(folder, suffix, rows, columns):

@@ -6,7 +6,7 @@ import sys
 
 import pandas as pd
 import pytest
-from sample_datasets import BAD, GOOD, NONE, ROWS, line_of, topics, unlike, write_csv
+from sample_datasets import BAD, GOOD, NONE, ROWS, line_of, split_rows, topics, unlike, write_csv
 
 from tf_model import paths
 from tf_model.data.__main__ import main
@@ -61,19 +61,6 @@ def test_importing_loads_nothing_heavy():
 
 
 # ---------------------------------------------------------------- audit
-
-SPLIT_ROWS = [
-    ("{0}", "iPad", GOOD, "Train"),
-    ("{1}", "Google", BAD, " train "),
-    ("{2}", "iPad", GOOD, "test"),
-    ("RT @user {1}", "Google", BAD, "test"),
-    ("{0}", "Google", BAD, ""),
-]
-
-
-def split_rows():
-    texts = unlike(3)
-    return [(text.format(*texts), *rest) for text, *rest in SPLIT_ROWS]
 
 
 def test_a_leak_ends_with_1_and_shows_no_text(tmp_path, capsys):
