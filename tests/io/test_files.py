@@ -115,14 +115,6 @@ def test_an_existing_target_is_refused_before_anything_is_written(kind, tmp_path
     assert read(target, kind) == "old"
 
 
-def test_refuse_to_overwrite_speaks_up_only_where_something_would_be_lost(tmp_path):
-    (tmp_path / "there").touch()
-    refuse_to_overwrite(tmp_path / "absent", overwrite=False)
-    refuse_to_overwrite(tmp_path / "there", overwrite=True)
-    with pytest.raises(OutputError, match="already exists"):
-        refuse_to_overwrite(tmp_path / "there", overwrite=False)
-
-
 def test_a_file_does_not_replace_a_folder_nor_a_folder_a_file(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()

@@ -227,13 +227,6 @@ def test_eight_threads_lose_no_count():
     assert predicted(exporter, "Google", tasks.NEGATIVE, "answered") == 400
 
 
-def test_nothing_that_a_user_wrote_becomes_a_label():
-    exporter = busy_exporter()
-    exporter.observe(failed("ModelError"))
-    exporter.observe(corrected(False, text=SECRET))
-    assert SECRET not in text_of(exporter)
-
-
 # ------------------------------------------------------------------------------------------------------ the recorder
 
 

@@ -12,7 +12,7 @@ import pytest
 from filelock import FileLock
 
 from tests.monitor.made_up import APP, NOON, answered, corrected, store_with
-from tf_model import paths, tasks
+from tf_model import tasks
 from tf_model.errors import DataError, OutputError
 from tf_model.modeling.joint_label import NOT_SURE
 from tf_model.monitor import aggregates
@@ -171,11 +171,6 @@ def test_lost_records_belong_to_their_version(path):
     assert store.versions() == [("answer", "v1", NOON)]
 
 
-def test_the_newest_model_is_known(path):
-    store = store_with(path, [answered(NOON, stream=OLD), answered(NOON + 7200)])
-    assert store.versions()[0][:2] == ("answer", "v1")
-
-
 def test_the_newest_model_is_the_one_that_was_asked_last_also_within_an_hour_and_if_it_failed(path):
     calls = [answered(NOON + 60), answered(NOON + 300, stream=OLD), answered(NOON + 1800)]
     store = store_with(path, calls)
@@ -255,11 +250,6 @@ def test_nothing_is_made_before_the_first_writing(path):
     with pytest.raises(DataError, match=r"^there is no prediction log at .*; predict something first"):
         store.versions()
     assert not path.parent.exists()
-
-
-def test_the_default_is_looked_up_when_it_is_needed(path, monkeypatch):
-    monkeypatch.setattr(paths, "MONITOR_LOG", path)
-    assert Store().path == path
 
 
 def test_only_the_owner_may_read_the_log(path):
