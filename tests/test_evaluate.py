@@ -191,7 +191,7 @@ def test_a_model_of_targets_is_judged_alike_when_its_list_of_products_was_edited
     import shutil
 
     folder = shutil.copytree(target_model, tmp_path / "copy")
-    (folder / "products.csv").write_text("name,aliases\nWii,\n", encoding="utf-8")
+    (folder / "products.csv").write_text("name,aliases\nXbox,\nWii,\n", encoding="utf-8")
     path = tmp_path / "targets.json"
     assert evaluate.main([*BRANDS, "--model", str(folder), "--json", str(path)]) == 0
     found, whole = (json.loads(each.read_text(encoding="utf-8")) for each in (path, target_model / "metrics.json"))

@@ -105,6 +105,12 @@ def read_validation_rows(folder: Path) -> np.ndarray:
     return _read_table(folder / PREDICTIONS, ["row"])["row"].to_numpy()
 
 
+def validated_products(folder: Path) -> set[str]:
+    """The products whose mentions a model of targets was validated on; none if its predictions do not name them."""
+    frame = _read_table(folder / PREDICTIONS, ["row"])
+    return set(frame[tasks.PRODUCT.name].dropna()) if tasks.PRODUCT.name in frame else set()
+
+
 def _unusable(file: Path, reason: str) -> ModelError:
     return ModelError(f"{paths.shown(file)} {reason}; train the model again")
 

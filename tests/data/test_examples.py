@@ -193,14 +193,15 @@ def test_products_are_found_by_the_names_that_are_given(tmp_path):
 @pytest.mark.parametrize(
     ("listed", "expected"),
     [
-        ("Kindle,e-reader\nWii,\n", {"Kindle": ("e-reader",), "Wii": ()}),
-        ("Wii,\n", {"Kindle": (), "Xbox": ()}),  # edited since the training, which needs a labelled product
+        ("Kindle,e-reader\nWii,\n", {"Kindle": ("e-reader",), "Wii": ()}),  # never looked for the Xbox
+        ("Xbox,\nWii,\n", {"Kindle": (), "Xbox": ()}),  # edited since the training
     ],
 )
 def test_a_model_is_judged_on_the_products_of_its_list_or_of_the_dataset(tmp_path, listed, expected):
     rows = [("my Xbox broke", "Xbox", "negative"), ("a Kindle", "Kindle", "positive")]
     dataset = data.read(write_csv(tmp_path / "own.csv", rows, BRANDS))
     (tmp_path / "products.csv").write_text(f"name,aliases\n{listed}", encoding="utf-8")
+    (tmp_path / "validation_predictions.csv").write_text("row,product\n0,\n1,Kindle\n", encoding="utf-8")
     assert data.products_to_judge("target", tmp_path, dataset).aliases == expected
     assert data.products_to_judge("answer", tmp_path, dataset) is None
 

@@ -117,6 +117,8 @@ def test_a_products_file_is_read_as_csv_and_as_yaml_and_written_again(tmp_path):
     (tmp_path / "capitals.csv").write_text("Name, Aliases\nXbox,360\n", encoding="utf-8")
     (tmp_path / "capitals.yaml").write_text("- Name: Xbox\n  Aliases: 360\n", encoding="utf-8")
     (tmp_path / "more.csv").write_text("name,maker,aliases\nXbox,Microsoft,360\n", encoding="utf-8")
+    (tmp_path / "empty.csv").write_text("name,maker,aliases\nXbox,Microsoft,\n", encoding="utf-8")
+    assert read_products(tmp_path / "empty.csv").aliases == {"Xbox": ()}
     for name in ("capitals.csv", "capitals.yaml", "more.csv"):
         assert read_products(tmp_path / name).aliases == {"Xbox": ("360",)}
     assert read_products(tmp_path / "number.yaml").aliases == {"Xbox": ("360",)}

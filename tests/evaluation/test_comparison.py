@@ -219,7 +219,7 @@ def test_a_model_of_the_product_compares_with_one_of_both(tmp_path, dataset):
     assert list(compare_models(old, new, dataset)["tasks"]) == ["product"]
 
 
-@pytest.mark.parametrize("names", ["Xbox,\nKindle,\n", "Wii,\n"])  # as in training, and edited
+@pytest.mark.parametrize("names", ["Xbox,\nKindle,\n", "Kindle,\nWii,\n"])  # as in training, and edited
 def test_models_of_targets_are_compared_on_the_labelled_mentions(tmp_path, names):
     rows = [
         *((f"{unlike(letter)} my Xbox is great but a Kindle is bad", "Xbox", tasks.POSITIVE) for letter in "abcd"),
@@ -233,6 +233,8 @@ def test_models_of_targets_are_compared_on_the_labelled_mentions(tmp_path, names
     old = replace(old, score=lambda batch: target_stub().score([text.replace(b"great", b"fine") for text in batch]))
     new = replace(new, score=target_stub().score)
     (old.folder / "products.csv").write_text(f"name,aliases\n{names}", encoding="utf-8")
+    validated = pd.DataFrame({"row": range(9), "product": [*["Xbox"] * 4, *["Kindle"] * 3, None, None]})
+    validated.to_csv(old.folder / "validation_predictions.csv", index=False)
     found = compare_models(old, new, dataset)
     target = found["tasks"]["target"]
     assert found["rows"] == target["rows"] == 3 + 3 + 2  # without the assumed label of the other product: no emotion

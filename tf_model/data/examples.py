@@ -12,7 +12,7 @@ from tf_model import cli, paths, tasks
 from tf_model.data.dataset import MOST_CLASSES, Dataset
 from tf_model.data.products import Mention, Products, read_products
 from tf_model.errors import DataError, UsageError, close_names, listed, plural
-from tf_model.model_dir import PRODUCTS
+from tf_model.model_dir import PRODUCTS, validated_products
 from tf_model.preprocessing.cleaning import mark
 
 if TYPE_CHECKING:
@@ -146,12 +146,12 @@ def products_for(name: str, path: Path | None, dataset: Dataset) -> Products | N
 def products_to_judge(name: str, folder: Path, dataset: Dataset) -> Products | None:
     """The products whose mentions judge a model of the task ``name`` in ``folder``; None for other tasks than target.
 
-    They are those of its list, unless that was edited since the training and names none of the dataset's.
+    They are those of its list, or of the dataset if the list was edited and lacks one that the model was validated on.
     """
     if name != tasks.TARGET.name:
         return None
-    own, of_labels = read_products(folder / PRODUCTS), products_of(dataset)
-    return own if own.aliases.keys() & of_labels.aliases else of_labels
+    own = read_products(folder / PRODUCTS)
+    return own if validated_products(folder) <= own.aliases.keys() else products_of(dataset)
 
 
 def _target_rows(dataset: Dataset, emotion: tasks.Task, products: Products) -> TrainingRows:

@@ -155,9 +155,9 @@ def parse_products(content: bytes, suffix: str, name: str) -> Products:
         lines = io.StringIO(text, newline="")
         if suffix == ".csv":
             reader = csv.DictReader(lines, strict=True)
-            names = {each for each in reader.fieldnames or () if each.strip().lower() == "name"}
-            # Without empty cells, of which a few kilobytes may have a million.
-            rows = [{key: cell for key, cell in row.items() if cell or key in names} for row in reader]
+            needed = {each for each in reader.fieldnames or () if each.strip().lower() in ("name", "aliases")}
+            # Without other empty cells, of which a few kilobytes may have a million.
+            rows = [{key: cell for key, cell in row.items() if cell or key in needed} for row in reader]
         elif any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
             raise yaml.YAMLError("found a reference, *, which may stand for millions of names")
         else:
