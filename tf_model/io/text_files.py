@@ -19,7 +19,7 @@ from tf_model.io.characters import well_formed
 from tf_model.io.files import explain_read_errors
 
 _NUL = "expected text, found a NUL character, as in UTF-16"
-MOST_CHARACTERS = 2**20  # of a line, or of a cell of several lines; more is not a text, and takes 50 times its size
+MOST_CHARACTERS = 2**24  # of a line, or of a cell of several lines; more is not a text, and would fill the memory
 _NOT_UTF_8 = "not all of it is UTF-8: the other bytes were read as Windows-1252"
 _UNCLOSED = "unexpected end of data"  # the csv module's words for a quote that is never closed
 
