@@ -53,6 +53,7 @@ class Products:
         self.aliases = {name: tuple(own) for name, own in aliases.items()}
         self._product_of: dict[str, str] = {}  # by alias without spaces
         self._spaces: dict[str, set[int]] = {}  # of each: before which of its characters a text may have one
+        self._signs = 0  # at one end of an alias, at most
         self._patterns = []
         patterns: dict[str, str] = {}
         for name, own in self.aliases.items():
@@ -61,9 +62,6 @@ class Products:
                 plain.append(name)
             for alias in plain:
                 self._add(name, alias)
-                if not _is_words(alias):  # a sign at either end counts: "Disney+" is not Disney
-                    spelled = map(re2.escape, filter(None, _SPACE.split(alias)))
-                    self._patterns.append((name, re2.compile("(?i)" + r"[\s_-]*".join(spelled))))
             for alias in own:
                 if alias.startswith(PATTERN):
                     _refuse_another(patterns.setdefault(alias, name), name, alias)
@@ -79,6 +77,8 @@ class Products:
                 f"{MOST_CHARACTERS} characters; correct it, or write a pattern after {PATTERN}"
             )
         spelled = _key(alias)
+        words = [word.span() for word in _WORD.finditer(spelled)]
+        self._signs = max(self._signs, words[0][0], len(spelled) - words[-1][1])
         for each in {spelled, spelled.replace("'", "")}:
             key, spaces = _without_spaces(each)
             _refuse_another(self._product_of.setdefault(key, name), name, alias)
@@ -120,10 +120,20 @@ class Products:
                 # Room for a plural s, and for separators that are longer than the single space of an alias.
                 if end - start > 2 * self._longest + 1:
                     break
-                for key, spaces in map(_without_spaces, _spellings(text[start:end])):
-                    if key in self._product_of and spaces <= self._spaces[key]:
-                        yield Mention(self._product_of[key], start, end)
-                        break
+                for begin, stop in self._with_signs(text, start, end):
+                    for key, spaces in map(_without_spaces, _spellings(text[begin:stop])):
+                        if key in self._product_of and spaces <= self._spaces[key]:
+                            yield Mention(self._product_of[key], begin, stop)
+                            break
+
+    def _with_signs(self, text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """Words of a text without and with the signs before and after them: "Disney+" is not Disney."""
+        first, last, most = start, end, 2 * self._signs  # as above, room for longer separators
+        while first > 0 and start - first < most and not _WORD.match(text[first - 1]):
+            first -= 1
+        while last < len(text) and last - end < most and not _WORD.match(text[last]):
+            last += 1
+        return itertools.product(range(first, start + 1), range(end, last + 1))
 
     def _pattern_mentions(self, text: str) -> Iterator[Mention]:
         for product, pattern in self._patterns:
@@ -237,11 +247,6 @@ def _refuse_another(owner: str, name: str, alias: str) -> None:
 
 def _is_usable(alias: str) -> bool:
     return len(alias) <= MOST_CHARACTERS and bool(_WORD.search(alias))
-
-
-def _is_words(alias: str) -> bool:
-    words = list(_WORD.finditer(alias))
-    return words[0].start() == 0 and words[-1].end() == len(alias)
 
 
 def _compiled(re2: Any, name: str, alias: str) -> Any:
