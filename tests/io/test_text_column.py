@@ -21,6 +21,9 @@ from tf_model.io import tables
         ({"link": "https://example.com/posts/1", "word": "good"}, "link", "the longest"),
         ({"whatever": "b"}, "whatever", "the only column"),
         ({"text": 1, "words": "b"}, "words", "longest"),
+        ({"review": "5", "review_text": "so good"}, "review_text", "longest"),
+        ({"post": "www.example.com/1", "body": None, "caption": "so good"}, "caption", "longest"),
+        ({"post": "great www.example.com/1", "caption": "so good"}, "post", "by its name"),
     ],
 )
 def test_text_column(columns, chosen, reason):
@@ -43,6 +46,13 @@ def test_few_long_texts_are_longer_than_many_short_ones():
     position, why = tables.choose_text_column(frame, "a.csv")
     assert frame.columns[position] == "words"
     assert why.endswith("its texts are the longest, 16 characters on average")
+
+
+def test_a_column_with_few_texts_is_taken_only_if_no_other_has_words():
+    frame = pandas.DataFrame({"words": ["so good"] * 5, "reply": ["thank you so much", *[None] * 4]})
+    assert frame.columns[tables.choose_text_column(frame, "a.csv")[0]] == "words"
+    assert tables.choose_text_column(frame.fillna(""), "a.csv")[0] == 0
+    assert tables.choose_text_column(frame.assign(words="5"), "a.csv")[0] == 1
 
 
 def test_unknown_column_names_the_nearest_and_all(tmp_path):

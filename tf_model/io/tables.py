@@ -91,6 +91,7 @@ def _reader(path: Path | str, column: str | None, sheet: str | None, sheet_optio
     return table
 
 
+_ADDRESS = re.compile(r"(?i)(?:https?://|www\.)\S+")
 _DATE = re.compile(r"(?i)\b(?:mon|tue|wed|thu|fri|sat|sun|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)\w*")
 # Two words, or a word that is not Latin. No two parts can match the same space, so that padding takes linear time.
 _PROSE = re.compile(r"[^\W\d_]{2}[^\w\s]*\s\W*[^\W\d_]{2}|[^\W\d_a-zA-Z]{4}")
@@ -106,28 +107,37 @@ def plain_name(name: str) -> str:
 def choose_text_column(sample: Any, name: str) -> tuple[int, str]:
     """The position of the column of texts in ``sample``, the first rows, and the reason for the choice, in words.
 
-    A column with a usual name is chosen, else the one with the longest texts on average, among those with two words
-    side by side if there are any. Raises :class:`DataError` if no column holds text.
+    A column with a usual name is chosen, unless only others hold words. Else it is the one with the longest texts on
+    average, among those with two words side by side, and of these among those with a text in every second row, if there
+    are any. Raises :class:`DataError` if no column holds text.
     """
     columns = [str(heading) for heading in sample.columns]
-    lengths = {}  # mean length of texts, for columns that may hold text
+    lengths, filled = {}, set()  # mean length of texts, for columns that may hold text
     for position in range(len(columns)):
         present = sample.iloc[:, position].dropna()
         text_lengths = [len(value) for value in present if isinstance(value, str)]
         if text_lengths or present.empty:
             lengths[position] = sum(text_lengths) / max(len(text_lengths), 1)
+        if 2 * sum(length > 0 for length in text_lengths) >= len(sample):
+            filled.add(position)
     if not lengths:
         raise DataError(f"{name}: expected a column of texts, but none of {listed(columns)} holds text")
     if len(columns) == 1:
         return 0, "the only column"
-    names = {plain_name(columns[position]): position for position in reversed(lengths)}
+    with_words = {position for position in lengths if _has_words(sample.iloc[:, position])}  # not URLs alone
+    usable = [position for position in lengths if not with_words or _has_letters(sample.iloc[:, position])]
+    names = {plain_name(columns[position]): position for position in reversed(usable)}
     for usual_name in _USUAL:
         if usual_name in names:
             return names[usual_name], "by its name"
-    with_words = [position for position in lengths if _has_words(sample.iloc[:, position])]  # not URLs alone
-    longest = max(with_words or lengths, key=lengths.__getitem__)
+    longest = max(filled & with_words or with_words or lengths, key=lengths.__getitem__)
     reason = f"no column has a usual name; its texts are the longest, {lengths[longest]:.0f} characters on average"
     return longest, reason
+
+
+def _has_letters(column: Any) -> bool:
+    """Whether a value of ``column`` has a letter that is not part of an address."""
+    return any(map(str.isalpha, _ADDRESS.sub(" ", " ".join(map(as_text, column.dropna())))))
 
 
 def _has_words(column: Any) -> bool:
