@@ -30,6 +30,7 @@ def dates_of(*cells, name="created_at"):
         (["03/12/11", "3/31/11 1:05 pm"], "2011-03-12", ()),
         (["2011/03/12", "2011/04/01 10:15"], "2011-03-12", ()),
         (["12 Mar 2011", "1-April-2011"], "2011-03-12", ()),
+        (["12.03.11", "31.03.11 10:15", "12-Mar-11"], "2011-03-12", ()),
         (["March 12, 2011", "Apr 1, 2011, 10:15"], "2011-03-12", ()),
         (["Sat Mar 12 10:00:00 +0000 2011"] * 2, "2011-03-12 10:00", UTC),
         (["1299924000", "1299924000.0"], "2011-03-12 10:00", UTC),
@@ -53,8 +54,22 @@ def test_what_cannot_be_used_is_counted_and_said():
         "2 rows with an unreadable date",
         "1 row with a date in the future, left out",
     )
-    assert dates_of("01/02/2024", "03/04/2024").notes == ("the dates are ambiguous, and were read as month/day/year",)
     assert dates_of("24/06/03", "24/06/05").notes == ("years of two digits: the dates were read as day/month/year",)
+
+
+@pytest.mark.parametrize(
+    ("cells", "read_as", "months"),
+    [
+        (("01/02/2024", "03/04/2024"), "month/day/year", [1, 3]),
+        (("03/06/2024", "04/06/2024", "05/06/2024"), "day/month/year", [6, 6, 6]),
+        (("06/03/24", "06/04/24"), "month/day/year", [6, 6]),
+    ],
+)
+def test_ambiguous_dates_are_read_in_the_order_with_fewer_months(cells, read_as, months):
+    dates = dates_of(*cells)
+    remedy = "if that is wrong, write them as 2024-06-03"
+    assert dates.notes == (f"the dates are ambiguous, and were read as {read_as}; {remedy}",)
+    assert dates.values.dt.month.tolist() == months
 
 
 @pytest.mark.parametrize(
@@ -82,6 +97,7 @@ def test_a_column_with_a_usual_name_is_named_even_if_it_cannot_be_read():
 def test_other_columns_are_not_taken_for_dates():
     assert dates_of("1299924000", "1299924001", name="customer") is None
     assert dates_of("12.5", "2024", "soon", "later", name="mood") is None
+    assert dates_of("2.1.10", "2.1.11", name="app_version") is None
     table = pd.DataFrame({"updated": ["2024-01-01"], "text": ["2024-01-01"], "posted_at": ["2024-01-03"]})
     assert find_dates(table).column == "posted_at"
     table = pd.DataFrame({"deleted_at": ["2024-01-01", None], "submitted": ["2024-01-02", "2024-01-03"]})

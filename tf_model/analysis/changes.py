@@ -99,21 +99,26 @@ def _parse_dates(cells: pd.Series, allow_numbers: bool) -> tuple[pd.Series, list
     def at_any_time(*days: str) -> list[str]:
         return [day + clock for day in days for clock in _CLOCKS]
 
-    are_days = texts.str.extract(r"^(\d{1,2})/(\d{1,2})/").dropna().astype(int) > 12
+    slashes = texts.str.extract(r"^(\d{1,2})/(\d{1,2})/").dropna().astype(int)
+    are_days = slashes > 12
     slashed = "%d/%m" if are_days[0].sum() > are_days[1].sum() else "%m/%d"
+    is_ambiguous = len(are_days) and not are_days.any(axis=None)
+    if is_ambiguous and slashes[1].nunique() < slashes[0].nunique():  # a few months, with more days
+        slashed = "%d/%m"
     dates = [
         parse(r"\d{4}-\d{2}-\d{2}", "ISO8601"),
         parse(r"\d{4}/", *at_any_time("%Y/%m/%d")),
-        parse("[A-Za-z]", _TWITTER, *at_any_time("%b %d %Y", "%B %d %Y")),
-        parse(r"\d{1,2}\.", *at_any_time("%d.%m.%Y")),
+        parse("[A-Za-z]", _TWITTER, *at_any_time("%b %d %Y", "%B %d %Y", "%b %d %y")),
+        parse(r"\d{1,2}\.\d{1,2}\.\d{4}", *at_any_time("%d.%m.%Y")),
+        parse(r"\d{2}\.\d{2}\.\d{2}(?!\d)", *at_any_time("%d.%m.%y")),  # 2.1.10 is a version
         parse(r"\d{1,2}/", *at_any_time(f"{slashed}/%Y", f"{slashed}/%y")),
     ]
     if allow_numbers:  # Unix seconds or milliseconds
         numbers = texts[texts.str.fullmatch(r"[1-3]\d{9}(?:\d{3})?(?:\.\d+)?")].astype(float)
         dates.append(pd.to_datetime(numbers.where(numbers < 1e11, numbers / 1000), unit="s").astype("datetime64[us]"))
     notes, read_as = [], "day/month/year" if slashed == "%d/%m" else "month/day/year"
-    if len(are_days) and not are_days.any(axis=None):
-        notes = [f"the dates are ambiguous, and were read as {read_as}"]
+    if is_ambiguous:
+        notes = [f"the dates are ambiguous, and were read as {read_as}; if that is wrong, write them as 2024-06-03"]
     elif (are_days[0] & ~are_days[1]).any() and (are_days[1] & ~are_days[0]).any():
         forms = "both day/month/year and month/day/year occur"
         notes = [f"{forms}: all were read as {read_as}, so dates of the other form are wrong or unreadable"]
