@@ -75,6 +75,15 @@ def test_a_text_in_another_language_than_english(text):
     assert FitCheck(stub(), None)(text) == FIT
 
 
+def test_the_name_of_a_product_says_nothing_of_the_language():
+    coffee = Products({"Lavazza": ["Lavazza espresso"], "Nespresso": ["Nespresso Lungo"]})
+    english = ["Lavazza espresso is superb", "https://t.co/Lungo Nespresso Lungo is my favorite"]
+    assert [FitCheck(english_stub(), None)(text) for text in english] == [fit.OTHER_LANGUAGE] * 2
+    check = FitCheck(english_stub(), coffee)
+    assert [check(text) for text in english] == [FIT] * 2
+    assert check("Mi piace molto Lavazza") == fit.OTHER_LANGUAGE
+
+
 @pytest.mark.parametrize("cleaning", ["report", "target"])
 @pytest.mark.parametrize("is_english", [False, True])
 def test_a_text_of_which_the_cleaning_leaves_nothing_is_in_another_language(cleaning, is_english, monkeypatch):
