@@ -68,7 +68,7 @@ def test_targets_show_each_text_once_and_say_what_a_guess_is(targets, monkeypatc
     lines = capsys.readouterr().out.splitlines()
     rows = [[cell.strip() for cell in line.split("\u2502")[1:-1]] for line in lines if "%" in line]
     xbox, kindle = ["Xbox", "Xbox", EMOTIONS[0], "60.0%"], ["[red]Kindle[/red]", "Kindle", EMOTIONS[2], "60.0%"]
-    guess = ["an ipad", "iPad", "unnamed", EMOTIONS[2], "100.0%"]
+    guess = ["an ipad", "", "unnamed", EMOTIONS[2], "100.0%"]
     assert rows == [[text, *xbox], ["", *kindle], [text, *xbox], ["", *kindle], guess]
     assert "unnamed: the text names no product on the list; its row is the answer model's guess" in lines[-1]
     assert "start" not in lines[1]
@@ -228,7 +228,7 @@ def test_the_guess_for_a_text_that_names_no_product_is_explained_as_one(explaine
     monkeypatch.setattr(TargetPredictor, "load", lambda *_: replace(explained, answer=stub(has_emotion=True)))
     predict.main(["--targets", "--explain", "--text", "my iPad broke"])
     printed = capsys.readouterr().out
-    assert f"{EMOTIONS[2]} \u2192 iPad (a guess: the text names no product on the list): " in printed
+    assert f"{EMOTIONS[2]} (a guess: the text names no product on the list): " in printed
     assert rows_of(printed)["my"] == ["+0.25", "+" * (BAR // 4)]
 
 

@@ -98,8 +98,11 @@ def test_what_names_no_product_is_a_guess_of_the_answer_model():
 
     answer = replace(stub(has_emotion=True), score=score)
     found = replace(TARGETS, answer=answer).predict(["my ipad", "Xbox bad", "tea", "hm, ipad", " "])
+    others = replace(TARGETS, answer=answer, products=Products({"iPad": ()})).predict(["my ipadx", "ipad tea"])
+    assert others["mention"].tolist() == ["unnamed", "ipad"]
+    assert others["product"].tolist() == ["iPad", "iPad"]
     assert rows_of(found.drop(columns="emotion_confidence")) == [
-        (0, "iPad", "unnamed", None, None, POSITIVE),
+        (0, None, "unnamed", None, None, POSITIVE),  # iPad, which is not on the list
         (1, "Xbox", "Xbox", 0, 4, NEGATIVE),
         (2, None, "unnamed", None, None, NONE),
         (3, None, "unnamed", None, None, NOT_SURE),

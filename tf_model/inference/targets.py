@@ -92,7 +92,7 @@ class TargetPredictor(TablePredictor):
     def _guess(
         self, texts: Sequence[str], indices: Sequence[int], advance: Callable[[int], None], threshold: float | None
     ) -> Any:
-        """One row for each text at ``indices``; these texts name no product."""
+        """One row for each text at ``indices``, which names no product, without a product that is not looked for."""
         import pandas as pd
 
         rows = pd.DataFrame({"text": indices})
@@ -102,6 +102,7 @@ class TargetPredictor(TablePredictor):
             guesses = self.answer.predict([texts[index] for index in indices], False, advance, threshold)
             is_sure = guesses[tasks.ANSWER] != NOT_SURE
             is_directed = is_sure & (guesses[tasks.ANSWER] != guesses["emotion"])
+            is_directed &= guesses["product"].isin(self.products.aliases)
             rows["product"] = guesses["product"].where(is_directed)
             rows["mention"] = UNNAMED
             rows["emotion"] = guesses["emotion"].where(is_sure, NOT_SURE)
