@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections import Counter
 from pathlib import Path
 
 import streamlit as st
@@ -70,11 +71,18 @@ def known_to(texts: ModelState, finder: TargetPredictor | None) -> Products | No
 
 def _take_typed() -> None:
     lines = [line for line in st.session_state[TYPED].splitlines() if line.strip()]
+    names = [line.partition(":")[0].strip() for line in lines]
     if not lines:
         _forget()
     elif line_with_comma := next((line for line in lines if "," in line and PATTERN not in line), None):
         st.session_state[PROBLEM] = (
             f"{quoted(line_with_comma)} has a comma; write one product per line, and ; between aliases."
+        )
+    elif line_with_several := next((line for line in lines if ";" in line.partition(":")[0]), None):
+        st.session_state[PROBLEM] = f"{quoted(line_with_several)} has a ; but no colon before it; one product per line."
+    elif repeated := next((name for name, count in Counter(names).items() if count > 1), None):
+        st.session_state[PROBLEM] = (
+            f"{quoted(repeated)} has two lines; what follows a colon is an alias, so write names without colons."
         )
     else:
         table = io.StringIO()

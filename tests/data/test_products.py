@@ -121,6 +121,8 @@ def test_a_products_file_is_read_as_csv_and_as_yaml_and_written_again(tmp_path):
     (tmp_path / "more.csv").write_text("name,maker,aliases\nXbox,Microsoft,360\n", encoding="utf-8")
     (tmp_path / "empty.csv").write_text("name,maker,aliases\nXbox,Microsoft,\n", encoding="utf-8")
     assert read_products(tmp_path / "empty.csv").aliases == {"Xbox": ()}
+    (tmp_path / "excel.csv").write_text('Name;Aliases\r\nXbox;"360; one"\r\n', encoding="utf-8-sig", newline="")
+    assert read_products(tmp_path / "excel.csv").aliases == {"Xbox": ("360", "one")}
     for name in ("capitals.csv", "capitals.yaml", "more.csv"):
         assert read_products(tmp_path / name).aliases == {"Xbox": ("360",)}
     assert read_products(tmp_path / "number.yaml").aliases == {"Xbox": ("360",)}
@@ -161,7 +163,8 @@ def test_a_line_break_within_a_name_stays(tmp_path, line_break):
         ),
         ("a.csv", "name,aliases\n", "expected at least one product"),
         ("a.csv", "product\nKindle\n", "a.csv: expected the columns name and aliases, found 'product'"),
-        ("a.csv", "name;aliases\nKindle;\n", "found 'name;aliases'; put , between columns and ; between aliases"),
+        ("a.csv", "names;aliases\nKindle;\n", "found 'names;aliases'; put , between columns and ; between aliases"),
+        ("a.csv", "name;aliases\nKindle;Fire;e-reader\n", "'Kindle' has more fields than the header; put its"),
         ("a.csv", "name,alias\nXbox,360\n", "expected the columns name and aliases, found 'name', 'alias'"),
         ("a.yaml", "- name: Xbox\n  alias: [360]\n", "expected the columns name and aliases, found 'name', 'alias'"),
         ("a.yaml", "- name: [\n", "cannot be read (while parsing a flow node); correct it"),

@@ -164,7 +164,9 @@ def parse_products(content: bytes, suffix: str, name: str) -> Products:
             raise ValueError("found a NUL character, as in UTF-16")
         lines = io.StringIO(text, newline="")
         if suffix == ".csv":
-            reader = csv.DictReader(lines, strict=True)
+            heading = text.split("\n", 1)[0].strip().lower()
+            delimiter = ";" if heading in ("name;aliases", "aliases;name") else ","  # as Excel writes it in German
+            reader = csv.DictReader(lines, strict=True, delimiter=delimiter)
             needed = {each for each in reader.fieldnames or () if each.strip().lower() in ("name", "aliases")}
             # Without other empty cells, of which a few kilobytes may have a million.
             rows = [{key: cell for key, cell in row.items() if cell or key in needed} for row in reader]
@@ -207,7 +209,7 @@ def _aliases(rows: Any) -> dict[str, list[str]]:
         if not name:
             raise DataError(f"product {number} has an empty name; give it one, or remove it")
         if row.get(None, [""]) != [""]:
-            raise DataError(f"{quoted(name)} has more fields than the header; split its aliases by ; and not by ,")
+            raise DataError(f"{quoted(name)} has more fields than the header; put its aliases in one pair of quotes")
         own = own.split(";") if isinstance(own, str) else own
         if not isinstance(own, list) or not all(isinstance(alias, str) for alias in own):  # such as "- re: x" in YAML
             raise DataError(f"expected a list of texts as aliases of {quoted(name)}; put each alias in quotes")
