@@ -45,6 +45,7 @@ OWNER = "tweet_target_owner"  # cookie for the list of runs; anyone with its add
 _RUN, _ANSWERS = "run.json", "answers.parquet"
 CHECKED = "checked"  # kept with the run: the emotion by row, None for "Cannot tell", the newest last
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
+GUESS = "best_guess"  # column of a run with a row for each product
 _ROW = "row"  # column of the answers: row of the file, from 0
 _COOKIE_JS = f"""
 export default ({{ data }}) => {{
@@ -245,7 +246,7 @@ def _read_answers(folder: Path) -> Answers:
     run, predictions = find(folder.name), pd.read_parquet(folder / _ANSWERS)
     with tables.open_table(run.path) as file:
         file_rows = pd.concat(file.chunks(), ignore_index=True)
-        names = tables.input_renames(file, predictions.columns.drop(_ROW))
+        names = tables.input_renames(file, [*predictions.columns.drop(_ROW), GUESS])
     dates, text_column = find_dates(file_rows), names.get(run.column, run.column)
     own_columns = file_rows.rename(columns=names).iloc[predictions[_ROW]].reset_index(drop=True)
     if dates:  # found in the file's rows, so that their notes do not count a row for each of its mentions
@@ -261,6 +262,9 @@ def _read_answers(folder: Path) -> Answers:
     if run.emotions:
         rows = rows_of(predictions, texts, run.emotions, dates and dates.values)
         emotion = rows["emotion"].astype("str").combine_first(predictions["emotion"])
+    if run.per_product:  # what the charts count, as `emotion` is Not sure below the threshold
+        for each in (table, display_table):
+            each.insert(each.shape[1] - 1, GUESS, emotion)
     labelled = {
         tasks.TEXT_COLUMN: texts,
         tasks.PRODUCT_COLUMN: predictions.get("product"),

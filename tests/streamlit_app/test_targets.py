@@ -206,9 +206,14 @@ def test_products_can_be_typed_and_stay_in_the_session(targets):
 
 
 def test_products_typed_in_one_line_are_not_taken_for_one_product(targets):
-    app = type_list(ask("I love the Pixel, hate the Switch"), "Pixel, Switch")
-    assert "has a comma; write one product per line" in words_of(app)
-    assert "The model's list" in words_of(app)
+    app = ask("I love the Pixel, hate the Switch")
+    for typed, problem in (
+        ("Pixel, Switch", "has a comma; write one product per line"),
+        ("Pixel; Switch", "has a ; but no colon before it; one product per line"),
+        ("Pixel: 2\nPixel : Pro", "'Pixel' has two lines; what follows a colon is an alias"),
+    ):
+        assert problem in words_of(type_list(app, typed))
+        assert "The model's list" in words_of(app)
     assert "Your list: Pixel" in words_of(type_list(app, "Pixel: re:pixel{1,2}"))
 
 
@@ -419,8 +424,18 @@ def offer_anew(app):
 
 def test_a_file_gets_a_row_for_each_product(targets):
     app, result = answer(rows=None)
-    assert list(result) == ["text", "product", "mention", "start", "end", "emotion", "emotion_confidence", "status"]
-    assert result["product"].fillna("").tolist() == ["Kindle", "Xbox", "iPad", "Kindle"]
+    assert list(result) == [
+        "text",
+        "product",
+        "mention",
+        "start",
+        "end",
+        "emotion",
+        "emotion_confidence",
+        "best_guess",
+        "status",
+    ]
+    assert result["product"].fillna("").tolist() == ["Kindle", "Xbox", "", "Kindle"]
     assert result["mention"].tolist() == ["Kindle", "Xbox", "unnamed", "e-reader"]
     assert result["text"].tolist()[0] == result["text"].tolist()[1]
     assert "Number of mentions by product: Kindle 2, Xbox 1." in [chart.proto.alt for chart in app.get("plotly_chart")]
