@@ -155,7 +155,9 @@ def test_another_sheet_is_chosen_by_an_option_that_there_is(file, folder, capsys
             pd.read_csv(file).rename(columns={"text": column}).to_excel(writer, sheet_name=sheet, index=False)
     _, found = run(workbook, folder)
     assert found["not_fit"]["blank"] == 1, "an empty cell"
-    assert "the sheet 'Tweets' of 'Notes', 'Tweets'; --column chooses another" in capsys.readouterr().err
+    assert "the sheet 'Tweets' of 'Notes', 'Tweets'; --sheet chooses another" in capsys.readouterr().err
+    run(workbook, folder, "--sheet", "Notes", "--column", "n", "--overwrite")
+    assert "reading the sheet" not in capsys.readouterr().err, "as asked"
     run(workbook, folder, "--column", "n", "--overwrite")
     assert "reading the sheet 'Notes'" in capsys.readouterr().err
 

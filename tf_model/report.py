@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     json_path = output.with_suffix(".json")
     for target in (output, json_path):
         refuse_to_overwrite(target, arguments.overwrite, Path(arguments.input))
-    with cli.stopped_cleanly(), tables.open_table(arguments.input, arguments.column, sheet_option="--column") as table:
+    with cli.stopped_cleanly(), tables.open_table(arguments.input, arguments.column, arguments.sheet) as table:
         cli.say(f"reading the texts of column {table.text_column!r} ({table.reason})")
         cli.say_notes(table.notes)
         predictor, products = _load(arguments)
@@ -64,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--output", type=Path, required=True, metavar="REPORT", help="the .html to write; a .json is written beside it")
     add("--overwrite", action="store_true", help="replace both files if they exist")
     add("--column", metavar="NAME", help="the column with the texts; detected if not given")
+    add("--sheet", metavar="NAME", help="the sheet of a workbook (default: the first with a text column)")
     where = "(default: saved_models/target, else answer)"
     add("--model", type=Path, metavar="DIR", help=f"a model that you trust {where}")
     add("--products", type=Path, metavar="FILE", help="the products to look for, .csv or .yaml (default: the model's)")
