@@ -42,7 +42,7 @@ XLSX_WORDS = ["expected an .xlsx workbook", "save it again as .xlsx"]
         ("a.csv", "text\na".encode("utf-32"), ["line 1", "NUL character"]),
         ("a.csv", b"id,text\n1\n", ["line 2", "expected 2 fields", "found 1"]),
         ("a.tsv", b'id\ttext\n1\t"two\nlines"\n2\n', ["line 4", "found 1"]),
-        ("a.tsv", b"id\ttext\n1\ta\tb\n", ["line 2", "found 3", "quotes in it doubled"]),
+        ("a.tsv", b"id\ttext\n1\ta\tb\n", ["line 2", "found 3", "without lines above", "quotes in it doubled"]),
         ("a.csv", b'id,text\n1,a\n2,"b\n3,c\n', ["line 3: unexpected end of data", "double quotes"]),
         ("a.csv", b'id,text\n1,"a" b\n', ["line 2: ',' expected", "quotes in it doubled"]),
         (

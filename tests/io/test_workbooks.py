@@ -77,7 +77,10 @@ def test_a_workbook_has_a_frozen_header_filters_fitting_widths_and_real_dates(tm
 
 def test_workbook_value_without_heading(tmp_path):
     path = workbook(tmp_path / "a.xlsx", S=[["text"], ["a"], [], ["b", "c"]])
-    assert "sheet 'S', row 4: a value is to the right of the last heading, 'text'" in message_of(DataError, path)
+    assert (
+        "sheet 'S', row 4: a value is to the right of the last heading, 'text'; name its column, or delete the"
+        in message_of(DataError, path)
+    )
 
 
 def test_workbook_without_rows(tmp_path):

@@ -150,7 +150,10 @@ class Delimited(_TextFile):
             elif self.on_bad_row and width and reason != _UNCLOSED:
                 self.on_bad_row(line, reason, "".join(lines).rstrip("\r\n"))
             else:
-                advice = "save it as UTF-8, with each text in double quotes and the quotes in it doubled"
+                advice = (
+                    "save it as UTF-8, without lines above the header, with each text in double quotes and the quotes "
+                    "in it doubled"
+                )
                 raise DataError(f"{self.name}, line {line}: {reason}; {advice}")
         if not width:
             raise DataError(explain_empty(self.name, "a header line and one row for each text"))

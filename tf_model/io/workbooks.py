@@ -79,8 +79,9 @@ class Workbook(Table):
             self.refuse_beyond_limits(unpacked=characters)  # the file stores a text once for many cells
             header = header or row
             if len(row) > len(header):
-                reason = f"a value is to the right of the last heading, {header[-1]!r}; name its column"
-                raise DataError(f"{name}, row {number}: {reason}")
+                reason = f"a value is to the right of the last heading, {header[-1]!r}"
+                advice = "name its column, or delete the rows above the header"
+                raise DataError(f"{name}, row {number}: {reason}; {advice}")
             yield number, row + [None] * (len(header) - len(row))
         if not header:
             raise DataError(explain_empty(name, "a header and one row for each text"))
