@@ -1,10 +1,12 @@
 """A link that moves from one version to the next: complete at every moment, even if the program dies at any line."""
 
 import errno
+import shutil
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -64,6 +66,19 @@ def test_versions_come_and_go(tmp_path):
     assert len(versions.versions(target)) == 2
     assert leftovers(target) == []
     assert content_of(third) == "third"
+
+
+def test_the_oldest_version_is_removed_only_once_the_new_one_is_in_use(tmp_path, monkeypatch):
+    target, removed = tmp_path / "answer", []
+
+    def remove(folder, **_):
+        removed.append((content_of(folder), content_of(target)))
+        shutil.rmtree(folder)
+
+    monkeypatch.setattr(versions, "shutil", SimpleNamespace(copytree=shutil.copytree, rmtree=remove))
+    for name in "1234":
+        add_version(make(tmp_path / name, name), target)
+    assert removed == [("1", "3"), ("2", "4")]
 
 
 def test_a_folder_as_training_leaves_it_becomes_a_version(tmp_path):

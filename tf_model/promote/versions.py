@@ -39,12 +39,13 @@ def add_version(new: Path, target: Path, finish: Callable[[Path], None] | None =
                 if file.is_file():
                     with file.open("rb") as stream:
                         os.fsync(stream.fileno())  # so that the link never points to files lost in a power cut
-        for each in versions(target):  # only now, so that there is always another whole version
-            if each not in (version, in_use(target)):
-                hidden = each.with_name(f".{each.name}.old")  # so that a half-removed version never counts as one
-                each.rename(hidden)
-                shutil.rmtree(hidden, ignore_errors=True)
+        # Only now, so that there is always another whole version. Hidden, so that a half-removed one never counts; and
+        # removed only after the link has moved: until then, a rollback would take the new version for the old one.
+        old = [each for each in versions(target) if each not in (version, in_use(target))]
+        hidden = [each.rename(each.with_name(f".{each.name}.old")) for each in old]
         use_version(target, version)
+        for each in hidden:
+            shutil.rmtree(each, ignore_errors=True)
 
 
 def use_version(target: Path, version: Path) -> None:
