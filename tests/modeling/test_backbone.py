@@ -117,6 +117,13 @@ def test_a_changed_part_of_mpnet_is_refused(parts, damage):
     assert "make install-teacher" in message
 
 
+def test_a_zip_file_of_another_kind_is_refused(parts):
+    last = parts[-1].read_bytes()
+    at = last.index(b"PK\x01\x02") + 6  # the version that is needed to unpack the first file
+    parts[-1].write_bytes(last[:at] + b"\xff" + last[at + 1 :])
+    assert "cannot be joined (zip file version 25.5)" in refusal("mpnet")
+
+
 def test_other_weights_of_mpnet_than_the_release_are_refused(parts, monkeypatch):
     monkeypatch.setattr(backbone, "MPNET_SHA256", backbone.MPNET_SHA256 | {"vocab.txt": "0" * 64})
     message = refusal("mpnet")

