@@ -240,7 +240,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     group.add_argument("--each-epoch", action="store_true", help="score every epoch, to choose the number of epochs")
     device.add_arguments(parser, "how to compute (--protocol grouped)")
-    add_config_arguments(parser, without={"seed"})  # --seeds instead
+    # --seeds instead; and no teachers
+    add_config_arguments(parser, without={"seed", "teacher_weight", "teacher_temperature"})
     return parser
 
 
