@@ -27,10 +27,12 @@ COPY data ./data
 COPY tf_model ./tf_model
 COPY streamlit_app ./streamlit_app
 COPY saved_models ./saved_models
-# The graphs are emptied, since only TensorFlow reads them. Every page is drawn once, so that the image holds the
-# bytecode of the modules that are loaded, and of no others: it cannot be written later. The image's user may read all,
-# whatever the umask here was.
+# The graphs are emptied, since only TensorFlow reads them; of a promoted model only the version in use stays. Every page
+# is drawn once, so that the image holds the bytecode of the modules that are loaded, and of no others: it cannot be
+# written later. The image's user may read all, whatever the umask here was.
 RUN find saved_models -name saved_model.pb -exec truncate --size 0 {} + \
+ && for version in saved_models/.versions/*/*; do name=${version%/*}; \
+    [ "$(realpath "$version")" = "$(realpath "saved_models/${name##*/}")" ] || rm -rf "$version"; done \
  && python3 -m tf_model.predict --format csv --text ok \
  && python3 -W ignore -c "import streamlit.web.cli, tf_model.api.app; from streamlit.testing.v1 import AppTest; \
 app = AppTest.from_file('streamlit_app/app.py', default_timeout=120).run(); \
@@ -48,7 +50,8 @@ COPY --from=built /opt/site-packages /opt/site-packages
 COPY --from=built /app /app
 ENV PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
-# The log of predictions, the only thing written in the app's folder. Mount a volume there to keep it.
+# The log of predictions, and for 7 days the files that people gave to the app, with their texts. Nothing else is written
+# in the app's folder. Mount a volume there to keep them.
 VOLUME /app/saved_models/.monitor
 EXPOSE 8000 8501 9464
 # This checks the app; the API has /health/ready.
