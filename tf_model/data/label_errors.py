@@ -12,7 +12,8 @@ import numpy as np
 from tf_model.data import splits
 
 FOLDS = 5
-# `python -m research.baselines --choose` compares it with others on the training part of the report's split.
+# The best for the product by `python -m research.baselines --choose`, on the training part of the report's split. For
+# the emotion, 1 is better by 1.9 points of accuracy; its effect on the rows found is not measured.
 INVERSE_PENALTY = 10.0
 # Of the gradient. With scikit-learn's default, 1e-4, probabilities differ between processors by up to 0.03, because
 # the last digit of a feature does.

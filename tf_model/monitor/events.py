@@ -54,7 +54,7 @@ class Failed:
     time: float
     stream: Stream
     kind: str
-    message: str  # one line; it may quote a text, so only the owner of the log sees it
+    message: str  # one line, shown on the page Monitor: it quotes no text
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """A model on a server (TensorFlow Serving or ``python -m tf_model.api``), with the interface of a local model.
 
-It uses REST (https://www.tensorflow.org/tfx/serving/api_rest). A call is retried if the server is down or busy, but not
-if it takes too long, which would only add to the load.
+It uses REST (https://www.tensorflow.org/tfx/serving/api_rest). A call is retried if the server is down, busy or late
+(504), but not if it sends nothing for :data:`TIMEOUT`, which would only add to the load.
 """
 
 from __future__ import annotations
