@@ -7,7 +7,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from tf_model.evaluation.joint_metrics import COVERAGE, by_task
 from tf_model.evaluation.metrics import evaluate_probabilities
 from tf_model.io.files import whole_file
 from tf_model.modeling.joint_label import confidence_and_correctness
+from tf_model.preprocessing.cleaning import CLEANINGS
 from tf_model.training.cross_validation import FOLD_SEED, FOLDS
 
 REPORT, GROUPED = "report", "grouped"
@@ -166,7 +167,8 @@ def score_method(method: Method, problem: Problem, task: tasks.Task, protocol: s
         return scores
 
     title = f"{method.name}, {task.name}, {protocol}, seed {seed}" if method.slow else ""
-    depends_on = problem.data_sha256, problem.rows.rows.tolist(), method.settings
+    cleanings = [asdict(each) for each in CLEANINGS.values()]  # the settings hold the name of one
+    depends_on = problem.data_sha256, problem.rows.rows.tolist(), method.settings, cleanings
     return score_folds(name, depends_on, len(problem.rows), folds, fit_and_score, title)
 
 

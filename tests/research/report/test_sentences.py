@@ -155,6 +155,18 @@ def smoothing_does_not_survive() -> bool:
     )
 
 
+def third_task_does_not_survive() -> bool:
+    gains = [lookup.variant("with_targets", task, lookup.TRIED) for task in (*lookup.QUESTIONS, lookup.NON_NEUTRAL)]
+    product, emotion, *_ = gains
+    p_values = holm(np.array([lookup.normal_p(each["difference"], each["low"], each["high"]) for each in gains]))
+    return product["seeds"] == 1 and product["low"] > 0 and emotion["high"] < 0 and (p_values[:2] > 0.05).all()
+
+
+def before_does_not_differ() -> bool:
+    gains = [lookup.variant("before", task, "levers") for task in (lookup.NON_NEUTRAL, "answer")]
+    return all(each["low"] < 0 < each["high"] or each["seeds_low"] < 0 < each["seeds_high"] for each in gains)
+
+
 def kinds_of_confusion() -> bool:
     counts = lookup.confusion("emotion").to_numpy()
     about_sign = counts[0, 2] + counts[2, 0]
@@ -364,11 +376,8 @@ SENTENCES: list[tuple[str, str, Callable[[], bool]]] = [
     ),
     (
         "results",
-        "A third task helps the product and costs the emotion.",
-        lambda: (
-            lookup.variant("with_targets", "product", lookup.TRIED)["low"] > 0
-            and lookup.variant("with_targets", "emotion", lookup.TRIED)["high"] < 0
-        ),
+        "A third task may help the product and cost the emotion: on one seed, neither survives Holm's correction.",
+        third_task_does_not_survive,
     ),
     (
         "results",
@@ -401,12 +410,8 @@ SENTENCES: list[tuple[str, str, Callable[[], bool]]] = [
     ),
     (
         "results",
-        "On the reported folds they cost something: without both, `answer` is better on the non-neutral tweets",
-        lambda: (
-            lookup.variant("before", lookup.NON_NEUTRAL, "levers")["low"] > 0
-            and all(lookup.variant("before", task, "levers")["low"] < 0 for task in ("product", "answer"))
-            and all(lookup.variant("before", task, "levers")["high"] > 0 for task in ("product", "answer"))
-        ),
+        "neither is significant over both tweets and seeds",
+        before_does_not_differ,
     ),
     ("results", "For the product, fine-tuning leads from 800 labelled tweets on", leads_on_the_product),
     ("results", "For the emotion it leads with 1,600", leads_on_the_emotion),
