@@ -27,8 +27,9 @@ FORMULA_SIGNS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 _INVISIBLE = "\t\r \0\ufeff"  # but for newlines, each of which begins a search: a run would take quadratic time
 # In locales with semicolons as list separators, such as German, Excel starts a new cell after each.
 _FORMULA_WITHIN = re.compile(rf"([;\n][{_INVISIBLE}\"]*)(?=[=＝])")
-# Not 007, nor an ID so long that a spreadsheet would round it, nor 1.299, which in Europe may be 1,299.
-_PLAIN_NUMBER = re.compile(r"-?(0|[1-9]\d{0,14}|0\.\d{1,6}|[1-9]\d{0,8}\.(\d{1,2}|\d{4,6}))")
+# Not 007, nor an ID so long that a spreadsheet would round it, nor 1.299, which may be German for 1,299.
+_PLAIN_NUMBER = re.compile(r"-?(?![1-9]\d{0,2}\.\d{3}$)(0|[1-9]\d{0,14}|(0|[1-9]\d{0,8})\.\d{1,6})")
+_NUMBER = re.compile(r"-?(0|[1-9]\d{0,14}|0\.\d{1,6}|[1-9]\d{0,8}\.(\d{1,2}|\d{4,6}))")
 _NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*")
 
 

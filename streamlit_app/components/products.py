@@ -70,7 +70,7 @@ def known_to(texts: ModelState, finder: TargetPredictor | None) -> Products | No
 
 
 def _take_typed() -> None:
-    lines = [line for line in st.session_state[TYPED].splitlines() if line.strip()]
+    lines = list(dict.fromkeys(filter(None, map(str.strip, st.session_state[TYPED].splitlines()))))
     names = [line.partition(":")[0].strip() for line in lines]
     if not lines:
         _forget()
@@ -82,7 +82,7 @@ def _take_typed() -> None:
         st.session_state[PROBLEM] = f"{quoted(line_with_several)} has a ; but no colon before it; one product per line."
     elif repeated := next((name for name, count in Counter(names).items() if count > 1), None):
         st.session_state[PROBLEM] = (
-            f"{quoted(repeated)} has two lines; what follows a colon is an alias, so write names without colons."
+            f"{quoted(repeated)} has two lines; put all its aliases on one, and leave colons out of names."
         )
     else:
         table = io.StringIO()

@@ -17,7 +17,7 @@ from streamlit_app.components.explorer import ROW_HEIGHT, Explorer, spoken_value
 from streamlit_app.components.labelling import check_rows, show_queue
 from streamlit_app.components.loading import ModelState
 from streamlit_app.components.notices import plain_markdown
-from streamlit_app.components.runs import DONE, Answers, Run, own_runs
+from streamlit_app.components.runs import DONE, GUESS, Answers, Run, own_runs
 from streamlit_app.components.widgets import offer_file, pick
 from tf_model import tasks
 from tf_model.analysis.changes import PERIODS, SIGNIFICANCE, by_period, find_changes, period_of, periods_of
@@ -378,8 +378,9 @@ def _first_columns(run: Run, answers: Answers) -> dict[str, Any]:
     """The columns to show first, and how."""
     share, wide = st.column_config.NumberColumn(format="percent"), st.column_config.TextColumn(width=330)
     plain = st.column_config.Column()  # None would hide it
-    first = ("product", "emotion") if run.per_product else (tasks.ANSWER,)
-    names = dict.fromkeys([*first, STATUS, f"{first[-1]}_confidence", *run.predicted])
+    first = ("product", "emotion", GUESS) if run.per_product else (tasks.ANSWER,)
+    confidence = "emotion_confidence" if run.per_product else "answer_confidence"
+    names = dict.fromkeys([*first, STATUS, confidence, *run.predicted])
     names = [each for each in names if each in answers.display_table]
     columns = {name: share if name.endswith("_confidence") else plain for name in names}
     return dict.fromkeys(answers.first_columns, plain) | columns | {answers.first_columns[0]: wide}

@@ -246,7 +246,7 @@ def _read_answers(folder: Path) -> Answers:
     run, predictions = find(folder.name), pd.read_parquet(folder / _ANSWERS)
     with tables.open_table(run.path) as file:
         file_rows = pd.concat(file.chunks(), ignore_index=True)
-        names = tables.input_renames(file, [*predictions.columns.drop(_ROW), GUESS])
+        names = tables.input_renames(file, [*predictions.columns.drop(_ROW), *([GUESS] if run.per_product else [])])
     dates, text_column = find_dates(file_rows), names.get(run.column, run.column)
     own_columns = file_rows.rename(columns=names).iloc[predictions[_ROW]].reset_index(drop=True)
     if dates:  # found in the file's rows, so that their notes do not count a row for each of its mentions
@@ -264,7 +264,7 @@ def _read_answers(folder: Path) -> Answers:
         emotion = rows["emotion"].astype("str").combine_first(predictions["emotion"])
     if run.per_product:  # what the charts count, as `emotion` is Not sure below the threshold
         for each in (table, display_table):
-            each.insert(each.shape[1] - 1, GUESS, emotion)
+            each.insert(each.shape[1] - 1, GUESS, rows["emotion"].astype("str").reindex(each.index))
     labelled = {
         tasks.TEXT_COLUMN: texts,
         tasks.PRODUCT_COLUMN: predictions.get("product"),

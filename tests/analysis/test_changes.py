@@ -63,6 +63,7 @@ def test_what_cannot_be_used_is_counted_and_said():
         (("01/02/2024", "03/04/2024"), "month/day/year", [1, 3]),
         (("03/06/2024", "04/06/2024", "05/06/2024"), "day/month/year", [6, 6, 6]),
         (("06/03/24", "06/04/24"), "month/day/year", [6, 6]),
+        (("01/01/2024", "02/01/2024", "03/01/2024"), "month/day/year", [1, 2, 3]),  # the first of each month
     ],
 )
 def test_ambiguous_dates_are_read_in_the_order_with_fewer_months(cells, read_as, months):

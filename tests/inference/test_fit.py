@@ -82,6 +82,7 @@ def test_the_name_of_a_product_says_nothing_of_the_language():
     check = FitCheck(english_stub(), coffee)
     assert [check(text) for text in english] == [FIT] * 2
     assert check("Mi piace molto Lavazza") == fit.OTHER_LANGUAGE
+    assert check("I love this https://medium.com/@hans/warum-ich-mein-ipad-nicht-mehr-benutze") == fit.NO_PRODUCT
 
 
 @pytest.mark.parametrize("cleaning", ["report", "target"])

@@ -81,6 +81,17 @@ def test_the_oldest_version_is_removed_only_once_the_new_one_is_in_use(tmp_path,
     assert removed == [("1", "3"), ("2", "4")]
 
 
+def test_a_link_that_cannot_be_moved_leaves_both_versions(tmp_path, monkeypatch):
+    target = tmp_path / "answer"
+    for name in "12":
+        add_version(make(tmp_path / name, name), target)
+    monkeypatch.setattr(Path, "symlink_to", lambda *_: (_ for _ in ()).throw(PermissionError(errno.EACCES, "no")))
+    with pytest.raises(OutputError, match="writing there is not permitted"):
+        add_version(make(tmp_path / "3", "3"), target)
+    assert both(target) == ("2", "1")
+    assert leftovers(target) == []
+
+
 def test_a_folder_as_training_leaves_it_becomes_a_version(tmp_path):
     target = make(tmp_path / "answer", "old")
     add_version(make(tmp_path / "new", "new"), target)

@@ -630,7 +630,7 @@ def test_xlsx_keeps_texts_as_texts(stub, tmp_path):
 def test_plain_numbers_are_numbers_in_a_workbook_and_ids_keep_their_digits():
     columns = {"likes": ["3", "-12", None], "price": ["9.90", "0", "10.5"], "n": [1, 2, 3], "part": ["1", "2", "x"]}
     ids = {"zip": ["01067", "10115", "80331"], "tweet": ["1234567890123456789", "1", "2"], "none": [None] * 3}
-    columns |= {"rate": ["0.125", "0.5", "2.0625"], "reach": ["1.299", "850", "12.500"]}  # may be 1,299 and 12,500
+    columns |= {"rate": ["0.125", "1234.567", "2.0625"], "reach": ["1.299", "850", "12.500"]}  # may be 1,299 and 12,500
     content = files.as_xlsx(pandas.DataFrame(columns | ids, dtype=object))
     rows = list(openpyxl.load_workbook(io.BytesIO(content)).active.iter_rows(min_row=2, values_only=True))
     assert rows[0] == (3, 9.9, 1, "1", 0.125, "1.299", "01067", "1234567890123456789", None)

@@ -210,11 +210,11 @@ def test_products_typed_in_one_line_are_not_taken_for_one_product(targets):
     for typed, problem in (
         ("Pixel, Switch", "has a comma; write one product per line"),
         ("Pixel; Switch", "has a ; but no colon before it; one product per line"),
-        ("Pixel: 2\nPixel : Pro", "'Pixel' has two lines; what follows a colon is an alias"),
+        ("Pixel: 2\nPixel : Pro", "'Pixel' has two lines; put all its aliases on one, and leave colons out of names"),
     ):
         assert problem in words_of(type_list(app, typed))
         assert "The model's list" in words_of(app)
-    assert "Your list: Pixel" in words_of(type_list(app, "Pixel: re:pixel{1,2}"))
+    assert "Your list: Pixel" in words_of(type_list(app, "Pixel: re:pixel{1,2}\n\n Pixel: re:pixel{1,2}"))
 
 
 @pytest.mark.parametrize(
@@ -487,6 +487,7 @@ def test_the_words_of_a_text_of_two_products_count_once(targets):
     chart = next(each.proto.alt for each in app.get("plotly_chart") if each.proto.alt.startswith("Most frequent"))
     assert chart == "Most frequent words: kindle 2, beats 1, screen 1, xbox 1."
     app.selectbox(key=f"{run}_frequent_False_bar").set_value("beats").run()
+    assert list(app.dataframe[-1].value)[:4] == ["text", "product", "emotion", "best_guess"]
     assert "1 text." in [each.value for each in app.caption]
 
 

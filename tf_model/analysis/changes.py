@@ -103,7 +103,8 @@ def _parse_dates(cells: pd.Series, allow_numbers: bool) -> tuple[pd.Series, list
     are_days = slashes > 12
     slashed = "%d/%m" if are_days[0].sum() > are_days[1].sum() else "%m/%d"
     is_ambiguous = len(are_days) and not are_days.any(axis=None)
-    if is_ambiguous and slashes[1].nunique() < slashes[0].nunique():  # a few months, with more days
+    # A few months with more days, unless the days would be the first of more months.
+    if is_ambiguous and slashes[1].nunique() < slashes[0].nunique() and (slashes[1] > 1).any():
         slashed = "%d/%m"
     dates = [
         parse(r"\d{4}-\d{2}-\d{2}", "ISO8601"),

@@ -21,10 +21,11 @@ from tf_model.preprocessing.cleaning import url_pattern
 
 SUFFIXES = (".csv", ".yaml", ".yml")
 PATTERN = "re:"
-MOST_CHARACTERS = 100  # of an alias
+MOST_CHARACTERS, MOST_SIGNS = 100, 5  # of an alias, and at one of its ends
 # An accent may be a separate character; the apostrophe that Unicode counts as a letter is none here.
 _WORD = re.compile(r"[^\W_\u02bc](?:[^\W_\u02bc]|[\u0300-\u036f])*")
 _SPACE = re.compile(r"[\s_\u2010-\u2015-]+")
+_SIGN = re.compile(r"[^\w\s\u2010-\u2015\u0300-\u036f-]|\u02bc")  # not a separator, nor an accent
 # People type the same name with different apostrophes, and with or without accents.
 _SAME = dict.fromkeys(map(ord, "\u2018\u2019\u02bc`"), "'") | dict.fromkeys(range(0x300, 0x370))
 _ANY_TEXT = "a zq xjkvb 7"  # names no product: a pattern that matches it matches anything
@@ -74,11 +75,11 @@ class Products:
         if not _is_usable(alias):
             raise DataError(
                 f"the alias {quoted(alias)} of {quoted(name)} must hold a letter or a digit, and have at most "
-                f"{MOST_CHARACTERS} characters; correct it, or write a pattern after {PATTERN}"
+                f"{MOST_CHARACTERS} characters, {MOST_SIGNS} of them signs at an end; correct it, or write a pattern "
+                f"after {PATTERN}"
             )
         spelled = _key(alias)
-        words = [word.span() for word in _WORD.finditer(spelled)]
-        self._signs = max(self._signs, words[0][0], len(spelled) - words[-1][1])
+        self._signs = max(self._signs, *_signs_of(spelled))
         for each in {spelled, spelled.replace("'", "")}:
             key, spaces = _without_spaces(each)
             _refuse_another(self._product_of.setdefault(key, name), name, alias)
@@ -133,7 +134,9 @@ class Products:
             first -= 1
         while last < len(text) and last - end < most and not _WORD.match(text[last]):
             last += 1
-        return itertools.product(range(first, start + 1), range(end, last + 1))
+        starts = (at for at in range(first, start) if _SIGN.match(text[at]))
+        ends = (at for at in range(end + 1, last + 1) if _SIGN.match(text[at - 1]))
+        return itertools.product([*starts, start], [end, *ends])
 
     def _pattern_mentions(self, text: str) -> Iterator[Mention]:
         for product, pattern in self._patterns:
@@ -209,7 +212,9 @@ def _aliases(rows: Any) -> dict[str, list[str]]:
         if not name:
             raise DataError(f"product {number} has an empty name; give it one, or remove it")
         if row.get(None, [""]) != [""]:
-            raise DataError(f"{quoted(name)} has more fields than the header; put its aliases in one pair of quotes")
+            raise DataError(
+                f"{quoted(name)} has more fields than the header; split its aliases by ;, in one pair of quotes"
+            )
         own = own.split(";") if isinstance(own, str) else own
         if not isinstance(own, list) or not all(isinstance(alias, str) for alias in own):  # such as "- re: x" in YAML
             raise DataError(f"expected a list of texts as aliases of {quoted(name)}; put each alias in quotes")
@@ -248,7 +253,13 @@ def _refuse_another(owner: str, name: str, alias: str) -> None:
 
 
 def _is_usable(alias: str) -> bool:
-    return len(alias) <= MOST_CHARACTERS and bool(_WORD.search(alias))
+    return len(alias) <= MOST_CHARACTERS and bool(_WORD.search(alias)) and max(_signs_of(alias)) <= MOST_SIGNS
+
+
+def _signs_of(name: str) -> tuple[int, int]:
+    """How many characters are before the first and after the last word of a name."""
+    spans = [word.span() for word in _WORD.finditer(name)]
+    return spans[0][0], len(name) - spans[-1][1]
 
 
 def _compiled(re2: Any, name: str, alias: str) -> Any:

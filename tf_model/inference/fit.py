@@ -80,7 +80,7 @@ class FitCheck:
         elif self.model.reads_english:
             for mention in reversed(mentions):  # an Italian name says nothing of the language
                 text = f"{text[: mention.start]} {text[mention.end :]}"
-            words = url_pattern().sub(" ", _NAME.sub(" ", text))
+            words = _NAME.sub(" ", url_pattern().sub(" ", text))
             language, probability = _detector().classify(words.lower())
             if language != "en" and probability >= LEAST_PROBABILITY:
                 yield OTHER_LANGUAGE

@@ -107,32 +107,31 @@ def plain_name(name: str) -> str:
 def choose_text_column(sample: Any, name: str) -> tuple[int, str]:
     """The position of the column of texts in ``sample``, the first rows, and the reason for the choice, in words.
 
-    A column with a usual name is chosen, unless only others hold words. Else it is the one with the longest texts on
-    average, among those with two words side by side, and of these among those with a text in every second row, if there
-    are any. Raises :class:`DataError` if no column holds text.
+    A column with a usual name is chosen, unless only others hold words. Else it is the one with the most text, among
+    those with two words side by side if there are any. Raises :class:`DataError` if no column holds text.
     """
     columns = [str(heading) for heading in sample.columns]
-    lengths, filled = {}, set()  # mean length of texts, for columns that may hold text
+    lengths = {}  # of the texts of each column that may hold texts
     for position in range(len(columns)):
         present = sample.iloc[:, position].dropna()
         text_lengths = [len(value) for value in present if isinstance(value, str)]
         if text_lengths or present.empty:
-            lengths[position] = sum(text_lengths) / max(len(text_lengths), 1)
-        if 2 * sum(length > 0 for length in text_lengths) >= len(sample):
-            filled.add(position)
+            lengths[position] = text_lengths or [0]
     if not lengths:
         raise DataError(f"{name}: expected a column of texts, but none of {listed(columns)} holds text")
     if len(columns) == 1:
         return 0, "the only column"
-    with_words = {position for position in lengths if _has_words(sample.iloc[:, position])}  # not URLs alone
-    usable = [position for position in lengths if not with_words or _has_letters(sample.iloc[:, position])]
-    names = {plain_name(columns[position]): position for position in reversed(usable)}
-    for usual_name in _USUAL:
-        if usual_name in names:
-            return names[usual_name], "by its name"
-    longest = max(filled & with_words or with_words or lengths, key=lengths.__getitem__)
-    reason = f"no column has a usual name; its texts are the longest, {lengths[longest]:.0f} characters on average"
-    return longest, reason
+    names = {plain_name(columns[position]): position for position in reversed(lengths)}
+    usual = [names[usual_name] for usual_name in _USUAL if usual_name in names]
+    with_letters = [position for position in usual if _has_letters(sample.iloc[:, position])]
+    with_words = (
+        [] if with_letters else [each for each in lengths if _has_words(sample.iloc[:, each])]
+    )  # not URLs alone
+    if with_letters or (usual and not with_words):
+        return (with_letters or usual)[0], "by its name"
+    fullest = max(with_words or lengths, key=lambda position: sum(lengths[position]))
+    average = sum(lengths[fullest]) / len(lengths[fullest])
+    return fullest, f"no column has a usual name; it has the most text, {average:.0f} characters on average"
 
 
 def _has_letters(column: Any) -> bool:

@@ -43,7 +43,14 @@ def add_version(new: Path, target: Path, finish: Callable[[Path], None] | None =
         # removed only after the link has moved: until then, a rollback would take the new version for the old one.
         old = [each for each in versions(target) if each not in (version, in_use(target))]
         hidden = [each.rename(each.with_name(f".{each.name}.old")) for each in old]
-        use_version(target, version)
+        try:
+            use_version(target, version)
+        except BaseException:
+            failed = version.rename(version.with_name(f".{version.name}.old"))
+            for each, place in zip(hidden, old, strict=True):
+                each.rename(place)
+            shutil.rmtree(failed, ignore_errors=True)
+            raise
         for each in hidden:
             shutil.rmtree(each, ignore_errors=True)
 
