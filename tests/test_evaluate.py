@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 from model_folders import guessed_fold
 from sample_datasets import GOOD, long_targets, write_csv
+from stub_model import stub, target_stub
 
-from tf_model import data, evaluate, paths
+from tf_model import config, data, evaluate, paths, tasks
 from tf_model.data import splits
 from tf_model.errors import DataError, ModelError, OutputError, UsageError
+from tf_model.inference.predictor import Predictor
 from tf_model.model_dir import read_validation_rows
 from tf_model.preprocessing import batching
 from tf_model.training import cross_validation
@@ -270,6 +273,30 @@ def test_a_model_without_its_recipe_is_refused(trained, tmp_path):
         evaluate.main([*SAMPLE, "--model", str(copy)])
 
 
+def test_a_model_of_targets_is_evaluated_on_mentions_of_other_products(tmp_path, monkeypatch, capsys):
+    (tmp_path / "products.csv").write_text("name,aliases\niPad,\n", encoding="utf-8")
+    (tmp_path / "own.csv").write_text("name,aliases\nKindle,\n", encoding="utf-8")
+    rows = [("my Kindle is great", "Kindle"), ("my Kindle is bad", "Kindle"), ("an iPad is great", "iPad")]
+    lines = [f"{text},{product},{tasks.POSITIVE}" for text, product in rows]
+    (tmp_path / "rows.csv").write_text("\n".join(["text,product,emotion", *lines]), encoding="utf-8")
+    (tmp_path / "validation_predictions.csv").write_text("row,product\n0,iPad\n", encoding="utf-8")
+    model = replace(target_stub(), folder=tmp_path, recipe=config.TARGET.to_dict())
+    monkeypatch.setattr(Predictor, "load", lambda *_: model)
+    arguments = ["--data", str(tmp_path / "rows.csv")]
+    evaluate.main(arguments)
+    said = capsys.readouterr()
+    assert "note: 2 rows are left out: their texts do not name the labelled product" in said.err
+    assert "accuracy 1.0000" in said.out
+    evaluate.main([*arguments, "--products", str(tmp_path / "own.csv")])
+    said = capsys.readouterr()
+    assert "note: 1 row is left out" in said.err
+    assert "accuracy 0.5000" in said.out
+    monkeypatch.setattr(Predictor, "load", lambda *_: replace(stub(), folder=tmp_path, recipe=config.REPORT.to_dict()))
+    (tmp_path / "known.csv").write_text("text,product\nan iPad,iPad\nmy iPhone,iPhone\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="--products needs --task target, or a model of it"):
+        evaluate.main(["--data", str(tmp_path / "known.csv"), "--products", str(tmp_path / "own.csv")])
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -282,7 +309,8 @@ def test_a_model_without_its_recipe_is_refused(trained, tmp_path):
             ["--seeds", "1", "--fold-seed", "1", "--deterministic"],
             "--seeds, --fold-seed, --deterministic would have no",
         ),
-        (["--products", "mine.csv"], "--products would have no effect"),
+        (["--protocol", "grouped", "--split-seed", "7"], "--split-seed would have no effect without --part train"),
+        (["--compare", "a", "b", "--products", "x.csv"], "--products would have no effect with --compare"),
         (["--compare", "a", "b", "--part", "train"], "--part would have no effect"),
         (["--no-emotion", "neutral"], "--no-emotion would have no effect"),
         (["--compare", "a", "b", "--no-emotion", "neutral"], "--no-emotion would have no effect"),

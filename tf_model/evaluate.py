@@ -23,7 +23,7 @@ from tf_model.training import cross_validation
 
 # Options for saved models; all others belong to cross-validation.
 OF_MODELS = {"protocol", "compare", "model", "data", "json", "overwrite"}
-OF_MODELS |= {"text_column", "product_column", "emotion_column"}
+OF_MODELS |= {"products", "text_column", "product_column", "emotion_column"}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -67,7 +67,7 @@ def _evaluate_model(arguments: argparse.Namespace) -> dict[str, Any]:
     config = config_of(predictor.folder, predictor.recipe)
     options = data.options_of(arguments, predictor.metrics)
     dataset = data.load(arguments.data, **options, known_tasks=predictor.tasks)
-    products = data.products_to_judge(predictor.task, predictor.folder, dataset)
+    products = data.products_to_judge(predictor.task, predictor.folder, dataset, arguments.products)
     rows = data.training_rows(dataset, predictor.task, products)
     if predictor.data_sha256 == dataset.sha256:
         # Use the recorded rows: with another list of products than in training, the split would differ.
@@ -79,6 +79,7 @@ def _evaluate_model(arguments: argparse.Namespace) -> dict[str, Any]:
             f"warning: {predictor.folder} was trained on other data (sha256 {predictor.data_sha256}); "
             "some of these rows may have been among its training examples"
         )
+        data.say_unnamed(dataset, rows)
     cli.say(f"protocol: {protocol}")
     probabilities = predictor.probabilities(rows.texts)
     metrics = joint_metrics.evaluate_predictions(rows, probabilities, predictor.threshold)
@@ -197,6 +198,12 @@ def _check_usage(arguments: argparse.Namespace, options: list[str]) -> None:
     """Refuse options that would have no effect; ``options`` lists the cross-validation options that were set."""
     if arguments.compare and (arguments.model or arguments.protocol == "grouped"):
         raise UsageError("--compare OLD NEW names two saved models; leave out --model and --protocol grouped")
+    if arguments.compare and arguments.products:
+        raise UsageError("--products would have no effect with --compare; leave it out")
+    if arguments.part == "all" and (
+        unused := [each for each in options if each in ("--split-seed", "--validation-size")]
+    ):
+        raise UsageError(f"{' and '.join(unused)} would have no effect without --part train; leave them out")
     if arguments.protocol == "report" and options:
         raise UsageError(
             f"a saved model is evaluated as it is: {', '.join(options)} would have no effect; "
@@ -223,12 +230,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", type=Path, help="a saved model (default: saved_models/answer, else product)")
     parser.add_argument("--data", type=Path, help="workbook or CSV file; searched for if not given")
     data.add_column_arguments(parser)
+    products_help = "product names and aliases, for --task target or a model of it (default: the model's)"
+    parser.add_argument("--products", type=Path, metavar="FILE", help=products_help)
     parser.add_argument("--json", type=Path, help="also write all results to this JSON file")
     parser.add_argument("--overwrite", action="store_true", help="replace the JSON file if it exists")
     group = parser.add_argument_group("cross-validation (--protocol grouped)")
     names = [*tasks.ALL_TASKS, tasks.ANSWER]
     group.add_argument("--task", choices=names, default=tasks.PRODUCT.name, help="the task to learn")
-    group.add_argument("--products", type=Path, metavar="FILE", help="product names and aliases for --task target")
     group.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="training seeds")
     group.add_argument("--folds", type=int, default=cross_validation.FOLDS, help="number of folds")
     group.add_argument("--fold-seed", type=int, default=cross_validation.FOLD_SEED, help="seed of the folds")

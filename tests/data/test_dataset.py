@@ -524,7 +524,7 @@ def test_a_column_of_names_is_left_out_for_a_task_that_does_not_need_it(tmp_path
     assert len(data.training_rows(dataset, "emotion")) == len(rows)
     message = line_of(data.training_rows, dataset, "answer")
     assert "--task answer needs a column of products" in message
-    assert "at most 100 different values; name it with --product-column, or give --task emotion" in message
+    assert "at most 100 different values; name it with --product-column, or train with --task emotion" in message
 
 
 def test_a_column_of_labels_in_two_spellings_is_left_out_for_a_task_that_does_not_need_it(tmp_path):

@@ -7,6 +7,7 @@ from tf_model.data.examples import (
     products_for,
     products_of,
     products_to_judge,
+    say_unnamed,
     training_rows,
 )
 from tf_model.data.source import DATA_VARIABLE, Source, add_column_arguments, announce, load, options_of, resolve

@@ -98,8 +98,8 @@ def training_rows(dataset: Dataset, name: str, products: Products | None = None)
         alternatives = " or ".join(f"--task {task.name}" for task in dataset.tasks)
         raise DataError(
             f"--task {name} needs a column of {missing[0]}s, but none in {dataset.path} has a usual name, one spelling "
-            f"of each label and at most {MOST_CLASSES} different values; name it with --{missing[0]}-column, or give "
-            f"{alternatives}"
+            f"of each label and at most {MOST_CLASSES} different values; name it with --{missing[0]}-column, or train "
+            f"with {alternatives}"
         )
     label_ids = np.stack([label_ids_of(dataset.labelled, task) for task in row_tasks], axis=1)
     for task, ids in zip(row_tasks, label_ids.T, strict=True):
@@ -139,17 +139,18 @@ def products_for(name: str, path: Path | None, dataset: Dataset) -> Products | N
     if name == tasks.TARGET.name:
         return read_products(path) if path else products_of(dataset)
     if path:
-        raise UsageError(f"--products needs --task {tasks.TARGET.name}; add it")
+        raise UsageError(f"--products needs --task {tasks.TARGET.name}, or a model of it; add it, or leave it out")
     return None
 
 
-def products_to_judge(name: str, folder: Path, dataset: Dataset) -> Products | None:
+def products_to_judge(name: str, folder: Path, dataset: Dataset, path: Path | None = None) -> Products | None:
     """The products whose mentions judge a model of the task ``name`` in ``folder``; None for other tasks than target.
 
-    They are those of its list, or of the dataset if the list was edited and lacks one that the model was validated on.
+    They are those of the file ``path`` if given, else of the model's list, or of the dataset if the list was edited and
+    lacks one that the model was validated on. Raises :class:`UsageError` if a file is given for another task.
     """
-    if name != tasks.TARGET.name:
-        return None
+    if path or name != tasks.TARGET.name:
+        return products_for(name, path, dataset)
     own = read_products(folder / PRODUCTS)
     return own if validated_products(folder) <= own.aliases.keys() else products_of(dataset)
 
@@ -230,13 +231,19 @@ def checked_rows(dataset: Dataset, name: str, products: Products | None = None) 
         if task.neutral is None and task.name != tasks.PRODUCT.name and name != tasks.EMOTION.name:
             result = "each product gets" if name == tasks.TARGET.name else "every answer names"
             cli.say(f'note: no class stands for "no emotion", so {result} some emotion; see --no-emotion')
-    if name == tasks.TARGET.name:
-        frame = dataset.labelled
-        has_labels = frame[tasks.PRODUCT_COLUMN].notna() & frame[tasks.EMOTION_COLUMN].isin(rows.tasks[0].labels)
-        if count := int((has_labels & ~frame["row"].isin(rows.rows)).sum()):
-            noun = plural(count, "row is left out: its text does", "rows are left out: their texts do")
-            cli.say(
-                f"note: {count:,} {noun} not name the labelled product; list its other names in --products, and spell "
-                "the labels as the names there"
-            )
+    say_unnamed(dataset, rows)
     return rows
+
+
+def say_unnamed(dataset: Dataset, rows: TrainingRows) -> None:
+    """Note on standard error how many rows of the dataset gave no example of the task target, if ``rows`` are of it."""
+    if rows.tasks[0].name != tasks.TARGET.name:
+        return
+    frame = dataset.labelled
+    has_labels = frame[tasks.PRODUCT_COLUMN].notna() & frame[tasks.EMOTION_COLUMN].isin(rows.tasks[0].labels)
+    if count := int((has_labels & ~frame["row"].isin(rows.rows)).sum()):
+        noun = plural(count, "row is left out: its text does", "rows are left out: their texts do")
+        cli.say(
+            f"note: {count:,} {noun} not name the labelled product; list its other names in --products, and spell the "
+            "labels as the names there"
+        )
