@@ -131,6 +131,12 @@ def test_pairs_are_made_for_targets_alone_and_opinions_for_their_own_classes():
         assert (config.joined_pairs, config.opinion_pairs) == (joined, opinions)
 
 
+@pytest.mark.parametrize("argv", [["--joined-pairs", "0.1"], ["--recipe", "target", "--opinion-pairs", "0.1"]])
+def test_pairs_without_effect_are_refused(argv):
+    with pytest.raises(UsageError, match="--joined-pairs and --opinion-pairs need --task target"):
+        parse(*argv)
+
+
 @pytest.mark.parametrize("name", [name for name in CONFIGS if name != "target"])
 def test_targets_need_a_cleaning_that_masks_the_mention(name):
     with pytest.raises(UsageError, match=r"--task target needs a cleaning that masks .*, or add --cleaning target"):

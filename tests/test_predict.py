@@ -424,6 +424,8 @@ def test_targets_are_never_answered_unasked(of_targets, tmp_path):
         predict.main([source, *of_model])
     with pytest.raises(UsageError, match="works only with --targets; add it"):
         predict.main([source, *of_model, "--engine", "ray", "--output", str(tmp_path / "out")])
+    with pytest.raises(UsageError, match="works only with --targets; name another model"):
+        predict.main([source, *of_model, "--record"])
     assert not list(tmp_path.glob("*out*"))
 
 

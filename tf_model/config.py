@@ -38,7 +38,9 @@ class TrainingConfig:
     max_tokens: Annotated[int, Field(ge=3, le=512)] = _setting(
         MAX_TOKENS, "most tokens of an input, special tokens included"
     )
-    epochs: Annotated[int, Field(ge=1)] = _setting(10, "passes over the training rows")
+    epochs: Annotated[int, Field(ge=1)] = _setting(
+        10, "passes over the training rows; with another backbone than minilm, report: 10"
+    )
     batch_size: Annotated[int, Field(ge=1)] = _setting(32, "examples per step, over all devices")
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = _setting(1e-5, "peak learning rate of Adam")
     schedule: Literal["constant", "linear"] = _setting("constant", "linear: warm-up from 0, then linear decay to 0")
@@ -172,4 +174,6 @@ def parse_config(arguments: argparse.Namespace) -> TrainingConfig:
     names = [setting.name for setting in fields(TrainingConfig)[1:]]
     task = getattr(arguments, "task", None)
     default = task if task in (ANSWER.name, TARGET.name) else REPORT.name
+    if task != TARGET.name and (arguments.joined_pairs or arguments.opinion_pairs):
+        raise UsageError(f"--joined-pairs and --opinion-pairs need --task {TARGET.name}; leave them out")
     return make_config(arguments.recipe or default, **{name: getattr(arguments, name, None) for name in names})

@@ -157,7 +157,8 @@ def _load(arguments: argparse.Namespace) -> Predictor | TargetPredictor:
         model = predictor.model
     else:
         predictor = model = Predictor.load(arguments.model, **runtime)
-        _refuse_targets(model.folder, model.labels)
+        can_add = not (arguments.test_predictions or arguments.record)
+        _refuse_targets(model.folder, model.labels, "add it" if can_add else "name another model")
     if model.is_sample:
         cli.say(
             f"warning: {model.folder} was trained on the small sample corpus, not on the real data: "

@@ -36,8 +36,9 @@ def main(argv: list[str] | None = None) -> int:
         raise UsageError(f"--teacher needs --task {tasks.ANSWER}; add it")
     if arguments.teacher and config.label_smoothing:
         raise UsageError("--label-smoothing has no effect with a --teacher; leave one of them out")
-    if arguments.unlabelled and not arguments.teacher:
-        raise UsageError("--unlabelled FILE needs a --teacher; add one, or leave it out")
+    for name in ("unlabelled", "teacher_weight", "teacher_temperature"):
+        if getattr(arguments, name) is not None and not arguments.teacher:
+            raise UsageError(f"--{name.replace('_', '-')} needs a --teacher; add one, or leave it out")
     dataset = data.load(arguments.data, **data.options_of(arguments))
     products = data.products_for(arguments.task, arguments.products, dataset)
     rows = data.checked_rows(dataset, arguments.task, products)
@@ -68,6 +69,8 @@ def main(argv: list[str] | None = None) -> int:
         extra_texts = []
         if arguments.unlabelled:
             with tables.open_table(arguments.unlabelled) as table:
+                cli.say(f"reading the texts of column {table.text_column!r} ({table.reason})")
+                cli.say_notes(table.notes)
                 extra_texts = [text for chunk in table.chunks() for text in table.texts(chunk) if isinstance(text, str)]
         rows, split = distillation.teach(arguments.teacher, dataset, rows, split, config, extra_texts, extra_sha256)
         teacher_files = [(each.name, each / model_dir.OUT_OF_FOLD) for each in arguments.teacher]

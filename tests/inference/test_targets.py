@@ -70,6 +70,11 @@ def test_texts_of_nothing(empty):
     assert found.isna().all(axis=None)
 
 
+def test_a_single_text_is_no_list_of_texts():
+    with pytest.raises(TypeError, match="expected a list of texts"):
+        TARGETS.predict("my Xbox")
+
+
 def test_a_text_with_200_products():
     names = [f"Gadget {number}" for number in range(200)]
     text = "".join(f"{name} is {('great', 'bad', 'here')[number % 3]}; " for number, name in enumerate(names))

@@ -228,6 +228,7 @@ def test_settings_in_another_format_are_refused(folder, file, content):
     ("change", "expected"),
     [
         (lambda tokens: tokens[1:], "lacks [PAD]"),
+        (lambda tokens: [token for token in tokens if token != "[MASK]"], "lacks [MASK]"),
         (lambda tokens: [token for token in tokens if token not in ("[CLS]", "[UNK]")], "lacks [UNK], [CLS]"),
         (lambda tokens: [*tokens[1:], "[PAD]"], "does not begin with [PAD]"),
         (lambda tokens: [*tokens, "more"], "has {more} tokens, but its config.json only {size}"),

@@ -207,6 +207,7 @@ def test_the_same_run_has_the_same_store_whatever_the_seed():
         {"backbone": replace(BACKBONE, sha256="1" * 64)},
         {"runtime": replace(RUNTIME, precision="mixed_bfloat16")},
         {"runtime": replace(RUNTIME, deterministic=True)},
+        {"runtime": replace(RUNTIME, gpus=1)},
         {"config": TrainingConfig(epochs=TrainingConfig().epochs + 1)},
         {"task": "emotion"},
         {"part": "train"},
@@ -214,7 +215,7 @@ def test_the_same_run_has_the_same_store_whatever_the_seed():
     ],
     ids=[
         *("data", "number of folds", "rows that train", "rows that validate", "weights"),
-        *("precision", "deterministic", "recipe", "task", "part", "each epoch"),
+        *("precision", "deterministic", "a GPU", "recipe", "task", "part", "each epoch"),
     ],
 )
 def test_folds_of_another_run_are_kept_elsewhere(tmp_path, monkeypatch, other):

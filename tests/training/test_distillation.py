@@ -119,6 +119,7 @@ def test_a_student_is_trained_by_the_real_command(answer_model, shallow_bert, tm
     assert train.main([*options, "--output-dir", str(tmp_path)]) == 0
     err = capsys.readouterr().err
     assert "unlabelled texts" in err
+    assert "reading the texts of column 'text'" in err
     metrics = json.loads((tmp_path / "answer" / "metrics.json").read_text())
     assert [each["name"] for each in metrics["teachers"]] == ["answer"]
     assert len(metrics["teachers"][0]["sha256"]) == 64
@@ -131,7 +132,8 @@ def test_a_student_is_trained_by_the_real_command(answer_model, shallow_bert, tm
     [
         (["--teacher", "x"], "--teacher needs --task answer"),
         (["--task", "answer", "--teacher", "x", "--label-smoothing", "0.1"], "--label-smoothing has no effect with"),
-        (["--task", "answer", "--unlabelled", "x"], "--unlabelled FILE needs a --teacher"),
+        (["--task", "answer", "--unlabelled", "x"], "--unlabelled needs a --teacher"),
+        (["--task", "answer", "--teacher-weight", "0"], "--teacher-weight needs a --teacher"),
     ],
 )
 def test_teachers_are_for_answers_and_texts_for_teachers(options, message, tmp_path):

