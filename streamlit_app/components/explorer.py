@@ -23,7 +23,7 @@ from tf_model.inference.fit import FIT
 from tf_model.io.workbooks import MOST_CHARACTERS
 from tf_model.modeling.joint_label import NOT_SURE
 
-MOST_WORDS = 15
+MOST_WORDS, MOST_PRODUCTS = 15, 40  # in a chart
 COLUMNS = {"Products": "product", "Emotions": "emotion"}
 UNFILTERED_TABS = ("Repeats", "Rows")  # tabs that also show texts unfit for the model
 ROW_HEIGHT = 76  # pixels: three lines of text; from about 64 on, cells wrap
@@ -169,8 +169,14 @@ class Explorer:
         if not columns:
             st.info("None of these texts has a product or an emotion.")
             return
+        shown, counts = tweets, tweets["product"].value_counts()
+        if "product" in columns and len(counts) > MOST_PRODUCTS:
+            shown = tweets[tweets["product"].isin(counts.index[:MOST_PRODUCTS])]
+            st.caption(
+                f"Charts of the {MOST_PRODUCTS} most frequent of {len(counts):,} products; filter for the others."
+            )
         for place, column in zip(st.columns(len(columns)), columns, strict=True):
-            bars = eda.label_counts(tweets, column).rename(columns={column: "name"})
+            bars = eda.label_counts(shown if column == "product" else tweets, column).rename(columns={column: "name"})
             bars = bars[bars["tweets"] > 0]
             with place:
                 self._show_bars(
@@ -182,7 +188,7 @@ class Explorer:
                 )
         if len(columns) < 2:  # a model of one task
             return
-        bars = eda.emotion_by_product(tweets)
+        bars = eda.emotion_by_product(shown)
         bars["name"] = bars["product"] + " · " + bars["emotion"]
         by_product = [
             f"{name}: {spoken_values(part, 'emotion', 'share', '.0%')}" for name, part in bars.groupby("product")

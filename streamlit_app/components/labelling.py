@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from streamlit_app.components.files import as_training_csv
-from streamlit_app.components.notices import plain_markdown, said_by_toast
+from streamlit_app.components.notices import plain_markdown, said_by_toast, show_live
 from streamlit_app.components.runs import CHECKED, Run
 from streamlit_app.components.training import can_train, offer_training
 from streamlit_app.components.widgets import offer_file
@@ -60,6 +60,7 @@ def ask_rows(
         toward = f"at {line['product']}" if run.per_product else "at a product"
         st.markdown(plain_markdown(f"Which emotion does this text direct {toward}?"))
         st.text(line["text"])
+        show_live(line["text"], f"{key}_live")
         with st.container(horizontal=True):
             for number, emotion in enumerate([*run.emotions, None], start=1):
                 words = plain_markdown(emotion or "Cannot tell")
@@ -92,6 +93,8 @@ def check_rows(run: Run, rows: pd.DataFrame, key: str) -> None:
     if unchecked := [row for row in queue if str(row) not in labels]:
         words = f"Draw {len(unchecked)} rows to check by hand"
         st.button(words, on_click=st.session_state.update, args=({key: unchecked[0]},), icon=":material/checklist:")
+    elif labels:
+        _offer_newest(labels, key)
 
 
 @st.fragment
@@ -160,7 +163,15 @@ def _label(run: Run, rows: pd.DataFrame, queue: list[int], labels: dict[str, Any
     unlabelled = sum(str(row) not in labels for row in queue)
     words = f"Label {unlabelled} {plural(unlabelled, 'row', 'rows')}" if unlabelled else f"Choose {SIZE} texts to label"
     st.button(words, on_click=begin, icon=":material/checklist:", key=f"{key}_begin")
+    if labels and not unlabelled:
+        _offer_newest(labels, key)
     st.caption("The texts that pass the filters and that the model is least sure of, near-duplicates once.")
+
+
+def _offer_newest(labels: dict[str, Any], key: str) -> None:
+    """Go back to the row that was labelled last, to change or undo its label."""
+    newest = int(list(labels)[-1])
+    st.button("Back to the last row", on_click=st.session_state.update, args=({key: newest},), key=f"{key}_newest")
 
 
 def _store_label(run: Run, name: str | None, row: int, *emotion: str | None) -> None:

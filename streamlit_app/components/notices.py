@@ -28,6 +28,8 @@ button[data-selected="true"], [role="tab"], [data-testid="stSliderThumbValue"] {
 [data-testid="stMarkdownContainer"] :is(th, td) { padding-inline: 0.3rem !important; }
 """
 _MARKDOWN = re.compile(r"([!-/:-@\[-`{-~])")
+# Where an address begins, which Markdown would make a link of, escaped or not; an invisible character prevents it.
+_ADDRESS = re.compile(r"(?i)(?<=https:)(?=//)|(?<=http:)(?=//)|(?<=www)(?=\.)|(?<=[-.\w+])(?=@[-\w]+\.)")
 
 
 def announce(words: str) -> None:
@@ -37,13 +39,17 @@ def announce(words: str) -> None:
 
 def show_announced() -> None:
     """Fill the live region with the announcements. Every page draws it: changes are read only in an existing region."""
-    live_region = component("live", html=_LIVE_HTML, css=_LIVE_CSS, js=_LIVE_JS, isolate_styles=False)
-    live_region(data=st.session_state.pop(SPOKEN, ""), key="live")
+    show_live(st.session_state.pop(SPOKEN, ""), "live")
+
+
+def show_live(words: str, key: str) -> None:
+    """Draw a live region of its own, for a fragment, whose changes are read."""
+    component("live", html=_LIVE_HTML, css=_LIVE_CSS, js=_LIVE_JS, isolate_styles=False)(data=words, key=key)
 
 
 def plain_markdown(text: str) -> str:
-    """``text`` with every character escaped that has a meaning in Markdown."""
-    return _MARKDOWN.sub(r"\\\1", text)
+    """``text`` with every character escaped that has a meaning in Markdown, and no links."""
+    return _MARKDOWN.sub(r"\\\1", _ADDRESS.sub("\u2060", text))
 
 
 def say_problem(heading: str, detail: str) -> None:

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import streamlit as st
@@ -57,6 +58,16 @@ def choose(targets: ModelState | None, texts: ModelState | None) -> TargetPredic
     st.caption(f"{origin}: {plain_markdown(', '.join(names[:MOST_SHOWN]))}{rest}")
     is_guesser = texts is not None and can_guess(texts.predictor.labels, targets.predictor.labels)
     return TargetPredictor(targets.predictor, products, texts.predictor if is_guesser else None)
+
+
+def use(products: Products, targets: ModelState | None) -> None:
+    """Look for these products in the session; if they are those of the model of targets, for whatever it lists."""
+    with suppress(TweetTargetError):
+        if targets and read_products(targets.folder / model_dir.PRODUCTS).aliases == products.aliases:
+            return _forget()
+    st.session_state[OWN_LIST] = products
+    lines = (f"{name}: {'; '.join(own)}" if own else name for name, own in products.aliases.items())
+    st.session_state[TYPED] = "\n".join(lines)
 
 
 def known_to(texts: ModelState, finder: TargetPredictor | None) -> Products | None:

@@ -22,11 +22,10 @@ from streamlit_app.components.widgets import offer_file, pick
 from tf_model import tasks
 from tf_model.analysis.changes import PERIODS, SIGNIFICANCE, by_period, find_changes, period_of, periods_of
 from tf_model.analysis.compare import compare, distinctive_words
-from tf_model.analysis.figures import figures
+from tf_model.analysis.figures import correction_of, figures
 from tf_model.analysis.rows import ALL, LEAST_TEXTS
-from tf_model.analysis.shares import Correction, checked_sample, emotion_shares, read_correction
+from tf_model.analysis.shares import Correction, checked_sample, emotion_shares
 from tf_model.analysis.themes import QUOTES, describe_themes, find_themes
-from tf_model.errors import TweetTargetError
 from tf_model.inference.fit import FIT, STATUS
 from tf_model.io.files import json_text
 from tf_model.modeling.joint_label import answer_text
@@ -116,6 +115,7 @@ class RunExplorer(Explorer):
         themes = self._stored_themes(pairs_of(self._products, self._non_neutral))
         choices = {"checked_labels": self.run.checked, "chosen_themes": themes}
         choices |= {"dates": self.dates, "counts_unfit": self.counts_all, "period": period}
+        choices["correction"] = self.correction, self.correction_problem
         name = f"{self.run.name}{_filtered(filters)}"
         return figures(*selected, self.model.predictor, name, with_texts, **choices)
 
@@ -158,13 +158,14 @@ class RunExplorer(Explorer):
         of_all = self._shares(self._analysed_rows(tweets)).head(len(self.run.emotions)).dropna(subset="share")
         notes = {line.emotion: f"{line.share:.0%} ({line.low:.0%} to {line.high:.0%})" for line in of_all.itertuples()}
         super()._show_totals(tweets, notes)
-        st.caption("Below each share: the share corrected for the model's known errors, with its 95% interval.")
+        if notes:
+            st.caption("Below each share: the share corrected for the model's known errors, with its 95% interval.")
 
     def _labels(self, tweets: pd.DataFrame) -> None:
         super()._labels(tweets)
         if self.correction is None:
             if self.correction_problem:
-                st.caption(plain_markdown(self.correction_problem))
+                st.caption(plain_markdown(f"Shares are not corrected: {self.correction_problem}."))
             return
         if self._lacks_emotions:
             st.caption(ALL_EMOTIONS)
@@ -398,12 +399,7 @@ def _filtered(filters: Mapping[str, Any]) -> str:
 def _correction(state: ModelState) -> tuple[Correction | None, str]:
     """The correction for a model's known errors, or None and the reason."""
     folder = state.predictor.folder  # for a server, the copy that --model names, if any
-    if folder is None:
-        return None, "Shares are not corrected: the server's model has no validation rows here."
-    try:
-        return read_correction(folder), ""
-    except TweetTargetError as error:
-        return None, f"Shares are not corrected: {error}."
+    return correction_of(folder) if folder else (None, "the server's model has no validation rows here")
 
 
 _cache = partial(st.cache_data, max_entries=8, show_spinner=False)

@@ -152,7 +152,7 @@ def _delete(run: Run) -> None:
 
 
 @notices.said_by_toast()
-def _answer_again(run: Run) -> None:
+def _answer_again(run: Run, state: ModelState | None) -> None:
     """Offer a run as if it were new, with its settings, unless another window was faster."""
     now = runs.find(run.id)
     if now is None or now.status != run.status:
@@ -161,8 +161,7 @@ def _answer_again(run: Run) -> None:
     run.save()
     st.session_state[ROWS] = st.session_state[OWN_ROWS] = PER_PRODUCT if run.per_product else PER_TEXT
     if run.per_product and run.products:  # else they are those of the model of whole texts
-        st.session_state[products.OWN_LIST] = Products(run.products)
-        st.session_state[products.TYPED] = ""  # what was typed there is another list
+        products.use(Products(run.products), state and loading.target_model(state))
 
 
 # ---------------------------------------------------------------- one run
@@ -178,7 +177,7 @@ def _show_run(name: str, state: ModelState | None) -> None:
             if job := run.job:
                 st.button("Cancel", on_click=job.cancel, icon=":material/stop_circle:")
             if run.status not in (runs.NEW, runs.RUNNING, runs.DONE):
-                st.button("Answer it again", on_click=_answer_again, args=(run,), icon=":material/replay:")
+                st.button("Answer it again", on_click=_answer_again, args=(run, state), icon=":material/replay:")
     if run is None:
         st.info("There is no such file here: it was deleted, or has expired.", icon=":material/delete:")
         return
@@ -219,7 +218,7 @@ def _follow(run: Run) -> None:
 def _show_answers(run: Run, state: ModelState | None) -> None:
     current_model = state and (loading.target_model(state) if run.per_product else loading.text_model(state))
     is_current = current_model and (run.model, run.version) == (current_model.name, current_model.version)
-    if not is_current:
+    if state and not is_current:
         st.info(
             "These answers come from a different model than the one now in use. So shares are not corrected, and "
             "there is no report. Choose that model in the sidebar or, if it was replaced, upload the file again.",

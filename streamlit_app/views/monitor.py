@@ -287,6 +287,8 @@ def _show_corrections(corrections: pd.DataFrame) -> None:
         },
         alt="The newest corrections: what was answered and what the user thought of it",
     )
+    if len(corrections) == MOST_CORRECTIONS:
+        st.caption(f"The newest {MOST_CORRECTIONS:,}; download them to see all.")
     st.caption(
         "Users choose which answers to judge, and judge mistakes more readily than correct answers. Corrections of "
         '"Not sure" are kept, but count as neither correct nor wrong.'

@@ -1,5 +1,6 @@
 """The frame: its pages, the model's state beside them, and what to run where there is no model."""
 
+import re
 import shutil
 
 import pytest
@@ -8,6 +9,7 @@ from app_stub import APP, StubPredictor, make_model, open_app, words_of
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
+from streamlit_app.components.notices import plain_markdown
 from tf_model import data, paths, tasks
 from tf_model.inference.predictor import Predictor
 
@@ -51,6 +53,17 @@ def test_a_link_may_name_the_text_and_the_model(stub_later, models, address):
     app.query_params["model"] = "nonsense"
     said = words_of(app.run()).replace("\\", "")
     assert "There is no model nonsense here: the model answer is used instead." in said
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["see https://a.example/b", "HTTP://a.example", "www.a.example.csv", "to me+you@a.example.org", "@me 1:2 //"],
+)
+def test_words_of_a_user_become_no_link(text):
+    shown = re.sub(r"\\(.)", r"\1", plain_markdown(text))  # as Markdown reads it, before it looks for addresses
+    assert not re.search(r"(?i)https?://|www\.|[-.\w+]@[-\w]+\.", shown)
+    assert shown.replace("\u2060", "") == text
+    assert ("\u2060" in shown) == ("example" in text)
 
 
 def test_choices_stay_when_another_page_is_looked_at(stub, models, monkeypatch):

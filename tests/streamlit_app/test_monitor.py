@@ -182,6 +182,12 @@ class TestSignals:
         assert len(table_with(page, "message")) == 3
         assert "The newest" not in said(page)
 
+    def test_of_many_corrections_the_newest_are_shown(self, healthy):
+        write_corrections(healthy, time.time() - 900, correct=198, wrong=1)
+        assert "download them to see all" not in said(open_page())
+        write_corrections(healthy, time.time() - 900, correct=5, wrong=0)
+        assert "The newest 200; download them to see all." in said(open_page())
+
     def test_lost_records_are_counted_and_an_alarm(self, healthy):
         write_lost(healthy, time.time() - 60, 17)
         page = open_page()

@@ -253,7 +253,7 @@ def correction():
 @pytest.fixture
 def corrected(monkeypatch):
     """A model that states its error rates."""
-    monkeypatch.setattr(run_explorer, "read_correction", lambda _: correction())
+    monkeypatch.setattr(run_explorer, "correction_of", lambda _: (correction(), ""))
     st.cache_resource.clear()
 
 
@@ -306,6 +306,29 @@ def test_what_a_share_allows_for_is_said_where_it_is_shown(run, corrected, tab, 
             app.multiselect(key=f"{run.id}_{side}_sources").set_value([source]).run()
     assert ("Shares are as the model counts, without correction" in words_of(app)) is not is_corrected
     assert ("counted share of a single product can be as close" in words_of(app)) is is_corrected
+
+
+def test_the_last_check_of_a_file_can_be_undone(stub, corrected):
+    run = answered(["text", "I love my iPad", "The iPhone crashed"])
+    app = open_tab(run, "Labels")
+    assert "Below each share" not in words_of(app), "too few texts"
+    press(app, "Draw 2 rows to check by hand")
+    press(app, tasks.NEGATIVE)
+    assert "Back to the last row" not in [each.label for each in app.button]
+    press(app, tasks.POSITIVE)
+    press(app, "Back to the last row")
+    press(app, "Undo")
+    assert "1 left." in said(app)
+    assert run.checked.tolist() == [tasks.NEGATIVE]
+
+
+def test_charts_are_of_the_most_frequent_products(stub, monkeypatch):
+    monkeypatch.setattr("streamlit_app.components.explorer.MOST_PRODUCTS", 1)
+    app = open_tab(answered(["text", "I love my iPad", "The iPhone crashed", "An iPhone"]), "Labels")
+    assert "Charts of the 1 most frequent of 2 products; filter for the others." in words_of(app)
+    alts = [chart.proto.alt for chart in app.get("plotly_chart")]
+    assert alts[0] == "Number of texts by product: iPhone 2."
+    assert "iPad" not in " ".join(alts)
 
 
 def test_a_check_that_cannot_be_stored_is_said_and_the_row_stays(run, corrected, monkeypatch):
@@ -372,7 +395,7 @@ def test_shares_are_corrected_where_the_model_says_how_it_errs(run, request):
     assert beside[tasks.NEGATIVE] == f"{of_all['corrected share']:.0%} ({of_all['low']:.0%} to {of_all['high']:.0%})"
 
 
-def test_the_report_is_on_the_rows_that_pass_the_filters(run, stub, monkeypatch):
+def test_the_report_is_on_the_rows_that_pass_the_filters(run, stub, corrected, monkeypatch):
     offered, given = {}, []
     monkeypatch.setattr(st, "download_button", lambda label, data, **options: offered.update({label: data}))
     monkeypatch.setattr(run_explorer, "figures", lambda *arguments, **kept: given.append((*arguments, kept)))
@@ -387,6 +410,7 @@ def test_the_report_is_on_the_rows_that_pass_the_filters(run, stub, monkeypatch)
     [(result, texts, model, name, with_texts, kept)] = given
     assert with_texts
     assert kept["period"] is None
+    assert kept["correction"][0] is correction(), "that of the page, whatever model has its name now"
     assert kept["checked_labels"].empty
     sizes = {name: len(themes) for name, themes in kept["chosen_themes"].items()}
     assert sizes.pop("Negative emotion → iPad") == 1, "those that were chosen stay"

@@ -57,7 +57,7 @@ def test_a_copy_of_the_model_tells_labels_of_its_own(server, models, monkeypatch
 
 def test_shares_are_not_corrected_for_the_errors_of_another_model(server, models, monkeypatch):
     make_model(models)
-    monkeypatch.setattr(run_explorer, "read_correction", lambda _: pytest.fail("of a model that did not answer"))
+    monkeypatch.setattr(run_explorer, "correction_of", lambda _: pytest.fail("of a model that did not answer"))
     app = open_app("batch")
     app.file_uploader[0].set_value(("a.csv", b"text\nthe new ipad is great\n", "text/csv")).run()
     next(each for each in app.button if each.label == "Answer 1 row").click().run()

@@ -539,6 +539,14 @@ def test_the_products_that_are_looked_for_say_which_texts_are_fit(targets):
         assert any("% sure**" in each.value for each in app.markdown) == (by_answer is None)
 
 
+def test_a_file_is_offered_anew_with_its_list_which_can_be_changed(targets):
+    app = offer_anew(answer(lines="iPad: tablet; slate\nXbox")[0])
+    assert "Your list: iPad, Xbox" in words_of(app).replace("\\", "")
+    assert app.text_area(key=products.TYPED).value == "iPad: tablet; slate\nXbox"
+    app = offer_anew(answer()[0])
+    assert "The model's list: Kindle, Xbox" in words_of(app).replace("\\", ""), "whatever it lists by then"
+
+
 def test_a_file_of_one_row_per_text_is_offered_anew_without_a_list_of_its_own(targets):
     app = offer_anew(answer("one row per text")[0])
     assert "The model's list: Kindle, Xbox" in words_of(app).replace("\\", "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -12,9 +13,9 @@ from tf_model import tasks
 from tf_model.analysis.changes import Dates, by_period, find_changes, find_dates, period_of
 from tf_model.analysis.compare import compare, distinctive_words
 from tf_model.analysis.rows import LEAST_TEXTS, emotions_of, find_source, rows_of
-from tf_model.analysis.shares import emotion_shares, read_correction
+from tf_model.analysis.shares import Correction, emotion_shares, read_correction
 from tf_model.analysis.themes import QUOTES, describe_themes, find_themes
-from tf_model.errors import ModelError
+from tf_model.errors import TweetTargetError
 from tf_model.inference.fit import FIT, STATUS, reasons_of
 from tf_model.inference.predictor import Predictor, columns_of
 from tf_model.inference.targets import target_columns
@@ -32,6 +33,7 @@ def figures(
     dates: Dates | None = None,
     counts_unfit: bool = False,
     period: str | None = None,
+    correction: tuple[Correction | None, str] | None = None,
 ) -> dict[str, Any]:
     """The figures of a user's file, called ``name``; for ``checked_labels`` see :func:`emotion_shares`.
 
@@ -40,6 +42,7 @@ def figures(
     number, unless ``counts_unfit``.
     ``chosen_themes`` has, by ``emotion → product``, themes found or chosen before: the name of the theme of each row.
     ``dates`` are those of the whole file, if ``result`` is a selection: the days of a few rows may look like months.
+    ``correction``: what :func:`correction_of` returned, if the model may have been replaced since.
     ``period``: of the shares over time; default :func:`period_of`.
     """
     emotions = emotions_of(model.labels)
@@ -53,10 +56,7 @@ def figures(
     reasons = reasons_of(result.loc[~is_fit, STATUS]).str.split("; ").explode().value_counts()
     validation = model.metrics["validation"][tasks.TARGET.name if is_target else tasks.EMOTION.name]
     non_neutral = [emotion for emotion in emotions if emotion != model.no_emotion]
-    try:
-        correction, problem = read_correction(model.folder), None
-    except ModelError as error:
-        correction, problem = None, str(error)
+    correction, problem = correction or correction_of(model.folder)
     dated = rows["date"].notna().any()
     period = (period or period_of(rows["date"])) if dated else None
     return {
@@ -89,6 +89,14 @@ def figures(
         "comparison": _comparison(rows, own_columns, emotions),
         "themes": _themes(rows, non_neutral, with_texts, chosen_themes or {}, period),
     }
+
+
+def correction_of(folder: Path) -> tuple[Correction | None, str]:
+    """The correction for the known errors of the model in ``folder``, or None and the reason."""
+    try:
+        return read_correction(folder), ""
+    except TweetTargetError as error:
+        return None, str(error)
 
 
 def _comparison(rows: pd.DataFrame, own_columns: pd.DataFrame, emotions: Sequence[str]) -> dict[str, Any] | None:
