@@ -342,7 +342,7 @@ SENTENCES: list[tuple[str, str, Callable[[], bool]]] = [
         "The columns of `report` and `tuned` were measured before the two logistic regressions were run to convergence",
         refitted_since,
     ),
-    ("results", "`tuned` misses its target for accuracy", tuned_reaches_one_target),
+    ("results", "`tuned` misses its goal for accuracy", tuned_reaches_one_target),
     ("results", "The negative emotion and the rarest product.", hardest_classes),
     ("results", "confuses emotion with no emotion more often than positive with negative", kinds_of_confusion),
     ("results", "are confused most", most_confused_products),
@@ -437,17 +437,17 @@ SENTENCES: list[tuple[str, str, Callable[[], bool]]] = [
     ("benchmarks", "The accuracy is highest after 20 epochs, the most that were tried.", best_epoch),
     (
         "benchmarks",
-        "Both targets are missed.",
+        "Both goals are missed.",
         lambda: (
             lookup.recorded("bench_peers")["latency_ratio"] > 0.8
             and lookup.recorded("bench_peers")["throughput_ratio"] < 1.2
         ),
     ),
-    ("benchmarks", "(target: at most 30 min), and the plain command", no_target_is_missed_at_scale),
+    ("benchmarks", "(goal: at most 30 min), and the plain command", no_target_is_missed_at_scale),
     ("benchmarks", "20 people keep less than half a core busy", lambda: cores_for_20_people() < 0.5),
     (
         "benchmarks",
-        "Every figure meets its target, the first one not significantly.",
+        "Every figure meets its goal, the first one not significantly.",
         no_target_of_the_log_is_missed,
     ),
 ]
