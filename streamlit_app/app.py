@@ -72,11 +72,8 @@ def _describe(state: ModelState) -> None:
         st.badge("Trained on the sample corpus", icon=":material/science:", color="orange")
     outputs = "the emotion toward each product" if state.is_of_targets else " and ".join(state.predictor.labels)
     st.caption(f"**{plain_markdown(state.name)}** predicts {outputs}.")
-    st.caption(
-        plain_markdown(
-            f"{state.version_label}, served at {state.server_url}" if state.server_url else state.version_label
-        )
-    )
+    served = f", served at `{state.server_url}`" if state.server_url else ""
+    st.caption(plain_markdown(state.version_label) + served)
 
 
 main()

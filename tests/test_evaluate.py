@@ -293,7 +293,7 @@ def test_a_model_of_targets_is_evaluated_on_mentions_of_other_products(tmp_path,
     assert "accuracy 0.5000" in said.out
     monkeypatch.setattr(Predictor, "load", lambda *_: replace(stub(), folder=tmp_path, recipe=config.REPORT.to_dict()))
     (tmp_path / "known.csv").write_text("text,product\nan iPad,iPad\nmy iPhone,iPhone\n", encoding="utf-8")
-    with pytest.raises(UsageError, match="--products needs --task target, or a model of it"):
+    with pytest.raises(UsageError, match="--products needs a model of the task target"):
         evaluate.main(["--data", str(tmp_path / "known.csv"), "--products", str(tmp_path / "own.csv")])
 
 
@@ -309,6 +309,7 @@ def test_a_model_of_targets_is_evaluated_on_mentions_of_other_products(tmp_path,
             ["--seeds", "1", "--fold-seed", "1", "--deterministic"],
             "--seeds, --fold-seed, --deterministic would have no",
         ),
+        (["--split-seed", "7"], "--split-seed would have no effect; name the model"),
         (["--protocol", "grouped", "--split-seed", "7"], "--split-seed would have no effect without --part train"),
         (["--compare", "a", "b", "--products", "x.csv"], "--products would have no effect with --compare"),
         (["--compare", "a", "b", "--part", "train"], "--part would have no effect"),

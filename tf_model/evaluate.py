@@ -69,6 +69,8 @@ def _evaluate_model(arguments: argparse.Namespace) -> dict[str, Any]:
     dataset = data.load(arguments.data, **options, known_tasks=predictor.tasks)
     products = data.products_to_judge(predictor.task, predictor.folder, dataset, arguments.products)
     rows = data.training_rows(dataset, predictor.task, products)
+    if arguments.products or predictor.data_sha256 != dataset.sha256:
+        data.say_unnamed(dataset, rows)
     if predictor.data_sha256 == dataset.sha256:
         # Use the recorded rows: with another list of products than in training, the split would differ.
         part, protocol = "validation part", predictor.metrics["protocol"]
@@ -79,7 +81,6 @@ def _evaluate_model(arguments: argparse.Namespace) -> dict[str, Any]:
             f"warning: {predictor.folder} was trained on other data (sha256 {predictor.data_sha256}); "
             "some of these rows may have been among its training examples"
         )
-        data.say_unnamed(dataset, rows)
     cli.say(f"protocol: {protocol}")
     probabilities = predictor.probabilities(rows.texts)
     metrics = joint_metrics.evaluate_predictions(rows, probabilities, predictor.threshold)
@@ -200,15 +201,15 @@ def _check_usage(arguments: argparse.Namespace, options: list[str]) -> None:
         raise UsageError("--compare OLD NEW names two saved models; leave out --model and --protocol grouped")
     if arguments.compare and arguments.products:
         raise UsageError("--products would have no effect with --compare; leave it out")
-    if arguments.part == "all" and (
-        unused := [each for each in options if each in ("--split-seed", "--validation-size")]
-    ):
-        raise UsageError(f"{' and '.join(unused)} would have no effect without --part train; leave them out")
     if arguments.protocol == "report" and options:
         raise UsageError(
             f"a saved model is evaluated as it is: {', '.join(options)} would have no effect; "
             "name the model with --model DIR, or add --protocol grouped"
         )
+    if arguments.part == "all" and (
+        unused := [each for each in options if each in ("--split-seed", "--validation-size")]
+    ):
+        raise UsageError(f"{' and '.join(unused)} would have no effect without --part train; leave them out")
     if arguments.protocol == "grouped" and arguments.model:
         raise UsageError("--protocol grouped trains its own models with several seeds; give --recipe and --seeds")
     for seed in (*arguments.seeds, arguments.fold_seed):
@@ -230,7 +231,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", type=Path, help="a saved model (default: saved_models/answer, else product)")
     parser.add_argument("--data", type=Path, help="workbook or CSV file; searched for if not given")
     data.add_column_arguments(parser)
-    products_help = "product names and aliases, for --task target or a model of it (default: the model's)"
+    products_help = "product names and aliases, for --task target (default: the labels') or a model of it (the model's)"
     parser.add_argument("--products", type=Path, metavar="FILE", help=products_help)
     parser.add_argument("--json", type=Path, help="also write all results to this JSON file")
     parser.add_argument("--overwrite", action="store_true", help="replace the JSON file if it exists")

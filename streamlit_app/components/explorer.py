@@ -169,11 +169,11 @@ class Explorer:
         if not columns:
             st.info("None of these texts has a product or an emotion.")
             return
-        shown, counts = tweets, tweets["product"].value_counts()
+        counts = tweets["product"][tweets["product"].map(eda.is_label).astype(bool)].value_counts()
+        shown = tweets[~tweets["product"].isin(counts.index[MOST_PRODUCTS:])]
         if "product" in columns and len(counts) > MOST_PRODUCTS:
-            shown = tweets[tweets["product"].isin(counts.index[:MOST_PRODUCTS])]
             st.caption(
-                f"Charts of the {MOST_PRODUCTS} most frequent of {len(counts):,} products; filter for the others."
+                f"Charts by product show the {MOST_PRODUCTS} most frequent of {len(counts):,}; filter for others."
             )
         for place, column in zip(st.columns(len(columns)), columns, strict=True):
             bars = eda.label_counts(shown if column == "product" else tweets, column).rename(columns={column: "name"})

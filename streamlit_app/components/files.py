@@ -29,7 +29,6 @@ _INVISIBLE = "\t\r \0\ufeff"  # but for newlines, each of which begins a search:
 _FORMULA_WITHIN = re.compile(rf"([;\n][{_INVISIBLE}\"]*)(?=[=＝])")
 # Not 007, nor an ID so long that a spreadsheet would round it, nor 1.299, which may be German for 1,299.
 _PLAIN_NUMBER = re.compile(r"-?(?![1-9]\d{0,2}\.\d{3}$)(0|[1-9]\d{0,14}|(0|[1-9]\d{0,8})\.\d{1,6})")
-_NUMBER = re.compile(r"-?(0|[1-9]\d{0,14}|0\.\d{1,6}|[1-9]\d{0,8}\.(\d{1,2}|\d{4,6}))")
 _NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*")
 
 

@@ -65,9 +65,11 @@ def use(products: Products, targets: ModelState | None) -> None:
     with suppress(TweetTargetError):
         if targets and read_products(targets.folder / model_dir.PRODUCTS).aliases == products.aliases:
             return _forget()
+    _forget()
     st.session_state[OWN_LIST] = products
-    lines = (f"{name}: {'; '.join(own)}" if own else name for name, own in products.aliases.items())
-    st.session_state[TYPED] = "\n".join(lines)
+    if not any(set(name) & set(":,;\n") for name in products.aliases):  # else it cannot be typed
+        lines = (f"{name}: {'; '.join(own)}" if own else name for name, own in products.aliases.items())
+        st.session_state[TYPED] = "\n".join(lines)
 
 
 def known_to(texts: ModelState, finder: TargetPredictor | None) -> Products | None:

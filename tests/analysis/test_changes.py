@@ -64,9 +64,10 @@ def test_what_cannot_be_used_is_counted_and_said():
         (("03/06/2024", "04/06/2024", "05/06/2024"), "day/month/year", [6, 6, 6]),
         (("06/03/24", "06/04/24"), "month/day/year", [6, 6]),
         (("01/01/2024", "02/01/2024", "03/01/2024"), "month/day/year", [1, 2, 3]),  # the first of each month
+        (("01/01/2024 9:30", "02/01/2024 9:31"), "day/month/year", [1, 1]),
     ],
 )
-def test_ambiguous_dates_are_read_in_the_order_with_fewer_months(cells, read_as, months):
+def test_ambiguous_dates_are_read_in_the_likelier_order(cells, read_as, months):
     dates = dates_of(*cells)
     remedy = "if that is wrong, write them as 2024-06-03"
     assert dates.notes == (f"the dates are ambiguous, and were read as {read_as}; {remedy}",)

@@ -236,7 +236,7 @@ def test_a_queue_is_labelled_by_keys_alone(page, address, tmp_path):
         page.keyboard.press(key)
         page.get_by_text(said, exact=True).wait_for()
     text = page.locator('[data-testid="stText"]').first.inner_text()
-    page.locator('p[role="status"]', has_text=text).wait_for(state="attached")
+    page.locator('p[role="status"]', has_text=f"at a product: {text}").wait_for(state="attached")
     page.keyboard.press("2")
     page.get_by_text("python -m tf_model.train --task answer --extra labels.csv").wait_for()
     page.get_by_role("button", name="Download 2 labelled rows").wait_for()

@@ -325,7 +325,7 @@ def test_the_last_check_of_a_file_can_be_undone(stub, corrected):
 def test_charts_are_of_the_most_frequent_products(stub, monkeypatch):
     monkeypatch.setattr("streamlit_app.components.explorer.MOST_PRODUCTS", 1)
     app = open_tab(answered(["text", "I love my iPad", "The iPhone crashed", "An iPhone"]), "Labels")
-    assert "Charts of the 1 most frequent of 2 products; filter for the others." in words_of(app)
+    assert "Charts by product show the 1 most frequent of 2; filter for others." in words_of(app)
     alts = [chart.proto.alt for chart in app.get("plotly_chart")]
     assert alts[0] == "Number of texts by product: iPhone 2."
     assert "iPad" not in " ".join(alts)

@@ -18,7 +18,6 @@ from tf_model.device import import_tensorflow, prepare
 from tf_model.errors import ModelError, OutputError, UsageError
 from tf_model.modeling import backbone
 from tf_model.preprocessing.cleaning import MENTION_START, mark, unmark
-from tf_model.training import trainer
 from tf_model.training.checkpoint import Checkpoint
 from tf_model.training.trainer import Examples, Fitted, fit, join_texts, text_encoder
 
@@ -212,12 +211,16 @@ def test_a_run_that_was_interrupted_ends_as_if_it_had_not_been(name, recipe, tin
     assert not (tmp_path / "run").exists()
 
 
-def test_too_little_memory_for_a_batch_is_one_line():
+def test_too_little_memory_for_a_batch_is_one_line(tiny):
     import tensorflow as tf
+    import tf_keras
 
-    words = "not enough memory for batches of 32 texts of up to 128 tokens; lower --batch-size or --max-tokens"
-    with pytest.raises(ModelError, match=words), trainer._explain_memory(TrainingConfig()):
-        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+    class Full(tf_keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    with pytest.raises(ModelError, match=f"batches of {LINEAR.batch_size} texts of .*; free some and add --resume, or"):
+        train(LINEAR, tiny, callbacks=[Full()])
 
 
 def test_a_full_disk_costs_one_epoch_and_no_more(tiny, whole, tmp_path, monkeypatch):

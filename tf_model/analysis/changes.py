@@ -103,8 +103,8 @@ def _parse_dates(cells: pd.Series, allow_numbers: bool) -> tuple[pd.Series, list
     are_days = slashes > 12
     slashed = "%d/%m" if are_days[0].sum() > are_days[1].sum() else "%m/%d"
     is_ambiguous = len(are_days) and not are_days.any(axis=None)
-    # A few months with more days, unless the days would be the first of more months.
-    if is_ambiguous and slashes[1].nunique() < slashes[0].nunique() and (slashes[1] > 1).any():
+    are_firsts = (slashes[1] == 1).all() and not texts.str.contains(":").any()  # of months, rather than of January
+    if is_ambiguous and slashes[1].nunique() < slashes[0].nunique() and not are_firsts:  # more days than months
         slashed = "%d/%m"
     dates = [
         parse(r"\d{4}-\d{2}-\d{2}", "ISO8601"),

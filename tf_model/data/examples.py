@@ -139,7 +139,7 @@ def products_for(name: str, path: Path | None, dataset: Dataset) -> Products | N
     if name == tasks.TARGET.name:
         return read_products(path) if path else products_of(dataset)
     if path:
-        raise UsageError(f"--products needs --task {tasks.TARGET.name}, or a model of it; add it, or leave it out")
+        raise UsageError(f"--products needs --task {tasks.TARGET.name}; add it")
     return None
 
 
@@ -149,6 +149,8 @@ def products_to_judge(name: str, folder: Path, dataset: Dataset, path: Path | No
     They are those of the file ``path`` if given, else of the model's list, or of the dataset if the list was edited and
     lacks one that the model was validated on. Raises :class:`UsageError` if a file is given for another task.
     """
+    if path and name != tasks.TARGET.name:
+        raise UsageError(f"--products needs a model of the task {tasks.TARGET.name}; name one, or leave it out")
     if path or name != tasks.TARGET.name:
         return products_for(name, path, dataset)
     own = read_products(folder / PRODUCTS)

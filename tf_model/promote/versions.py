@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from tf_model import paths
+from tf_model.errors import OutputError
 from tf_model.io import files
 from tf_model.io.files import explain_write_errors
 
@@ -45,7 +46,7 @@ def add_version(new: Path, target: Path, finish: Callable[[Path], None] | None =
         hidden = [each.rename(each.with_name(f".{each.name}.old")) for each in old]
         try:
             use_version(target, version)
-        except BaseException:
+        except OutputError:  # not if stopped: the link may have moved
             failed = version.rename(version.with_name(f".{version.name}.old"))
             for each, place in zip(hidden, old, strict=True):
                 each.rename(place)

@@ -237,8 +237,8 @@ def _explain_memory(config: TrainingConfig) -> Iterator[None]:
         yield
     except tf.errors.ResourceExhaustedError as error:
         raise ModelError(
-            f"not enough memory for batches of {config.batch_size} texts of up to {config.max_tokens} tokens; lower "
-            "--batch-size or --max-tokens"
+            f"not enough memory for batches of {config.batch_size} texts of up to {config.max_tokens} tokens; free "
+            "some and add --resume, or lower --batch-size or --max-tokens and add --restart"
         ) from error
 
 
