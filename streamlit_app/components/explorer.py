@@ -169,7 +169,8 @@ class Explorer:
         if not columns:
             st.info("None of these texts has a product or an emotion.")
             return
-        counts = tweets["product"][tweets["product"].map(eda.is_label).astype(bool)].value_counts()
+        counts = tweets["product"].value_counts()
+        counts = counts[[eda.is_label(label) for label in counts.index]]
         shown = tweets[~tweets["product"].isin(counts.index[MOST_PRODUCTS:])]
         if "product" in columns and len(counts) > MOST_PRODUCTS:
             st.caption(

@@ -124,11 +124,11 @@ def choose_text_column(sample: Any, name: str) -> tuple[int, str]:
     names = {plain_name(columns[position]): position for position in reversed(lengths)}
     usual = [names[usual_name] for usual_name in _USUAL if usual_name in names]
     with_letters = [position for position in usual if _has_letters(sample.iloc[:, position])]
-    with_words = (
-        [] if with_letters else [each for each in lengths if _has_words(sample.iloc[:, each])]
-    )  # not URLs alone
-    if with_letters or (usual and not with_words):
-        return (with_letters or usual)[0], "by its name"
+    if with_letters:
+        return with_letters[0], "by its name"
+    with_words = [position for position in lengths if _has_words(sample.iloc[:, position])]  # not URLs alone
+    if usual and not with_words:
+        return usual[0], "by its name"
     fullest = max(with_words or lengths, key=lambda position: sum(lengths[position]))
     average = sum(lengths[fullest]) / len(lengths[fullest])
     return fullest, f"no column has a usual name; it has the most text, {average:.0f} characters on average"
