@@ -231,7 +231,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", type=Path, help="a saved model (default: saved_models/answer, else product)")
     parser.add_argument("--data", type=Path, help="workbook or CSV file; searched for if not given")
     data.add_column_arguments(parser)
-    products_help = "product names and aliases, for --task target (default: the labels') or a model of it (the model's)"
+    products_help = (
+        "product names and aliases, for --task target or a model of it (default: as in the labels, or its own)"
+    )
     parser.add_argument("--products", type=Path, metavar="FILE", help=products_help)
     parser.add_argument("--json", type=Path, help="also write all results to this JSON file")
     parser.add_argument("--overwrite", action="store_true", help="replace the JSON file if it exists")
