@@ -37,8 +37,9 @@ def ask_rows(
     """
     state = st.session_state
     row = state.get(key)
+    live_key = f"live{key.removeprefix(run.id)}"  # a component's key may not contain "__", as an id may
     if row not in queue:
-        show_live("", f"{key}_live")  # of a region that is there before, changes are read
+        show_live("", live_key)  # of a region that is there before, changes are read
         return False
     position, unlabelled = queue.index(row), [each for each in queue if str(each) not in labels]
 
@@ -61,7 +62,7 @@ def ask_rows(
         toward = f"at {line['product']}" if run.per_product else "at a product"
         st.markdown(plain_markdown(f"Which emotion does this text direct {toward}?"))
         st.text(line["text"])
-        show_live(f"{toward}: {line['text']}", f"{key}_live")
+        show_live(f"{toward}: {line['text']}", live_key)
         with st.container(horizontal=True):
             for number, emotion in enumerate([*run.emotions, None], start=1):
                 words = plain_markdown(emotion or "Cannot tell")

@@ -335,6 +335,7 @@ def test_keys_alone_ask_change_pages_and_answer_a_file(page, address, tmp_path):
     assert page.get_by_role("heading", level=2).first.inner_text() in ANSWERS
     for name in ("Explore", "Evaluate", "Monitor", "Batch"):
         change_page(page, name)
+    wait_until_done(page)  # a part that is drawn again loses the focus
     tab_to(page, page.get_by_test_id("stFileUploaderDropzone").locator("button"))
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Enter")

@@ -624,6 +624,12 @@ def test_a_run_that_was_deleted_in_another_window_stays_deleted(run, corrected, 
     assert not run.folder.exists()
 
 
+def test_the_queues_work_with_every_id_of_a_run(run, corrected):
+    run.folder = run.folder.rename(run.folder.with_name(f"a__{run.id[3:]}"))
+    press(open_tab(run, "Labels"), "Draw 50 rows to check by hand")
+    press(label(run, "Ann"), "Choose 50 texts to label")
+
+
 def test_the_queue_chooses_further_texts_of_those_that_pass_the_filters(run):
     app = label(run, "Ann")
     app.multiselect(key=f"{run.id}_products").set_value(["iPad"]).run()
