@@ -9,13 +9,17 @@ levers_folds_100.json); once a variant is chosen, ``--fold-seed 0 --seeds 0 1 2`
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
 from research import study
+from research.methods import masked_language
 from research.methods.baseline_models import raw
 from research.methods.neural import FineTuned
 from research.runs import UNCHANGED, record, show, unpack
@@ -34,6 +38,7 @@ MPNET = {"backbone": "mpnet", "learning_rate": 3e-5, "epochs": 5}
 LORA = {"lora_rank": 16, "learning_rate": 1e-3, "epochs": 8}  # adapters need a higher learning rate and more epochs
 TEACHER_SEEDS = [{"seed": 1000 + number} for number in range(3)]
 LAYER_DECAY = 0.85
+MASKED_EPOCHS = 10
 
 Targets = Callable[[data.TrainingRows, config.TrainingConfig], np.ndarray]
 
@@ -81,6 +86,18 @@ def distilled(*teachers: Mapping[str, Any]) -> Targets:
 # ---------------------------------------------------------------- training procedure
 
 
+@contextmanager
+def pretrained_on(
+    texts: Sequence[str], settings: config.TrainingConfig, epochs: int
+) -> Iterator[config.TrainingConfig]:
+    """The settings, with a backbone that was trained to find masked words of ``texts`` for so many epochs, if any."""
+    with TemporaryDirectory(prefix="backbone-") as folder:
+        if epochs:
+            masked_language.pretrain(texts, replace(settings, epochs=epochs), Path(folder))
+            settings = replace(settings, backbone=folder)
+        yield settings
+
+
 def average_weights(model: Any) -> None:
     """Use a moving average of the weights at the end."""
     model.optimizer.use_ema, model.optimizer.ema_momentum = True, 0.99
@@ -117,6 +134,7 @@ class Variant:
     targets: Targets | None = None  # see :func:`train_and_score`
     settings: Mapping[str, Any] = field(default_factory=dict)  # fields of the training configuration
     prepare: Callable[[Any], None] | None = None  # changes the compiled model
+    masked_epochs: int = 0  # of masked-language training on the texts before
     inputs: Callable[[Sequence[str]], np.ndarray] = raw  # makes what is trained on from the texts
     # By protocol: makes the folds of a problem and a seed, which replace its own; other protocols are skipped.
     folds: Mapping[str, Callable[[Problem, int], Sequence[splits.Split]]] | None = None
@@ -128,6 +146,7 @@ VARIANTS: dict[str, Variant] = {
     "ema": Variant("a moving average of the weights", prepare=average_weights),
     "layer_rates": Variant(f"each layer at {LAYER_DECAY:g} of the rate above it", prepare=layer_wise_rates),
     "r_drop": Variant("two passes that agree (R-Drop)", settings={"r_drop": 1.0}),
+    "masked": Variant(f"{MASKED_EPOCHS} epochs of masked words before", masked_epochs=MASKED_EPOCHS),
     "lora": Variant("adapters (LoRA) of rank 16", settings=LORA),
     "half_layers": Variant("half the layers", prepare=half_the_layers),
     "half_layers_distilled": Variant("half the layers, taught by all", distilled({}), prepare=half_the_layers),
@@ -191,7 +210,8 @@ def out_of_fold(
 
     def fit_and_score(split: splits.Split) -> np.ndarray:
         train, texts = rows.take(split.train), [rows.texts[position] for position in split.validation]
-        return train_and_score(train, own_settings, texts, variant.targets, variant.prepare)
+        with pretrained_on(train.texts, own_settings, variant.masked_epochs) as train_settings:
+            return train_and_score(train, train_settings, texts, variant.targets, variant.prepare)
 
     identity = data_identity([problem.data_sha256], rows, own_settings)
     depends_on = identity, own_settings.to_dict(), variant.title
