@@ -198,8 +198,8 @@ image: build/packages $(AUDIT)/.installed ## build the container with docker, po
 fuzz: $(INSTALLED) ## try FILES=100000 damaged files and TEXTS=20000 odd texts: each must give an answer or a one-line error (half an hour or more on 2 cores)
 	$(RUN) -m pytest -m robustness -n auto tests/robustness/test_fuzz.py $(ARGS)
 
-chaos: $(INSTALLED) ## kill train and predict 50 times each, fill the disk, lock the log, make the clock jump, stop the API and replace its model under load, watch its memory over REQUESTS=10000 (half an hour, as root)
-	$(RUN) -m pytest -m robustness -s tests/robustness/test_chaos.py $(ARGS)
+chaos: $(INSTALLED) ## kill train and predict 50 times each, and workers that train together, fill the disk, lock the log, make the clock jump, stop the API and replace its model under load, watch its memory over REQUESTS=10000 (half an hour, as root)
+	$(RUN) -m pytest -m robustness -s tests/robustness/test_chaos.py tests/test_distributed.py $(ARGS)
 
 image-check: $(INSTALLED) ## build the container on a fresh base, start it read-only, ask API and app (as root)
 	$(RUN) -m research.tools.image_check $(ARGS)

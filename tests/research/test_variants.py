@@ -69,10 +69,9 @@ def test_a_student_is_taught_by_models_that_had_not_seen_the_row(rows, monkeypat
 
 
 def test_each_way_of_learning_makes_another_model(rows, settings, unchanged):
-    for name in ("ema", "layer_rates", "r_drop", "lora"):
-        variant = variants.VARIANTS[name]
-        own_settings = replace(settings, lora_rank=2) if name == "lora" else replace(settings, **variant.settings)
-        changed = variants.train_and_score(rows, own_settings, rows.texts[:20], prepare=variant.prepare)
+    for name in ("ema", "layer_rates"):  # settings, such as R-Drop's, are tested beside the training
+        prepare = variants.VARIANTS[name].prepare
+        changed = variants.train_and_score(rows, settings, rows.texts[:20], prepare=prepare)
         assert np.isfinite(changed).all(), name
         assert np.abs(changed - unchanged).max() > 1e-4, name
 

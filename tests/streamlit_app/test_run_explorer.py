@@ -595,7 +595,7 @@ def test_there_may_be_more_emotions_than_keys():
         from streamlit_app.components.labelling import ask_rows
 
         streamlit.session_state["key"] = 0
-        run = SimpleNamespace(per_product=False, emotions=[f"emotion {number}" for number in range(12)])
+        run = SimpleNamespace(id="a", per_product=False, emotions=[f"emotion {number}" for number in range(12)])
         ask_rows(run, pandas.DataFrame({"text": ["a"]}), [0], {}, print, "key")
 
     app = AppTest.from_function(page).run()
