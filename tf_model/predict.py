@@ -7,7 +7,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,8 @@ def main(argv: list[str] | None = None) -> int:
             explain_texts(_load(arguments), arguments.text, arguments.threshold, arguments.format)
         else:
             with _open_input(arguments) as table:
-                if table.total_rows is not None:  # else standard input: it holds texts alone, and can be read only once
+                # Standard input, without a number of rows, holds texts alone and can be read only once; so does --text.
+                if table.total_rows is not None and not arguments.text:
                     tables.refuse_without_texts(table, next(table.chunks(1_000)))
                 if arguments.output:
                     tables.check_output(arguments.output, arguments.overwrite, table)
@@ -250,7 +251,7 @@ def _predict_input(arguments: argparse.Namespace, predictor: Predictor, table: t
     to_terminal = not arguments.output and sys.stdout.isatty()
     notes: list[str] = []
     with ExitStack() as stack:
-        progress = count_progress(table.total_rows, show=not to_terminal, summary=arguments.text is None)
+        progress = nullcontext() if arguments.text else count_progress(table.total_rows, show=not to_terminal)
         options = {
             "probabilities": arguments.probabilities,
             "threshold": arguments.threshold,

@@ -112,6 +112,9 @@ def compile_network(network: Any, group: int, threads: int) -> Any:
         # In a thread that ends: OpenVINO gives the calling thread a signal stack, and frees it with the network, maybe
         # from another thread. If the caller still ran, the next SIGTERM would kill it at once, without clean-up.
         with ThreadPoolExecutor(1) as thread:
-            return thread.submit(openvino.Core().compile_model, network, "CPU", properties).result()
+            compiling = thread.submit(openvino.Core().compile_model, network, "CPU", properties)
+            import pandas  # noqa: F401  for the answers; its import takes as long as compiling beside it
+
+            return compiling.result()
     except RuntimeError as error:
         raise ModelError(f"the light model cannot be loaded ({first_line(error)[:200]}); export it again") from error

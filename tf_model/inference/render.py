@@ -133,7 +133,7 @@ def _print_explanation(text: str, row: Mapping[str, Any], explanation: Explanati
 
 
 @contextmanager
-def count_progress(total: int | None, show: bool, summary: bool = True) -> Iterator[Callable[[int], None]]:
+def count_progress(total: int | None, show: bool) -> Iterator[Callable[[int], None]]:
     """Yield a function that counts texts; show a bar on a terminal, else a line a minute, and the totals at the end."""
     began = printed = time.monotonic()
     count = 0
@@ -152,7 +152,6 @@ def count_progress(total: int | None, show: bool, summary: bool = True) -> Itera
                 cli.say(f"{count:,}{rest} ({rate:,.0f} texts/s)")
 
         yield advance
-    if summary:
-        seconds = time.monotonic() - began
-        rate = count / max(seconds, 1e-9)
-        cli.say(f"{count:,} {plural(count, 'text', 'texts')} in {seconds:.1f} s ({rate:,.0f} texts/s)")
+    seconds = time.monotonic() - began
+    rate = count / max(seconds, 1e-9)
+    cli.say(f"{count:,} {plural(count, 'text', 'texts')} in {seconds:.1f} s ({rate:,.0f} texts/s)")
