@@ -1,6 +1,5 @@
 """What the benchmarks share: recording runs, percentiles, and training by the real command."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -32,8 +31,8 @@ def test_tweets(dataset: Dataset) -> list[str]:
     return dataset.unlabelled["Tweet"].tolist()
 
 
-def run_training(*options: str, **variables: str) -> None:
-    """Train by the real command, with these variables in its environment; TweetTargetError if it fails."""
-    command, environment = [sys.executable, "-m", "tf_model.train", *options], os.environ | variables
-    if subprocess.run(command, cwd=paths.ROOT, env=environment, stdout=subprocess.DEVNULL).returncode:
+def run_training(*options: str) -> None:
+    """Train by the real command; TweetTargetError if it fails."""
+    command = [sys.executable, "-m", "tf_model.train", *options]
+    if subprocess.run(command, cwd=paths.ROOT, stdout=subprocess.DEVNULL).returncode:
         raise TweetTargetError("training failed; see its message above")
