@@ -214,7 +214,10 @@ def test_models_of_targets_are_compared_on_what_they_were_evaluated_on(target_mo
     assert found["rows"] == expected["rows"]
 
 
-def test_targets_are_cross_validated_by_the_labels_that_are_not_assumed(shallow_bert, tmp_path, store, capsys):
+def test_targets_are_cross_validated_by_the_labels_that_are_not_assumed(
+    shallow_bert, tmp_path, store, capsys, monkeypatch
+):
+    monkeypatch.setattr(cross_validation, "_train_fold", guessed_fold)
     found = grouped(shallow_bert, tmp_path / "targets.json", *BRANDS, "--task", "target")
     rows = data.training_rows(data.read(BRANDS[1]), "target")
     of_seed = found["seeds"]["5"]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tf_model import cli, paths, tasks
 from tf_model.errors import DataError, UsageError, listed
 from tf_model.io import tables
+from tf_model.io.characters import well_formed
 from tf_model.io.files import refuse_to_overwrite, whole_file, write_json
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     from tf_model.analysis.figures import figures
 
     model = getattr(predictor, "model", predictor)  # of a TargetPredictor
-    contents = figures(result, texts, model, Path(arguments.input).name, not arguments.no_texts)
+    contents = figures(result, texts, model, well_formed(Path(arguments.input).name), not arguments.no_texts)
     page = render(contents)
     with whole_file(output, arguments.overwrite) as part:
         part.write_text(page, encoding="utf-8")

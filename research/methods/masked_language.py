@@ -72,7 +72,7 @@ def pretrain(texts: Sequence[str], config: TrainingConfig, folder: Path) -> list
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
                 tf.boolean_mask(input_ids, is_chosen), tf.cast(scores, tf.float32)
             )
-            loss = tf.math.divide_no_nan(tf.reduce_sum(losses), tf.cast(tf.size(losses), tf.float32))
+            loss = tf.reduce_mean(losses)
         variables = model.trainable_variables
         optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
         return loss

@@ -175,12 +175,16 @@ def open_window(browser: Browser, address: str, **options: Any) -> Page:
 
 def wait_until_done(page: Page) -> None:
     """Wait until the page is drawn: its script has finished, and its charts are there."""
-    page.wait_for_timeout(300)  # for a click to reach the app
-    page.locator('[data-testid="stApp"]').wait_for()
     # Do not rely on the class of the running icon: the app's state attribute says "running" or "notRunning".
-    page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for(state="attached")
-    page.locator('[data-testid="stSkeleton"], [data-testid="stSpinner"]').first.wait_for(state="detached")
-    page.wait_for_timeout(700)  # plotly draws after the data has arrived
+    done = page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]')
+    busy = page.locator('[data-testid="stSkeleton"], [data-testid="stSpinner"]')
+    page.wait_for_timeout(300)  # for a click to reach the app
+    while True:
+        done.wait_for(state="attached")
+        busy.first.wait_for(state="detached")
+        page.wait_for_timeout(700)  # plotly draws after the data has arrived; a busy machine may begin to run only now
+        if done.count() and not busy.count():
+            return
 
 
 def page_links(page: Page) -> dict[str, str]:

@@ -18,6 +18,7 @@ from tf_model import paths, tasks
 from tf_model.errors import ModelError, TweetTargetError, first_line
 from tf_model.inference.attribution import Explanation
 from tf_model.inference.predictor import DEFAULT_MODELS, Predictor
+from tf_model.io.files import is_file
 from tf_model.model_dir import GRAPH, model_folders
 
 CHOICE = "model_in_use"  # the model chosen in this session
@@ -68,7 +69,7 @@ def monitor_log() -> Path:
 
 def _option(name: str) -> str | None:
     """The value of an option of the app, given as ``--name VALUE`` or ``--name=VALUE``."""
-    words = [word for argument in sys.argv[1:] for word in argument.split("=", 1)]
+    words = [word for each in sys.argv[1:] for word in (each.split("=", 1) if each.startswith("--") else [each])]
     return words[words.index(name) + 1] if name in words[:-1] else None
 
 
@@ -78,7 +79,7 @@ def model_names() -> list[str]:
         return []
     # A default model without a graph is broken: list it, so that the app says so.
     folders = model_folders(models_folder())
-    return [each.name for each in folders if (each / GRAPH).is_file() or each.name in DEFAULT_MODELS]
+    return [each.name for each in folders if is_file(each / GRAPH) or each.name in DEFAULT_MODELS]
 
 
 def chosen_name(names: Sequence[str]) -> str:
@@ -109,7 +110,7 @@ def text_model(state: ModelState) -> ModelState | None:
 
 
 def _other_model(state: ModelState, name: str) -> ModelState | None:
-    return _local_state(name) if not state.server_url and (models_folder() / name / GRAPH).is_file() else None
+    return _local_state(name) if not state.server_url and is_file(models_folder() / name / GRAPH) else None
 
 
 def _local_state(name: str) -> ModelState:
@@ -144,6 +145,8 @@ def _version(folder: Path) -> str:
         status = (folder / GRAPH).stat()
     except FileNotFoundError:
         raise ModelError(f"{folder} holds no complete model: {GRAPH} is missing; export it again") from None
+    except OSError as error:
+        raise ModelError(f"{folder / GRAPH} cannot be read: {error.strerror}; check its permissions") from error
     return f"{status.st_mtime_ns:x}-{status.st_ino:x}"
 
 

@@ -67,8 +67,9 @@ def use(products: Products, targets: ModelState | None) -> None:
             return _forget()
     _forget()
     st.session_state[OWN_LIST] = products
-    if not any(set(name) & set(":,;\n") for name in products.aliases):  # else it cannot be typed
-        lines = (f"{name}: {'; '.join(own)}" if own else name for name, own in products.aliases.items())
+    lines = [f"{name}: {'; '.join(own)}" if own else name for name, own in products.aliases.items()]
+    has_signs = any(set(name) & set(":,;\n") for name in products.aliases)
+    if not has_signs and not any("\n" in line or _has_comma(line) for line in lines):  # else it cannot be typed
         st.session_state[TYPED] = "\n".join(lines)
 
 
@@ -82,12 +83,16 @@ def known_to(texts: ModelState, finder: TargetPredictor | None) -> Products | No
     return finder.products if is_known else known_products(labels)
 
 
+def _has_comma(line: str) -> bool:
+    return "," in line and PATTERN not in line
+
+
 def _take_typed() -> None:
     lines = list(dict.fromkeys(filter(None, map(str.strip, st.session_state[TYPED].splitlines()))))
     names = [line.partition(":")[0].strip() for line in lines]
     if not lines:
         _forget()
-    elif line_with_comma := next((line for line in lines if "," in line and PATTERN not in line), None):
+    elif line_with_comma := next(filter(_has_comma, lines), None):
         st.session_state[PROBLEM] = (
             f"{quoted(line_with_comma)} has a comma; write one product per line, and ; between aliases."
         )

@@ -195,14 +195,14 @@ def find(name: str) -> Run | None:
 
 def own_runs() -> list[Run]:
     """The runs of this browser, the newest first."""
-    runs = [run for folder in _root().glob("*") if (run := find(folder.name)) and run.owner == owner()]
+    runs = [run for folder in _folders() if (run := find(folder.name)) and run.owner == owner()]
     return sorted(runs, key=lambda run: run.began, reverse=True)
 
 
 def clear_up() -> None:
     """Delete all expired runs, of every owner."""
-    for folder in _root().glob("*"):
-        with suppress(FileNotFoundError):  # deleted at the same moment
+    for folder in _folders():
+        with suppress(OSError):  # deleted at the same moment, or of another user
             if time.time() > folder.stat().st_mtime + KEPT_SECONDS:
                 shutil.rmtree(folder, ignore_errors=True)
 
@@ -220,6 +220,12 @@ def remember_owner() -> None:
 
 def _root() -> Path:
     return loading.monitor_log().parent / "runs"
+
+
+def _folders() -> list[Path]:
+    with suppress(PermissionError):
+        return list(_root().glob("*"))
+    return []
 
 
 # ---------------------------------------------------------------- what is in them

@@ -65,6 +65,9 @@ def test_what_cannot_be_used_is_counted_and_said():
         (("06/03/24", "06/04/24"), "month/day/year", [6, 6]),
         (("01/01/2024", "02/01/2024", "03/01/2024"), "month/day/year", [1, 2, 3]),  # the first of each month
         (("01/01/2024 9:30", "02/01/2024 9:31"), "day/month/year", [1, 1]),
+        (("01/01/2024 00:00", "02/01/2024 00:00:00"), "month/day/year", [1, 2]),
+        (("01/01/2024 12:00 AM", "02/01/2024 12:00 AM"), "month/day/year", [1, 2]),
+        (("01/01/2024 00:00:30", "02/01/2024 00:00:00"), "day/month/year", [1, 1]),
     ],
 )
 def test_ambiguous_dates_are_read_in_the_likelier_order(cells, read_as, months):

@@ -42,7 +42,7 @@ def rows(own, product="iPad"):
 def test_shares_that_moved_are_found_where_counting_misses_them():
     generator, errors, counting, held = np.random.default_rng(0), [], [], []
     for seed in range(30):
-        correction = correction_of(seed)
+        correction = correction_of(seed % 6)
         window = predictions(generator.multinomial(300, generator.dirichlet(np.ones(3))), 1000 + seed)
         truth = np.bincount(window.label_ids, minlength=3) / 300
         share, low, high = estimated_shares(window.probabilities, of_one(window), correction)
@@ -57,7 +57,7 @@ def test_shares_that_moved_are_found_where_counting_misses_them():
 def test_shares_that_did_not_move_are_not_corrected_for_chance():
     errors, counting = [], []
     for seed in range(30):
-        correction = correction_of(seed)
+        correction = correction_of(seed % 6)
         window = predictions((24, 197, 79), 1000 + seed)  # of 300, as in validation
         truth = np.bincount(window.label_ids, minlength=3) / 300
         errors.append(abs(estimated_shares(window.probabilities, of_one(window), correction)[0] - truth).mean())

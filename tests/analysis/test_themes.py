@@ -77,6 +77,16 @@ def test_near_duplicates_count_once_and_few_texts_have_no_themes():
     assert describe_themes(few, find_themes(few)).empty
 
 
+def test_where_nearly_all_texts_are_alike_the_few_others_may_be_in_no_sample(monkeypatch):
+    monkeypatch.setattr("tf_model.analysis.themes.MOST_SCORED", 40)
+    letters = np.random.default_rng(0).choice(list(ascii_letters), (3000, 12))
+    texts = [f"I love my iPad, winner of the day! https://t.co/{''.join(each)}" for each in letters]
+    others = [f"{topic} {filler} iPad" for topic in PLANTED for filler in FILLERS[:2]]
+    themes = find_themes(frame_of(np.zeros(3010, int), "iPad", [*texts, *others]), ["iPad"])
+    assert len(themes) == 3010
+    assert themes[:3000].nunique() == 1
+
+
 def test_texts_that_differ_in_numbers_or_links_alone_are_one_theme_or_none():
     letters = np.random.default_rng(0).choice(list(ascii_letters), (40, 12))
     texts = [f"Kindle broke http://t.co/{''.join(each)}" for each in letters]

@@ -3,7 +3,6 @@
 import json
 import socket
 import threading
-import time
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -220,8 +219,10 @@ def test_what_may_wait_is_what_the_docs_say():
 
 def test_a_late_answer_is_given_up(monkeypatch):
     monkeypatch.setattr(api, "TIMEOUT", 0.05)
-    slow = replace(MODEL, score=lambda batch: (time.sleep(0.5), MODEL.score(batch))[1])
+    given_up = threading.Event()
+    slow = replace(MODEL, score=lambda batch: (given_up.wait(10), MODEL.score(batch))[1])
     answer = client(slow).post("/predict", json={"texts": ["a"]})
+    given_up.set()
     assert answer.status_code == 504
     assert answer.json()["detail"].startswith("No answer within")
 

@@ -390,6 +390,11 @@ def test_json_is_readable_text(tmp_path):
     assert json.loads(text) == {"answer": "Positive emotion → iPad", "n": [1, 2.5, None]}
 
 
+def test_json_may_hold_the_name_of_a_file_that_is_not_in_utf_8(tmp_path):
+    write_json(tmp_path / "value.json", [os.fsdecode(b"R\xfccken.csv")])
+    assert json.loads((tmp_path / "value.json").read_text("utf-8")) == ["R\ufffdcken.csv"]
+
+
 def test_json_replaces_what_is_there_unless_told_not_to(tmp_path):
     target = tmp_path / "value.json"
     write_json(target, 1)

@@ -1,4 +1,4 @@
-"""The text column: by name, or the most text."""
+"""The text column: by name, or much text."""
 
 import pandas
 import pyarrow
@@ -16,17 +16,17 @@ from tf_model.io import tables
         ({"long": "a long sentence", " Tweet_Text ": "b"}, " Tweet_Text ", "by its name"),
         ({"comment": "b", "TEXT": "b"}, "TEXT", "by its name"),
         ({"full text": "a", "x": "a long sentence"}, "full text", "by its name"),
-        ({"id": "1", "words": "a long sentence"}, "words", "the most text, 15 characters on average"),
+        ({"id": "1", "words": "a long sentence"}, "words", "much text, 15 characters on average"),
         (
             {"link": "https://example.com/posts/1", "words": "so good"},
             "words",
-            "the most text, 7 characters on average",
+            "much text, 7 characters on average",
         ),
-        ({"link": "https://example.com/posts/1", "word": "good"}, "link", "the most text"),
+        ({"link": "https://example.com/posts/1", "word": "good"}, "link", "much text"),
         ({"whatever": "b"}, "whatever", "the only column"),
-        ({"text": 1, "words": "b"}, "words", "the most text"),
-        ({"review": "5", "review_text": "so good"}, "review_text", "the most text"),
-        ({"post": "www.example.com/1", "body": None, "caption": "so good"}, "caption", "the most text"),
+        ({"text": 1, "words": "b"}, "words", "much text"),
+        ({"review": "5", "review_text": "so good"}, "review_text", "much text"),
+        ({"post": "www.example.com/1", "body": None, "caption": "so good"}, "caption", "much text"),
         ({"post": "great www.example.com/1", "caption": "so good"}, "post", "by its name"),
     ],
 )
@@ -49,7 +49,7 @@ def test_few_long_texts_are_longer_than_many_short_ones():
     )
     position, why = tables.choose_text_column(frame, "a.csv")
     assert frame.columns[position] == "words"
-    assert why.endswith("it has the most text, 16 characters on average")
+    assert why.endswith("it has much text, 16 characters on average")
 
 
 def test_a_column_with_few_texts_is_taken_only_if_no_other_has_more():
@@ -60,6 +60,9 @@ def test_a_column_with_few_texts_is_taken_only_if_no_other_has_more():
     frame = pandas.DataFrame(
         {"country": ["United States"] * 5, "feedback": [None, *["x" * 20 + " it broke"] * 3, None]}
     )
+    assert tables.choose_text_column(frame, "a.csv")[0] == 1
+    remarks = ["I like the phone, but the battery is bad and it gets hot"] * 13 + [""] * 87
+    frame = pandas.DataFrame({"city": ["New York"] * 100, "remark": remarks})
     assert tables.choose_text_column(frame, "a.csv")[0] == 1
     same = pandas.DataFrame({str(number): ["so good"] for number in range(9)})
     assert tables.choose_text_column(same, "a.csv")[0] == 0, "the first of equal ones"

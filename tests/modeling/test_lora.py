@@ -45,6 +45,7 @@ def test_a_merged_model_answers_as_its_adapters_did_and_the_rest_of_the_encoder_
     names, before = [variable.name for variable in model.trainable_variables], kept(model)
     lora.attach(model, 4)
     compile_model(model, make_config("report", learning_rate=3e-2), steps=5)
+    model.run_eagerly = True  # tracing would take longer than five steps
     for _ in range(5):
         model.train_on_batch(INPUTS, tf.constant([[0], [3]]))
     expected = logits(model)

@@ -51,8 +51,8 @@ def kill_while_recording(path: Path, choose: random.Random, rate: int = 2000, lo
         until, lines = time.monotonic() + choose.uniform(0.05, longest), [begin]
         while time.monotonic() < until:
             lines.append(process.stdout.readline())
-        process.kill()
         killed = time.time()
+        process.kill()
         lines += process.stdout.readlines()
     complete = [line.split() for line in lines if line.endswith(b"\n")]
     recorded = {(int(thread), int(number)): float(when) for thread, number, when in complete}

@@ -292,6 +292,12 @@ def test_a_folder_that_cannot_be_made_is_explained(tmp_path):
         Store(tmp_path / "file" / "log.sqlite").open()
 
 
+def test_an_sqlite_without_what_the_log_needs_is_named(path, monkeypatch):
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
+    with pytest.raises(DataError, match=r"needs SQLite 3\.35, and this Python has 3\..*; use another Python"):
+        Store(path).open()
+
+
 def test_an_empty_log_reads_as_empty(path):
     store = store_with(path, [])
     assert store.window(0, math.floor(NOON)).counts == {}

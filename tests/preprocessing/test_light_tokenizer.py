@@ -88,7 +88,7 @@ def test_mentions_are_masked_by_any_cleaning_with_the_steps_for_it(weights, monk
     monkeypatch.setitem(CLEANINGS, "new", replace(TARGET, name="new"))
     texts = [mark("my iPad broke", 3, 7)]
     assert both(weights, "new", True, texts) == []
-    assert encode(TextEncoder(weights.vocabulary, "new"), texts).to_list()[0][2] == 103  # [MASK]
+    assert encode(tokenizers(weights, "new", True)[0], texts).to_list()[0][2] == 103  # [MASK]
 
 
 @pytest.mark.parametrize("name", CLEANINGS)

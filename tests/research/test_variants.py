@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -128,6 +129,10 @@ def test_a_fold_is_trained_on_its_training_part_as_the_variant_says_and_kept(pro
     other = replace(variants.VARIANTS["r_drop"], settings={"r_drop": 0.2})
     variants.out_of_fold("r_drop", other, problem, folds, settings)
     assert {r_drop for _, r_drop, *_ in trained} == {0.2}, "folds of other settings are not taken"
+    trained.clear()
+    monkeypatch.setattr(device, "prepare", lambda _: SimpleNamespace(precision="mixed_bfloat16", gpus=0))
+    variants.out_of_fold("r_drop", other, problem, folds, settings)
+    assert len(trained) == len(folds), "nor folds in another number format"
     read.clear()
     shouted = replace(other, inputs=lambda texts: np.array([text.upper() for text in texts], object))
     variants.out_of_fold("r_drop", shouted, problem, folds, settings)

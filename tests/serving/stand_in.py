@@ -136,6 +136,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if isinstance(fault, float):
             time.sleep(fault)
+            self.close_connection = True  # nobody waits any more: a reply would end in a traceback, in another test
+            return
         if isinstance(fault, bytes):
             self._send(200, fault, "text/html")
             return

@@ -1,5 +1,6 @@
 """The model behind the pages: found, loaded once, loaded again when replaced, and each way it can be missing."""
 
+import errno
 import gc
 import os
 import sys
@@ -9,11 +10,12 @@ from pathlib import Path
 import pytest
 from app_stub import StubPredictor, make_model
 
-from streamlit_app.components import loading
+from streamlit_app.components import loading, runs
 from tf_model import paths
-from tf_model.errors import ModelError
+from tf_model.errors import DataError, ModelError
 from tf_model.inference.predictor import Predictor
 from tf_model.model_dir import training_of
+from tf_model.monitor.store import Store
 
 
 @pytest.fixture
@@ -153,11 +155,33 @@ def test_a_model_of_the_sample_corpus_is_known_as_such(models, loaded):
     assert loading.current_model().predictor.is_sample
 
 
+def test_of_what_this_user_may_not_read_no_page_fails(models, monkeypatch):
+    make_model(models)
+
+    stat, unreadable = os.stat, ("saved_model.pb", "predictions.sqlite", "runs")
+
+    def refuse(path, *arguments, **options):
+        if str(path).endswith(unreadable):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return stat(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "stat", refuse)
+    assert loading.model_names() == ["answer"]
+    assert loading.current_model().problem.endswith(
+        "saved_model.pb cannot be read: Permission denied; check its permissions"
+    )
+    monkeypatch.setattr(Path, "glob", lambda path, _: refuse(path))
+    runs.clear_up()
+    with pytest.raises(DataError, match="Permission denied; check the file and its permissions"):
+        Store(loading.monitor_log()).exists  # noqa: B018
+
+
 @pytest.mark.parametrize("arguments", [["--models", "{}"], ["--models={}"]])
 def test_another_folder_of_models(models, monkeypatch, tmp_path, arguments):
-    monkeypatch.setattr(sys, "argv", ["app.py", *(each.format(tmp_path / "mine") for each in arguments)])
-    assert loading.models_folder() == tmp_path / "mine"
-    assert loading.monitor_log() == tmp_path / "mine" / ".monitor" / "predictions.sqlite"
+    folder = tmp_path / "run=5"
+    monkeypatch.setattr(sys, "argv", ["app.py", *(each.format(folder) for each in arguments)])
+    assert loading.models_folder() == folder
+    assert loading.monitor_log() == folder / ".monitor" / "predictions.sqlite"
     monkeypatch.setattr(sys, "argv", ["app.py"])
     assert loading.models_folder() == models
 

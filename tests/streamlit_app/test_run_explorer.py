@@ -585,7 +585,7 @@ def test_a_model_of_own_labels_is_trained_on_its_own_table(own_model):
     assert "Train a model" not in [each.label for each in app.button], "the page does not know the table"
 
 
-def test_there_may_be_more_emotions_than_keys():
+def test_there_may_be_more_emotions_than_keys(models):
     def page():
         from types import SimpleNamespace
 
@@ -598,7 +598,7 @@ def test_there_may_be_more_emotions_than_keys():
         run = SimpleNamespace(id="a", per_product=False, emotions=[f"emotion {number}" for number in range(12)])
         ask_rows(run, pandas.DataFrame({"text": ["a"]}), [0], {}, print, "key")
 
-    app = AppTest.from_function(page).run()
+    app = AppTest.from_function(page, default_timeout=30).run()
     assert not app.exception, app.exception
     assert len(app.button) == 13 + len(("Back", "Next", "Undo", "Stop"))
 

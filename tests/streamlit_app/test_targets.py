@@ -547,6 +547,17 @@ def test_a_file_is_offered_anew_with_its_list_which_can_be_changed(targets):
     assert "The model's list: Kindle, Xbox" in words_of(app).replace("\\", ""), "whatever it lists by then"
 
 
+def test_a_list_that_cannot_be_typed_is_not_put_into_the_box(targets):
+    page, _ = answer(lines="iPad: tablet")
+    run = runs.find("".join(page.query_params["run"]))
+    for alias, is_typed in (("Oasis, 2nd gen", False), ("re:oasis,? 2nd gen", True)):
+        run.products = {"Kindle": [alias]}
+        run.save()
+        app = offer_anew(page)
+        assert "Your list: Kindle" in words_of(app)
+        assert app.text_area(key=products.TYPED).value == (f"Kindle: {alias}" if is_typed else "")
+
+
 def test_a_file_of_one_row_per_text_is_offered_anew_without_a_list_of_its_own(targets):
     app = offer_anew(answer("one row per text")[0])
     assert "The model's list: Kindle, Xbox" in words_of(app).replace("\\", "")

@@ -37,7 +37,7 @@ def train(models, monkeypatch):
 
 
 def pressed(words="Train a model"):
-    app = AppTest.from_function(page).run()
+    app = AppTest.from_function(page, default_timeout=30).run()
     next(each for each in app.button if each.label == words).click().run()
     assert not app.exception, app.exception
     return app
@@ -93,7 +93,8 @@ def test_a_training_that_fails_says_why(train):
     assert "The training failed." in words
     assert "error: expected new rows to train on" in words
     training._trainings[-1].log.unlink()
-    assert "The training failed." in words_of(AppTest.from_function(page).run()), "its output is deleted after a week"
+    later = words_of(AppTest.from_function(page, default_timeout=30).run())
+    assert "The training failed." in later, "its output is deleted after a week"
 
 
 def test_a_training_that_is_killed_says_why(train):

@@ -211,16 +211,25 @@ def test_a_run_that_was_interrupted_ends_as_if_it_had_not_been(name, recipe, tin
     assert not (tmp_path / "run").exists()
 
 
-def test_too_little_memory_for_a_batch_is_one_line(tiny):
+def test_too_little_memory_for_a_batch_is_one_line(tiny, tmp_path):
     import tensorflow as tf
     import tf_keras
 
     class Full(tf_keras.callbacks.Callback):
-        def on_train_batch_end(self, batch, logs=None):
+        def on_epoch_begin(self, epoch, logs=None):
             raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 
-    with pytest.raises(ModelError, match=f"batches of {LINEAR.batch_size} texts of .*; free some and add --resume, or"):
-        train(LINEAR, tiny, callbacks=[Full()])
+    said = f"not enough memory for batches of {LINEAR.batch_size} texts of up to {LINEAR.max_tokens} tokens; free some"
+    for checkpoint, advice in (
+        (None, ", or lower --batch-size or --max-tokens"),
+        (
+            Checkpoint(tmp_path / "run", {}),
+            " and add --resume, or lower --batch-size or --max-tokens and add --restart",
+        ),
+    ):
+        with pytest.raises(ModelError) as error:
+            train(LINEAR, tiny, checkpoint=checkpoint, callbacks=[Full()])
+        assert str(error.value) == said + advice
 
 
 def test_a_full_disk_costs_one_epoch_and_no_more(tiny, whole, tmp_path, monkeypatch):

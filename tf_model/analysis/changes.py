@@ -24,6 +24,7 @@ MOST_CHANGES = 3  # of the share of one emotion toward one product
 MOST_DESCRIBED = 10  # changes for which words are found; each takes a quarter of a second
 
 _CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
+_DAYTIME = r"(?i)\b(?!0?0:00(?::00)?(?![:\d])|12:00(?::00)? am)\d{1,2}:\d{2}"  # not midnight, which exports add to days
 _TWITTER = "%a %b %d %H:%M:%S %z %Y"
 # With a time, since 31-05-2024 has no offset; Unix time is in UTC.
 _WITH_OFFSET = r".*(?:Z|UTC|[T: ]\d{2}(?:\d{2}){0,2}(?:[.,]\d+)? ?[+-]\d{2}(?::?\d{2})?(?: \d{4})?)|\d{10,}(?:\.\d+)?"
@@ -103,7 +104,7 @@ def _parse_dates(cells: pd.Series, allow_numbers: bool) -> tuple[pd.Series, list
     are_days = slashes > 12
     slashed = "%d/%m" if are_days[0].sum() > are_days[1].sum() else "%m/%d"
     is_ambiguous = len(are_days) and not are_days.any(axis=None)
-    are_firsts = (slashes[1] == 1).all() and not texts.str.contains(":").any()  # of months, rather than of January
+    are_firsts = (slashes[1] == 1).all() and not texts.str.contains(_DAYTIME).any()  # of months, rather than of January
     if is_ambiguous and slashes[1].nunique() < slashes[0].nunique() and not are_firsts:  # more days than months
         slashed = "%d/%m"
     dates = [

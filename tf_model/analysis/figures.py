@@ -81,7 +81,7 @@ def figures(
         "not_fit": reasons.to_dict(),
         "shares": _lines(emotion_shares(rows, emotions, correction, checked_labels)),
         "correction_rows": correction and correction.rows,
-        "correction_problem": problem,
+        "correction_problem": problem or None,
         "dates": dates and {"column": dates.column, "notes": list(dates.notes), "of_file": of_file},
         "period": period,
         "over_time": _lines(by_period(rows, non_neutral, period)) if dated else [],

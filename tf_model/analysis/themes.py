@@ -43,17 +43,19 @@ def find_themes(rows: pd.DataFrame, names: Iterable[str] = ()) -> pd.Series:
     words = words[rows.index[first_rows]]
     vectors = vectors_of(words)
     distinct = len(np.unique(vectors.round(6), axis=0))
-    size = min(MOST_SCORED, len(first_rows))
-    sample = np.sort(np.random.default_rng(SEED).permutation(len(first_rows))[:MOST_FITTED])
+    order = np.random.default_rng(SEED).permutation(len(first_rows))
+    sample, scored = np.sort(order[:MOST_FITTED]), order[:MOST_SCORED]
     with threadpool_limits(1):  # on a busy machine threads would only wait for each other
         clusterings = [
             KMeans(count, n_init=3, random_state=SEED).fit(vectors[sample]).predict(vectors)
             for count in THEMES
             if count < distinct
-        ] or [np.zeros(len(first_rows), np.int64)]
-    best = clusterings[0]
-    if len(clusterings) > 1:
-        best = max(clusterings, key=lambda each: silhouette_score(vectors, each, sample_size=size, random_state=SEED))
+        ]
+    clusterings = [each for each in clusterings if len(np.unique(each[scored])) > 1]  # nearly all texts may be alike
+    best = max(
+        clusterings or [np.zeros(len(first_rows), np.int64)],
+        key=lambda each: silhouette_score(vectors[scored], each[scored]) if len(clusterings) > 1 else 0,
+    )
     labels = pd.Series(_typical_words(words, best)).map(", ".join)
     labels = labels.where(~labels.duplicated(), labels + " (" + labels.index.astype(str) + ")")
     return pd.Series(labels[best[group]].to_numpy(), rows.index)

@@ -20,6 +20,7 @@ from typing import Any
 
 from tf_model.errors import DataError, OutputError, UsageError, listed
 from tf_model.io import tables
+from tf_model.io.characters import well_formed
 from tf_model.io.files import explain_read_errors, explain_write_errors, whole_folder, write_json
 
 MANIFEST, INPUT, BAD = "_manifest.json", "_input", "_bad"
@@ -102,7 +103,7 @@ def write_shards(files: Sequence[Path], first_table: tables.Table, shard_rows: i
             nonlocal bad
             bad += 1
             row = {"file": str(file), "line": line, "reason": reason, "record": record}
-            stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+            stream.write(well_formed(json.dumps(row, ensure_ascii=False)) + "\n")
 
         for file in files:
             with tables.open_table(file, first_table.text_column, on_bad_row=set_aside) as table:

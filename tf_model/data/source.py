@@ -11,7 +11,7 @@ from typing import Any
 from tf_model import cli, paths
 from tf_model.data.dataset import ASSIGNMENT_SHA256, SUFFIXES, Columns, Dataset, is_sample, read
 from tf_model.errors import DataError, TweetTargetError, first_line
-from tf_model.io.files import check_file, explain_read_errors, explain_write_errors
+from tf_model.io.files import check_file, explain_read_errors, explain_write_errors, is_file
 from tf_model.tasks import COLUMNS
 
 ADDRESS = (
@@ -63,7 +63,7 @@ def resolve(path: Path | str | None = None, *, option: str = "--data") -> Source
     if raw_file:
         return Source(raw_file, "found in data/raw/")
     shared_file = paths.SHARED_DATA / WORKBOOK
-    if shared_file.is_file():
+    if is_file(shared_file):
         return Source(shared_file, "found in ../shared/data/")
     return _download_or_sample()
 

@@ -1,6 +1,7 @@
 """``python -m tf_model.export``: export a trained model once more."""
 
 import argparse
+import shlex
 import shutil
 from pathlib import Path
 
@@ -32,7 +33,8 @@ def main(argv: list[str] | None = None) -> int:
         if sign:
             sign(part)
     model, output = paths.shown(folder), paths.shown(arguments.output)
-    cli.say(f"exported {model} to {output}; use it with `python -m tf_model.predict --model {output}`")
+    use = shlex.join(["python", "-m", "tf_model.predict", "--model", str(output)])
+    cli.say(f"exported {model} to {output}; use it with `{use}`")
     return 0
 
 

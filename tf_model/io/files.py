@@ -14,6 +14,7 @@ from typing import Any
 
 from tf_model import errors
 from tf_model.errors import DataError, OutputError, UsageError
+from tf_model.io.characters import well_formed
 
 
 @contextmanager
@@ -24,6 +25,11 @@ def explain_read_errors(source: Path | str) -> Iterator[None]:
     except (OSError, ValueError) as error:  # ValueError: a NUL character in the path
         reason = getattr(error, "strerror", None) or errors.first_line(error)
         raise DataError(f"cannot read {str(source)!r}: {reason}; check the file and its permissions") from error
+
+
+def is_file(path: Path) -> bool:
+    """Whether ``path`` is a file; unlike ``Path.is_file``, False in a folder that this user may not read."""
+    return os.path.isfile(path)  # noqa: PTH113
 
 
 def check_file(path: Path, origin: str = "") -> None:
@@ -183,5 +189,5 @@ def write_json(target: Path, value: Any, overwrite: bool = True) -> None:
 
 
 def json_text(value: Any) -> str:
-    """``value`` as indented JSON."""
-    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    """``value`` as indented JSON; the name of a file may hold what UTF-8 cannot encode."""
+    return well_formed(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)) + "\n"

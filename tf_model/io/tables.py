@@ -107,8 +107,9 @@ def plain_name(name: str) -> str:
 def choose_text_column(sample: Any, name: str) -> tuple[int, str]:
     """The position of the column of texts in ``sample``, the first rows, and the reason for the choice, in words.
 
-    A column with a usual name is chosen, unless only others hold words. Else it is the one with the most text, among
-    those with two words side by side if there are any. Raises :class:`DataError` if no column holds text.
+    A column with a usual name is chosen, unless only others hold words. Else it is the one with the longest texts, of
+    those with two words side by side if there are any, and with half as much text as any. Raises :class:`DataError` if
+    no column holds text.
     """
     columns = [str(heading) for heading in sample.columns]
     lengths = {}  # of the texts of each column that may hold texts
@@ -129,9 +130,15 @@ def choose_text_column(sample: Any, name: str) -> tuple[int, str]:
     with_words = [position for position in lengths if _has_words(sample.iloc[:, position])]  # not URLs alone
     if usual and not with_words:
         return usual[0], "by its name"
-    fullest = max(with_words or lengths, key=lambda position: sum(lengths[position]))
-    average = sum(lengths[fullest]) / len(lengths[fullest])
-    return fullest, f"no column has a usual name; it has the most text, {average:.0f} characters on average"
+    amounts = {position: sum(lengths[position]) for position in with_words or lengths}
+    averages = {
+        position: amount / max(sum(map(bool, lengths[position])), 1)
+        for position, amount in amounts.items()
+        if 2 * amount >= max(amounts.values())
+    }
+    longest = max(averages, key=averages.__getitem__)
+    reason = "no column of texts has a usual name; it has much text"
+    return longest, f"{reason}, {averages[longest]:.0f} characters on average"
 
 
 def _has_letters(column: Any) -> bool:

@@ -26,9 +26,8 @@ def _parser() -> argparse.ArgumentParser:
         command_parser = commands.add_parser(
             name, help=description, description=description, formatter_class=parser.formatter_class
         )
-        command_parser.add_argument(
-            "--log", type=Path, metavar="PATH", help=f"the log (default: {paths.shown(paths.MONITOR_LOG)})"
-        )
+        default = str(paths.shown(paths.MONITOR_LOG)).replace("%", "%%")
+        command_parser.add_argument("--log", type=Path, metavar="PATH", help=f"the log (default: {default})")
         return command_parser
 
     report = command("report", "Report how the model is doing; exit code 1 if there is an alarm.")

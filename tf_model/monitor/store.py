@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from tf_model import paths
 from tf_model.errors import DataError, OutputError, first_line
-from tf_model.io.files import explain_write_errors
+from tf_model.io.files import explain_read_errors, explain_write_errors
 from tf_model.modeling.joint_label import NOT_SURE
 from tf_model.monitor import aggregates
 from tf_model.monitor.aggregates import CORRECT, ERRORS, FEEDBACK, WRONG, Counts, Window
@@ -97,7 +97,8 @@ class Store:
     @property
     def exists(self) -> bool:
         """Whether there is a log to read."""
-        return self.path.is_file() and self.path.stat().st_size > 0  # empty while, or after, its creation fails
+        with explain_read_errors(self.path):
+            return self.path.is_file() and self.path.stat().st_size > 0  # empty while, or after, its creation fails
 
     # ------------------------------------------------------------ writing
 
@@ -304,6 +305,8 @@ def _stream_id(connection: sqlite3.Connection, stream: Stream) -> int:
 
 def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
     """Open the log; :class:`DataError` if the file is not a log of this version."""
+    if sqlite3.sqlite_version_info < (3, 35):  # of old systems, whatever the version of Python
+        raise DataError(f"the log needs SQLite 3.35, and this Python has {sqlite3.sqlite_version}; use another Python")
     address = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}"
     connection = sqlite3.connect(address, uri=True, timeout=LOCK_TIMEOUT, isolation_level=None, check_same_thread=False)
     try:

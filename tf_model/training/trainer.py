@@ -214,7 +214,10 @@ def fit(
         copies=copies,
     )
     if epochs_done < config.epochs:
-        with _explain_memory(config), runtime.workers.explain_losses() if runtime.workers else nullcontext():
+        with (
+            _explain_memory(config, checkpoint),
+            runtime.workers.explain_losses() if runtime.workers else nullcontext(),
+        ):
             model.fit(
                 _distribute(batches, strategy) if strategy.num_replicas_in_sync > 1 else batches(),
                 initial_epoch=epochs_done,
@@ -230,15 +233,16 @@ def fit(
 
 
 @contextmanager
-def _explain_memory(config: TrainingConfig) -> Iterator[None]:
+def _explain_memory(config: TrainingConfig, checkpoint: Checkpoint | None) -> Iterator[None]:
     import tensorflow as tf
 
     try:
         yield
     except tf.errors.ResourceExhaustedError as error:
+        resume, restart = (" and add --resume", " and add --restart") if checkpoint else ("", "")
         raise ModelError(
             f"not enough memory for batches of {config.batch_size} texts of up to {config.max_tokens} tokens; free "
-            "some and add --resume, or lower --batch-size or --max-tokens and add --restart"
+            f"some{resume}, or lower --batch-size or --max-tokens{restart}"
         ) from error
 
 
