@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
             explain_texts(_load(arguments), arguments.text, arguments.threshold, arguments.format)
         else:
             with _open_input(arguments) as table:
-                # Standard input, without a number of rows, holds texts alone and can be read only once; so does --text.
+                # Standard input, without a number of rows, and --text hold texts alone.
                 if table.total_rows is not None and not arguments.text:
                     tables.refuse_without_texts(table, next(table.chunks(1_000)))
                 if arguments.output:
