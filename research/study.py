@@ -19,6 +19,7 @@ from research.methods.baseline_models import Method
 from research.runs import UNCHANGED, pack, unpack
 from tf_model import cli, data, device, paths, tasks
 from tf_model.data import splits
+from tf_model.device import versions
 from tf_model.evaluation.calibration import accuracy_at_coverage
 from tf_model.evaluation.comparison import paired_test
 from tf_model.evaluation.joint_metrics import COVERAGE, by_task
@@ -130,7 +131,7 @@ def score_folds(
     decides the scores besides the folds and the versions. A ``title`` is printed with each fold.
     """
     fold_rows = [[split.train.tolist(), split.validation.tolist()] for split in folds]
-    text = json.dumps([*depends_on, fold_rows, device.versions(), version("scikit-learn")], sort_keys=True)
+    text = json.dumps([*depends_on, fold_rows, versions(), version("scikit-learn")], sort_keys=True)
     path = paths.CHECKPOINTS / "studies" / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.npz"
     all_scores, seconds = None, 0.0
     for number, split in enumerate(folds, start=1):
