@@ -151,8 +151,8 @@ def score_folds(
     return OutOfFold(all_scores, seconds)
 
 
-def number_format() -> list[Any]:
-    """What the machine adds to what decides a trained network's scores: the precision, and the number of GPUs."""
+def precision_and_gpus() -> list[Any]:
+    """What of the machine decides a trained network's scores: the number format, and how many GPUs there are."""
     runtime = device.prepare(0)
     return [runtime.precision, runtime.gpus]
 

@@ -195,7 +195,7 @@ def trained_and_scored(
         FORMS[form].to_dict(),
         asdict(CLEANINGS[FORMS[form].cleaning]),
         paths.OPINIONS.read_text("utf-8"),
-        study.number_format(),
+        study.precision_and_gpus(),
     )
     name, title = f"targets-{form}-seed-{seed}", f"{form}, seed {seed}"
     return study.score_folds(name, depends_on, len(texts), folds, fit_and_score, title).scores

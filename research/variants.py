@@ -198,7 +198,7 @@ def measure(name: str, problem: Problem, settings: config.TrainingConfig) -> dic
     parts = [split.validation for split in problem.folds[GROUPED]]
     correct = study.correct_by_question(problem, study.predicted_by_task(problem, result.scores))
     headline = joint_metrics.evaluate_out_of_fold(problem.rows, result.scores, parts)["headline"]
-    computed = {"precision": study.number_format()[0], "seconds": result.seconds}
+    computed = {"precision": study.precision_and_gpus()[0], "seconds": result.seconds}
     return {"headline": headline, "right": study.packed(correct)} | computed
 
 
@@ -215,7 +215,7 @@ def out_of_fold(
             return train_and_score(train, train_settings, texts, variant.targets, variant.prepare)
 
     identity = data_identity([problem.data_sha256], rows, own_settings)
-    depends_on = identity, own_settings.to_dict(), variant.title, study.number_format()
+    depends_on = identity, own_settings.to_dict(), variant.title, study.precision_and_gpus()
     store_name = f"variant-{name}-seed-{settings.seed}"
     return study.score_folds(store_name, depends_on, len(rows), folds, fit_and_score, title)
 
