@@ -103,7 +103,8 @@ def main(argv: list[str] | None = None) -> int:
     command, setting = study.command_line("ablation", argv), arguments.setting
     dataset = data.load(arguments.data)
     problem = make_problem(dataset, tasks.PRODUCT.name)
-    run = load_to_extend("ablation", {"dataset": dataset.name, **study.size_of(problem)})
+    run_name = study.run_of_this_format("ablation")
+    run = load_to_extend(run_name, {"dataset": dataset.name, **study.size_of(problem)})
     settings = run.setdefault("settings", {})
     if setting not in settings or not study.is_recorded_config(settings[setting]["recipe"], SETTINGS[setting]):
         settings[setting] = {"recipe": SETTINGS[setting].to_dict(), "protocols": {}}
@@ -122,7 +123,7 @@ def main(argv: list[str] | None = None) -> int:
                     metrics = seed_metrics(problem, result)
                     entry["seeds"] = study.with_seed(entry, seed, metrics)
                     switches = settings[setting]["protocols"][protocol] = summarized(switches, problem.groups)
-                    record("ablation", command, run)
+                    record(run_name, command, run)
                     show(f"{setting}, {protocol}, seed {seed}, {name}", {"accuracy": metrics["accuracy"]})
                     if paired := switches[name]["paired"]:
                         show(f"{setting}, {protocol}, {name} less {UNCHANGED}", paired)

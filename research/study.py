@@ -157,6 +157,12 @@ def precision_and_gpus() -> list[Any]:
     return [runtime.precision, runtime.gpus]
 
 
+def run_of_this_format(name: str) -> str:
+    """The name of a run whose trainings are compared: a difference between number formats must not pass for a gain."""
+    precision, _ = precision_and_gpus()
+    return name if precision == "mixed_bfloat16" else f"{name}_{precision}"
+
+
 def score_method(method: Method, problem: Problem, task: tasks.Task, protocol: str, seed: int) -> OutOfFold:
     """Scores of a method for all validation rows, fitted on each fold's training rows with a label of the task."""
     label_ids, folds = problem.label_ids(task), problem.folds[protocol]
@@ -174,7 +180,8 @@ def score_method(method: Method, problem: Problem, task: tasks.Task, protocol: s
 
     title = f"{method.name}, {task.name}, {protocol}, seed {seed}" if method.slow else ""
     cleanings = [asdict(each) for each in CLEANINGS.values()]  # the settings hold the name of one
-    depends_on = problem.data_sha256, problem.rows.rows.tolist(), method.settings, cleanings
+    machine = precision_and_gpus() if method.slow else []
+    depends_on = problem.data_sha256, problem.rows.rows.tolist(), method.settings, cleanings, machine
     return score_folds(name, depends_on, len(problem.rows), folds, fit_and_score, title)
 
 

@@ -3,7 +3,7 @@
 All use the same grouped folds, seeds and batch order; only the variant differs. The run is recorded after each seed, so
 it may be stopped at any time; earlier results are kept. Folds and seed are for choices (research/runs/
 levers_folds_100.json); once a variant is chosen, ``--fold-seed 0 --seeds 0 1 2`` measures it on the reported folds
-(levers.json).
+(levers.json). Machines that train in float32 record into files of their own.
 """
 
 from __future__ import annotations
@@ -175,6 +175,7 @@ def main(argv: list[str] | None = None) -> int:
     problem, settings = make_problem(dataset, tasks.ANSWER, arguments.fold_seed), replace(config.ANSWER, seed=0)
     identity = {"dataset": dataset.name, **study.size_of(problem)}
     run_name = RECORD if arguments.fold_seed == FOLD_SEED else f"{RECORD}_folds_{arguments.fold_seed}"
+    run_name = study.run_of_this_format(run_name)
     run = study.load_to_extend(run_name, identity, settings)
     entries = run.setdefault(RECORD, {})
     with cli.stopped_cleanly():
@@ -198,8 +199,7 @@ def measure(name: str, problem: Problem, settings: config.TrainingConfig) -> dic
     parts = [split.validation for split in problem.folds[GROUPED]]
     correct = study.correct_by_question(problem, study.predicted_by_task(problem, result.scores))
     headline = joint_metrics.evaluate_out_of_fold(problem.rows, result.scores, parts)["headline"]
-    computed = {"precision": study.precision_and_gpus()[0], "seconds": result.seconds}
-    return {"headline": headline, "right": study.packed(correct)} | computed
+    return {"headline": headline, "right": study.packed(correct), "seconds": result.seconds}
 
 
 def out_of_fold(

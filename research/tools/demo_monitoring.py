@@ -75,9 +75,6 @@ def main(argv: list[str] | None = None) -> int:
     """Run the phases and say what the monitor sees after each; returns 1 if it sees anything but what was done."""
     parser = cli.parser("research.tools.demo_monitoring", __doc__.splitlines()[0])
     parser.add_argument(
-        "--minutes", type=int, choices=range(1, 13), default=1, metavar="N", help="length of a phase, 1 to 12"
-    )
-    parser.add_argument(
         "--models-copy",
         type=Path,
         help="keep the log, with a copy of the model, in this new folder for the app: "
@@ -91,7 +88,7 @@ def main(argv: list[str] | None = None) -> int:
         models = arguments.models_copy or Path(temporary) / "models"
         refuse_to_overwrite(models / predictor.folder.name, overwrite=False)
         shutil.copytree(predictor.folder, models / predictor.folder.name)
-        return run(predictor, models, _tweets(predictor), 60 * arguments.minutes - REST)
+        return run(predictor, models, _tweets(predictor), 60 - REST)
 
 
 def run(predictor: Predictor, models: Path, tweets: Sequence[Tweet], seconds: float) -> int:

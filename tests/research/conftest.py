@@ -39,7 +39,7 @@ def problems(dataset: data.Dataset) -> dict[str, study.Problem]:
 
 @pytest.fixture
 def made_once(dataset, problems, monkeypatch) -> None:
-    """Commands on the sample corpus take ``problems``, instead of finding the near-duplicates anew."""
+    """Commands on the sample corpus take ``problems``, instead of finding the near-duplicates anew, on one machine."""
 
     def make_problem(asked: data.Dataset, name: str, fold_seed: int = FOLD_SEED) -> study.Problem:
         is_made = (asked.sha256, fold_seed) == (dataset.sha256, FOLD_SEED)
@@ -47,6 +47,7 @@ def made_once(dataset, problems, monkeypatch) -> None:
 
     for command in (ablation, baselines, compare, label_quality, learning_curve, variants):
         monkeypatch.setattr(command, "make_problem", make_problem)
+    monkeypatch.setattr(study, "precision_and_gpus", lambda: ["mixed_bfloat16", 0])
 
 
 @pytest.fixture

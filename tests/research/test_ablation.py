@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from research import ablation, runs, variants
+from research import ablation, runs, study, variants
 from research.methods import bugs
 from research.methods.neural import FineTuned
 from research.study import GROUPED, REPORT, OutOfFold
@@ -239,6 +239,10 @@ def test_a_switch_alone_is_compared_with_the_unchanged_training_that_is_recorded
     found = runs.load("ablation")["settings"]["quick"]["protocols"][REPORT]
     assert found["normalized"]["paired"]["seeds"] == ["0"]
     assert list(found) == ["unchanged", "no_mask", "normalized"]
+    monkeypatch.setattr(study, "precision_and_gpus", lambda: ["float32", 0])
+    assert ablation.main([*command, "--seeds", "0", "--switches", "normalized"]) == 0
+    assert len(Counted.fitted) == 5, "it is repeated in another number format"
+    assert runs.load("ablation")["settings"]["quick"]["protocols"][REPORT] == found
 
 
 def test_figures_of_other_settings_do_not_stay(tmp_path, monkeypatch):

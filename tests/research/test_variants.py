@@ -252,6 +252,16 @@ def test_without_a_seed_variants_are_measured_on_other_folds_than_the_reported_o
     assert not (tmp_path / "levers.json").exists()
 
 
+def test_number_formats_are_not_compared_with_each_other(made_up, tmp_path, monkeypatch):
+    made_up(variants.UNCHANGED)
+    before = (tmp_path / "levers.json").read_bytes()
+    monkeypatch.setattr(study, "precision_and_gpus", lambda: ["float32", 0])
+    made_up("r_drop")
+    assert made_up.asked[1:] == [(variants.UNCHANGED, 0), ("r_drop", 0)]
+    assert list(json.loads((tmp_path / "levers_float32.json").read_text())["levers"]) == [variants.UNCHANGED, "r_drop"]
+    assert (tmp_path / "levers.json").read_bytes() == before
+
+
 def test_the_training_as_it_is_is_measured_for_each_seed(made_up):
     assert list(made_up("r_drop")["levers"]) == [variants.UNCHANGED, "r_drop"]
     made_up("ema", seeds="0 1")
