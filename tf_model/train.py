@@ -4,7 +4,6 @@ import argparse
 import resource
 import shlex
 import sys
-import time
 from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -26,7 +25,6 @@ from tf_model.training import cross_validation, distillation, trainer
 
 def main(argv: list[str] | None = None) -> int:
     """Read the data, split, calibrate, fit, evaluate, export, and show the result beside the report's."""
-    began = time.monotonic()
     arguments = _parser().parse_args(argv)
     config = parse_config(arguments)
     folder = _model_folder(arguments)
@@ -68,7 +66,7 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.teacher:
         extra_texts = []
         if arguments.unlabelled:
-            with tables.open_table(arguments.unlabelled, sheet_option="moving it to the front") as table:
+            with tables.open_table(arguments.unlabelled, sheet_option="a file with only that sheet") as table:
                 cli.say(f"reading the texts of column {table.text_column!r} ({table.reason})")
                 cli.say_notes(table.notes)
                 extra_texts = [text for chunk in table.chunks() for text in table.texts(chunk) if isinstance(text, str)]
@@ -126,13 +124,11 @@ def main(argv: list[str] | None = None) -> int:
             "protocol": protocol,
             "backbone": {"name": weights.name, "source": weights.source, "sha256": weights.sha256},
             "rows": len(rows),
-            "ignored": rows.ignored,
             **{
                 name: joint_metrics.evaluate_predictions(rows.take(part), scores[part], threshold)
                 for name, part in (("train", split.train), ("validation", split.validation))
             },
             "seconds": fitted.seconds,
-            "wall_seconds": time.monotonic() - began,
             "seed": config.seed,
             "device": runtime.describe(),
             "peak_memory_bytes": _peak_memory(),

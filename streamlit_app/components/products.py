@@ -92,6 +92,8 @@ def _take_typed() -> None:
     names = [line.partition(":")[0].strip() for line in lines]
     if not lines:
         _forget()
+        if st.session_state.get(FILE):
+            _take_file()
     elif line_with_comma := next(filter(_has_comma, lines), None):
         st.session_state[PROBLEM] = (
             f"{quoted(line_with_comma)} has a comma; write one product per line, and ; between aliases."

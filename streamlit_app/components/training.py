@@ -84,7 +84,7 @@ def offer_training(task: str, labels: Callable[[], str], key: str) -> None:
         st.code(shlex.join([*command, *(["--to", paths.shown(target)] if is_elsewhere else [])]), language="bash")
     elif newest.is_stopped:
         st.info("The training was stopped. There is no new model.", icon=":material/stop_circle:")
-    else:
+    elif newest.process.returncode:  # 0: its model was moved or deleted since
         say_problem("The training failed.", newest.last_line)
 
 

@@ -23,7 +23,6 @@ KEYWORD_RULES = {
     tasks.PRODUCTS: ("looking for the products' names", keyword_rule),
     tasks.EMOTIONS: ("counting positive and negative words", keyword_emotion),
 }
-MOST_MISTAKES = 50
 ROW_HEIGHT = 70  # pixels: cells wrap from about 64 on
 
 
@@ -228,7 +227,7 @@ def _show_threshold(report: ModelReport, task: str, confidences: np.ndarray, cor
 
 def _show_mistakes(report: ModelReport, predictions: Predictions) -> None:
     st.subheader("The hardest mistakes", anchor=False)
-    mistakes = error_analysis.hardest_mistakes(predictions, MOST_MISTAKES)
+    mistakes = error_analysis.hardest_mistakes(predictions)
     if mistakes.empty:
         st.info("No mistake on the validation part.", icon=":material/check:")
         return

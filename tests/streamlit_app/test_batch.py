@@ -107,6 +107,14 @@ def buttons(app) -> list[str]:
 # ---------------------------------------------------------------- from end to end
 
 
+def test_texts_that_parquet_holds_as_bytes_are_shown_as_they_were_answered(stub, tmp_path):
+    pandas.DataFrame({"id": ["a", "b"], "data": [b"\xff I love the iPad", None]}).to_parquet(tmp_path / "in.parquet")
+    app = upload((tmp_path / "in.parquet").read_bytes(), "in.parquet")
+    app.selectbox[-1].set_value("data").run()
+    answer(app)
+    assert run_of(app).answers().rows["text"].tolist() == ["\N{REPLACEMENT CHARACTER} I love the iPad", ""]
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".xlsx", ".parquet", ".jsonl"])
 def test_every_format_is_read_and_answered(stub, tmp_path, suffix):
     app = upload(written(table(), suffix, tmp_path), f"mine{suffix}")

@@ -261,6 +261,12 @@ def test_without_the_file_the_typed_list_is_used_again(targets):
     assert "Your list: Pixel" in words_of(app)
 
 
+def test_without_the_typed_list_the_file_is_used_again(targets):
+    app = type_list(open_app(), "Switch")
+    app.file_uploader(key=products.FILE).set_value(("mine.csv", b"name,aliases\nPixel,\n", "text/csv")).run()
+    assert "Your list: Pixel" in words_of(type_list(app, ""))
+
+
 def test_without_a_refused_file_the_list_of_the_file_before_it_stays(targets):
     app = open_app()
     for name, content in (("mine.csv", b"name,aliases\nPixel,\n"), ("bad.csv", b"no table")):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import stat
 import sys
 import time
@@ -95,6 +96,14 @@ def test_a_training_that_fails_says_why(train):
     training._trainings[-1].log.unlink()
     later = words_of(AppTest.from_function(page, default_timeout=30).run())
     assert "The training failed." in later, "its output is deleted after a week"
+
+
+def test_a_new_model_that_is_gone_was_no_failure(train, models):
+    train(SAVES)
+    app = ended(pressed())
+    shutil.rmtree(models / "retrained")
+    assert [each.label for each in app.run().button] == ["Train a model"]
+    assert "The training failed." not in words_of(app)
 
 
 def test_a_training_that_is_killed_says_why(train):
