@@ -94,11 +94,6 @@ class OneText(BaseModel, extra="forbid"):
     start: Annotated[int | None, Field(examples=[3], description="start of a mention, as in `/targets`")] = None
     end: Annotated[int | None, Field(examples=[7])] = None
 
-    @property
-    def place(self) -> tuple[int | None, int | None]:
-        """Start and end of the mention, in characters; (None, None): the request is about the whole text."""
-        return self.start, self.end
-
 
 def make_app(
     predictor: Predictor,
@@ -159,10 +154,11 @@ def make_app(
 
     def explain(bodies: Sequence[OneText]) -> list[dict[str, Any]]:
         [body] = bodies
-        if body.place == (None, None):
+        place = body.start, body.end
+        if place == (None, None):
             row, explanation = predict([body.text])[0], predictor.explain(body.text)
         else:
-            rows = [row for row in find_targets([body.text])[0] if (row["start"], row["end"]) == body.place]
+            rows = [row for row in find_targets([body.text])[0] if (row["start"], row["end"]) == place]
             if not rows:
                 problem = {"loc": ("body", "start"), "msg": "/targets finds no mention there", "type": "value_error"}
                 raise RequestValidationError([problem])
@@ -207,7 +203,7 @@ def make_app(
     @app.post("/explain", response_model=explanation, responses=NOT_SUPPORTED, summary="Which words counted")
     async def _explain(body: OneText, request: Request) -> Response:
         request.state.texts = 1
-        if targets is None and body.place != (None, None):
+        if targets is None and (body.start, body.end) != (None, None):
             raise HTTPException(404, NO_TARGETS)
         [answer] = await explanation_batcher([body])
         return JSONResponse(answer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,6 @@ class TrainingRows:
     rows: np.ndarray  # int64 [N], row numbers in the file
     texts: list[str]
     label_ids: np.ndarray  # int64 [N, tasks], -1 where a text has no label of a task
-    ignored: dict[str, dict[str, int]] = field(default_factory=dict)  # row counts of labels that no model learns
     is_weak: np.ndarray | None = None  # bool [N], whether the label is assumed: for training, not for evaluation
     targets: np.ndarray | None = None  # float32 [N, classes of all tasks]: soft targets, learned instead of labels
     uncut_texts: list[str] | None = None  # of ``target``, whose ``texts`` hold only what is near the mention
@@ -112,13 +111,8 @@ def training_rows(dataset: Dataset, name: str, products: Products | None = None)
         return _target_rows(dataset, row_tasks[1], products or products_of(dataset))
     is_labelled = (label_ids != tasks.NO_LABEL).any(axis=1)
     frame = dataset.labelled[is_labelled]
-    ignored = {
-        task.name: {label: int((dataset.labelled[task.column] == label).sum()) for label in task.ignored_labels}
-        for task in row_tasks
-        if task.ignored_labels
-    }
     texts = frame[tasks.TEXT_COLUMN].tolist()
-    return TrainingRows(row_tasks, frame["row"].to_numpy(), texts, label_ids[is_labelled], ignored)
+    return TrainingRows(row_tasks, frame["row"].to_numpy(), texts, label_ids[is_labelled])
 
 
 def products_of(dataset: Dataset) -> Products:
@@ -226,8 +220,8 @@ def checked_rows(dataset: Dataset, name: str, products: Products | None = None) 
             )
         if absent:
             cli.say(f"note: no example of {', '.join(absent)}; the model will hardly ever predict it")
-        for label, count in rows.ignored.get(task.name, {}).items():
-            if count:
+        for label in task.ignored_labels if name != tasks.TARGET.name else ():
+            if count := int((dataset.labelled[task.column] == label).sum()):
                 noun = plural(count, "row is", "rows are")
                 cli.say(f"note: {count:,} {noun} {label!r} and left out of the task {task.name}")
         if task.neutral is None and task.name != tasks.PRODUCT.name and name != tasks.EMOTION.name:

@@ -164,6 +164,6 @@ def table_of_numbers(columns: Sequence[str], title: str | None = None) -> Any:
     return table
 
 
-def decimal(value: float | None) -> str:
-    """A share or a loss with four decimals; "-" where there is none."""
-    return "-" if value is None else f"{value:.4f}"
+def decimal(value: float | None, digits: int = 4) -> str:
+    """A share or a loss with so many decimals; "-" where there is none."""
+    return "-" if value is None else f"{value:.{digits}f}"

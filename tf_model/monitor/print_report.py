@@ -8,7 +8,7 @@ from rich.text import Text
 
 from tf_model import paths
 from tf_model.errors import plural
-from tf_model.evaluation.metrics import table_of_numbers
+from tf_model.evaluation.metrics import decimal, table_of_numbers
 from tf_model.io.characters import visible
 from tf_model.monitor import accuracy, drift
 from tf_model.monitor.aggregates import CPU, ERRORS, MEMORY
@@ -32,7 +32,7 @@ def print_report(console: Console, report: Report) -> None:
     if cpu is not None and memory is not None:
         _print_line(console, f"on average {cpu:.2f} cores and {memory / 10**6:,.0f} MB of memory in use")
     times = {
-        stage: [*(_three_decimals(each.quantile(share / 100)) for share in PERCENTILES), _three_decimals(each.mean)]
+        stage: [*(decimal(each.quantile(share / 100), 3) for share in PERCENTILES), decimal(each.mean, 3)]
         for stage, each in report.seconds().items()
     }
     columns = ("stage", *(f"p{share}" for share in PERCENTILES), "mean")
@@ -47,7 +47,7 @@ def print_report(console: Console, report: Report) -> None:
     rows = {}
     for name, each in accuracies.items():
         interval = "-" if each.low is None else f"{each.low:.3f} to {each.high:.3f}"
-        rows[name] = (_three_decimals(each.accuracy), interval, f"{each.rows:,}")
+        rows[name] = (decimal(each.accuracy, 3), interval, f"{each.rows:,}")
     _print_table(console, "accuracy", ("", "accuracy", "95% interval", "of"), rows)
     if report.estimates:
         _print_line(console, f"The estimate {accuracy.ASSUMPTION}.")
@@ -61,7 +61,7 @@ def print_report(console: Console, report: Report) -> None:
     else:
         rows = {
             each.feature: (
-                *(_three_decimals(each.index), _three_decimals(each.bound), f"{each.p_value:.1g}"),
+                *(decimal(each.index, 3), decimal(each.bound, 3), f"{each.p_value:.1g}"),
                 "" if report.is_by_source else "ALARM" if each.alarm else "ok",
             )
             for each in report.drifts
@@ -85,10 +85,6 @@ def _print_table(console: Console, title: str, columns: Sequence[str], rows: Map
         table.add_row(Text(visible(name)), *values)
     if rows:
         console.print(table)
-
-
-def _three_decimals(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
 
 
 def _print_line(console: Console, text: str) -> None:

@@ -172,7 +172,8 @@ class Exporter(Collector):
 
 
 def _report_gauges(latest: report.Report) -> Iterator[Metric]:
-    alarms = {signal: bool(latest.signals[signal]) for signal in latest.judgeable_signals}
+    judgeable = [each for each in report.SIGNALS if latest.reference or each not in ("accuracy", "drift")]
+    alarms = {signal: bool(latest.signals[signal]) for signal in judgeable}
     yield _gauges("alarm", "1 where the report has an alarm, else 0.", "signal", alarms)
     indices = {each.feature: each.index for each in latest.drifts}
     yield _gauges("drift_psi", "Population stability index against the reference.", "feature", indices)

@@ -51,11 +51,6 @@ class Report:
         return [Alarm(signal, words) for signal, alarms in self.signals.items() for words in alarms or ()]
 
     @property
-    def judgeable_signals(self) -> tuple[str, ...]:
-        """The :data:`SIGNALS` that can raise an alarm: two of them need a reference."""
-        return tuple(signal for signal in SIGNALS if self.reference or signal not in ("accuracy", "drift"))
-
-    @property
     def judged_signals(self) -> tuple[str, ...]:
         """The signals with enough data to judge: for the others, the absence of an alarm means nothing."""
         return tuple(signal for signal in SIGNALS if self.signals[signal] is not None)
