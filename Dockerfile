@@ -50,8 +50,8 @@ COPY --from=built /opt/site-packages /opt/site-packages
 COPY --from=built /app /app
 ENV PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
-# The log of predictions, and for 7 days the files that people gave to the app, with their texts. Nothing else is written
-# in the app's folder. Mount a volume there to keep them.
+# The log of predictions, and the files that people gave to the app, with their texts; a visit to the app deletes those
+# not changed for 7 days. Nothing else is written in the app's folder. Mount a volume there to keep them.
 VOLUME /app/saved_models/.monitor
 EXPOSE 8000 8501 9464
 # This checks the app; the API has /health/ready.

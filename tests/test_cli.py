@@ -1,11 +1,13 @@
 """What the commands share: exit codes, one-line errors, signals, training progress."""
 
+import errno
 import io
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -142,6 +144,14 @@ def test_wrong_usage_is_2_and_says_what_was_wrong(parser, capsys):
 def test_notes_go_to_standard_error_as_one_line(capsys):
     cli.say("reading a\nb")
     assert capsys.readouterr() == ("", "reading a␊b\n")
+
+
+def test_a_note_that_cannot_be_written_stops_nothing(monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(sys, "stderr", SimpleNamespace(write=full, flush=full))
+    cli.say("the log is full")
 
 
 def test_results_and_notes_go_their_own_ways(capsys):

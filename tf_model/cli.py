@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 from tf_model.errors import TweetTargetError, UsageError
@@ -83,8 +83,12 @@ def run(main: Callable[[list[str] | None], int | None]) -> None:
 
 
 def say(line: str) -> None:
-    """Print one line on standard error, where it does not mix with results; control characters become symbols."""
-    print(visible(line), file=sys.stderr, flush=True)
+    """Print one line on standard error, where it does not mix with results; control characters become symbols.
+
+    A full disk or a reader that has gone loses the line, not the work.
+    """
+    with suppress(OSError):
+        print(visible(line), file=sys.stderr, flush=True)
 
 
 def say_notes(notes: Iterable[str]) -> None:

@@ -3,6 +3,8 @@
 import json
 import socket
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -225,6 +227,24 @@ def test_a_late_answer_is_given_up(monkeypatch):
     given_up.set()
     assert answer.status_code == 504
     assert answer.json()["detail"].startswith("No answer within")
+
+
+def test_requests_for_targets_that_fill_a_batch_are_not_joined():
+    """The time of a call is that of all mentions in it, and a request that was given up would still take its share."""
+    sizes, all_wait = [], threading.Event()
+
+    class Targets(TargetPredictor):
+        def predict(self, texts):
+            sizes.append(len(texts))
+            assert all_wait.wait(30)
+            return super().predict(texts)
+
+    with client(targets=Targets(TARGETS.model, TARGETS.products)) as ask, ThreadPoolExecutor(3) as pool:
+        answers = [pool.submit(ask.post, "/targets", json={"texts": ["my xbone"] * 100}) for _ in range(3)]
+        time.sleep(0.5)
+        all_wait.set()
+        assert [answer.result().status_code for answer in answers] == [200] * 3
+    assert sizes == [100] * 3
 
 
 def test_a_model_that_fails_says_nothing_of_the_text(capsys):

@@ -168,7 +168,8 @@ def make_app(
     scoring = ThreadPoolExecutor(1, "scoring")
     prediction_batcher = Batcher(predict, scoring, MOST_WAITING)
     serving_batcher = Batcher(serve, scoring, MOST_WAITING)
-    target_batcher = Batcher(find_targets, scoring, MOST_WAITING)
+    # A text counts once for each of its products: few are joined, or those given up would still take their time.
+    target_batcher = Batcher(find_targets, scoring, MOST_WAITING, MOST_TEXTS)
     count_batcher = Batcher(count_mentions, ThreadPoolExecutor(1, "counting"), MOST_WAITING, 1)
     explanation_batcher = Batcher(explain, ThreadPoolExecutor(1, "explaining"), MOST_EXPLANATIONS, 1)
 

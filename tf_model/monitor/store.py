@@ -145,6 +145,7 @@ class Store:
     @contextmanager
     def _write_connection(self) -> Iterator[sqlite3.Connection]:
         with closing(self.open()) as connection, _explain_sqlite_errors(self.path):
+            connection.execute("PRAGMA secure_delete = ON")  # a removed text must not stay in the file
             yield connection
 
     def prune(self, seconds: float = RETENTION_SECONDS, corrections: bool = False) -> int:
@@ -155,7 +156,6 @@ class Store:
         now, removed = time.time(), 0
         oldest = now - seconds
         with self._write_connection() as connection:
-            connection.execute("PRAGMA secure_delete = ON")  # a removed text must not stay in the file
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
                 for table in ("errors", "corrections") if corrections else ("errors",):
