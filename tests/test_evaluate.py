@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -323,6 +324,13 @@ def test_a_model_of_targets_is_evaluated_on_mentions_of_other_products(tmp_path,
 def test_options_that_would_be_ignored_are_refused(arguments, words):
     with pytest.raises(UsageError, match=words):
         evaluate.main(arguments)
+
+
+def test_the_dataset_is_not_overwritten(tmp_path):
+    own = tmp_path / "mine.csv"
+    shutil.copy(paths.SAMPLE_CORPUS, own)
+    with pytest.raises(UsageError, match="is the input itself"):
+        evaluate.main(["--data", str(own), "--json", str(own), "--overwrite"])
 
 
 def test_the_help_lists_no_option_that_is_refused_or_without_effect(capsys):

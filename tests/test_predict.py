@@ -196,6 +196,13 @@ def test_a_file_without_texts_is_refused_unless_its_column_is_named(stubbed, tmp
     assert capsys.readouterr().out.count("\n") == 3
 
 
+def test_blank_texts_are_counted(stubbed, tmp_path, capsys):
+    path = tmp_path / "a.csv"
+    path.write_text("id,text\n1,\n2,   \n3,so good\n")
+    assert predict.main([str(path)]) == 0
+    assert "note: 2 texts are blank; ignore their answers" in capsys.readouterr().err.splitlines()
+
+
 def test_sheet_and_column(stubbed, tmp_path, capsys):
     book = openpyxl.Workbook()
     sheet = book.create_sheet("Test")

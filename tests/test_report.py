@@ -142,6 +142,12 @@ def test_the_page_needs_nothing_else_and_runs_nothing(file, folder):
     assert not any(quote in json.dumps(kept) for quote in quotes)
 
 
+def test_where_nothing_can_be_written_nothing_is_scored(file, folder, monkeypatch):
+    monkeypatch.setattr(report, "predict_rows", None)
+    with pytest.raises(OutputError, match="cannot write"):
+        report.main([str(file), "--model", str(folder), "--output", str(file / "report.html")])
+
+
 def test_how_the_file_was_read_is_said(file, folder, capsys):
     file.write_bytes(file.read_bytes() + "2024-03-25,forum,my ipad is très chic\n".encode("latin-1"))
     run(file, folder)

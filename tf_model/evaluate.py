@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     options = [f"--{name.replace('_', '-')}" for name in changed_options if name not in OF_MODELS]
     _check_usage(arguments, options)
     if arguments.json:
-        files.refuse_to_overwrite(arguments.json, arguments.overwrite)
+        files.refuse_to_overwrite(arguments.json, arguments.overwrite, arguments.data)
         files.make_folder(arguments.json.parent)
     evaluators = {"report": _evaluate_model, "grouped": _cross_validate}
     evaluate = _compare if arguments.compare else evaluators[arguments.protocol]

@@ -6,14 +6,14 @@ A file is read, scored and written in chunks, so that a million rows need no mor
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
 from tf_model import cli, paths, tasks
 from tf_model.errors import DataError, ModelError, OutputError, UsageError, plural
-from tf_model.inference.predictor import RUNTIMES, Predictor, find_model
+from tf_model.inference.predictor import RUNTIMES, Measured, Predictor, find_model, model_input
 from tf_model.inference.render import count_progress, explain_texts, print_rows, print_table
 from tf_model.inference.targets import TargetPredictor, find_targets
 from tf_model.io import tables
@@ -250,6 +250,14 @@ def _predict_input(arguments: argparse.Namespace, predictor: Predictor, table: t
     model.check_threshold(arguments.threshold)  # before a file is opened
     to_terminal = not arguments.output and sys.stdout.isatty()
     notes: list[str] = []
+    blank_count = 0
+
+    def after_scoring(texts: Sequence[Any], measured: Measured) -> None:
+        nonlocal blank_count
+        blank_count += sum(not model_input(text).strip() for text in texts)
+        if arguments.record:
+            recorder.record_measured(texts, measured, RECORDED)
+
     with ExitStack() as stack:
         progress = nullcontext() if arguments.text else count_progress(table.total_rows, show=not to_terminal)
         options = {
@@ -257,13 +265,12 @@ def _predict_input(arguments: argparse.Namespace, predictor: Predictor, table: t
             "threshold": arguments.threshold,
             "on_progress": stack.enter_context(progress),
         }
+        chunks = predictor.predict_table(table, record=after_scoring, **options)
         if arguments.record:
             from tf_model.monitor.recorder import Recorder
 
             recorder = stack.enter_context(Recorder(model=predictor.name, version=predictor.version))
-            chunks = _recorded(recorder, predictor, table, options)
-        else:
-            chunks = predictor.predict_table(table, **options)
+            chunks = _with_errors_recorded(recorder, chunks)
         if arguments.output:
             with tables.table_writer(arguments.output, arguments.overwrite) as writer:
                 for chunk in chunks:
@@ -274,6 +281,8 @@ def _predict_input(arguments: argparse.Namespace, predictor: Predictor, table: t
             print_table(chunks, table, names)
         else:
             print_rows(chunks, arguments.format or "csv")
+    if blank_count and not arguments.targets:
+        cli.say(f"note: {blank_count:,} {plural(blank_count, 'text is', 'texts are')} blank; ignore their answers")
     for note in notes:
         cli.say(note)
     if arguments.record and (lost_count := recorder.waiting + recorder.dropped):
@@ -284,12 +293,10 @@ def _predict_input(arguments: argparse.Namespace, predictor: Predictor, table: t
         predictor.check_version()
 
 
-def _recorded(recorder: Any, predictor: Predictor, table: tables.Table, options: dict[str, Any]) -> Iterator[Any]:
-    """Yield and record the predictions; errors in reading and scoring are recorded too, errors in writing are not."""
+def _with_errors_recorded(recorder: Any, chunks: Iterator[Any]) -> Iterator[Any]:
+    """Yield the chunks; errors in reading and scoring are recorded, errors in writing are not."""
     with recorder.recording_errors(RECORDED):
-        yield from predictor.predict_table(
-            table, record=lambda texts, measured: recorder.record_measured(texts, measured, RECORDED), **options
-        )
+        yield from chunks
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from tf_model import cli, paths, tasks
 from tf_model.errors import DataError, UsageError, listed
 from tf_model.io import tables
 from tf_model.io.characters import well_formed
-from tf_model.io.files import refuse_to_overwrite, whole_file, write_json
+from tf_model.io.files import make_folder, refuse_to_overwrite, whole_file, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     json_path = output.with_suffix(".json")
     for target in (output, json_path):
         refuse_to_overwrite(target, arguments.overwrite, Path(arguments.input))
+    make_folder(output.parent)
     with cli.stopped_cleanly(), tables.open_table(arguments.input, arguments.column, arguments.sheet) as table:
         cli.say(f"reading the texts of column {table.text_column!r} ({table.reason})")
         cli.say_notes(table.notes)

@@ -134,14 +134,26 @@ def test_a_folder_is_read_in_the_order_of_its_names_without_hidden_files(tmp_pat
         ({"a.csv": b'"te"xt"\nx\n'}, "line 1: ',' expected after"),
         ({"a.csv": b'text\nfine\n"never closed\nmore\nand more\n'}, "line 3: unexpected end of data; .*double quotes"),
         ({"a.parquet": b"PAR1 nonsense"}, "expected a Parquet file"),
+        (
+            {"y=1/day=2/a.csv": b"text\nx\n", "y=1/day=3/a.csv": b"text\nx\n"},
+            r"the column 'y' is in the names of its folders, .* give one folder, such as y=1, or write the column",
+        ),
     ],
 )
 def test_what_cannot_be_cut_is_refused_in_one_line(tmp_path, files, message):
     for name, content in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=message) as refused:
         cut(tmp_path)
     assert "\n" not in str(refused.value)
+
+
+def test_how_a_file_was_read_is_said_once(tmp_path, capsys):
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_bytes("text\nun café\n".encode("latin-1"))
+    cut(tmp_path)
+    assert capsys.readouterr().err == "note: a.csv: not all of it is UTF-8: the other bytes were read as Windows-1252\n"
 
 
 def test_the_first_file_with_a_row_decides_the_text_column(tmp_path):

@@ -438,6 +438,9 @@ def test_two_columns_that_may_hold_one_thing(tmp_path):
     assert "several columns that may hold the product, 'brand', 'Product'; say which with --product-column" in message
     message = line_of(own, tmp_path, [row[1:] for row in OWN], ("brand", "sentiment"))
     assert "expected a column of texts beside the labels" in message
+    rows = [(number, label) for number, (*_, label) in enumerate(OWN)]
+    message = line_of(own, tmp_path, rows, ("id", "sentiment"))
+    assert "but 'id' hold numbers, dates or single words; add the texts, or name their column with --text" in message
 
 
 def test_one_column_for_two_things(tmp_path):

@@ -161,6 +161,7 @@ def test_a_line_break_within_a_name_stays(tmp_path, line_break):
         ("a.csv", "name,aliases\nA TV+,\nB,atv+\n", "'A TV+' and 'B' have the same alias 'atv+'"),
         ("a.csv", "name,aliases\nA,re:wi+\nB,re:wi+\n", "'A' and 'B' have the same alias 're:wi+'"),
         ("a.csv", "name,aliases\nKindle,Fire,e-reader\n", "'Kindle' has more fields than the header"),
+        ("a.csv", "name,aliases,Aliases\nKindle,Fire,e-reader\n", "(found two columns 'aliases'); correct it"),
         ("a.yaml", "- name: Kindle\n  aliases: ['e;reader']\n", "the alias 'e;reader' of 'Kindle' holds a ;"),
         (
             "a.csv",

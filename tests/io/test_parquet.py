@@ -15,6 +15,8 @@ from tf_model.errors import DataError, OutputError
 from tf_model.io import tables
 from tf_model.io.base import values_of
 
+NOON = datetime(2024, 5, 1, 12)
+
 
 def test_parquet_keeps_types_and_missing_values(tmp_path):
     table = pyarrow.table(
@@ -105,6 +107,11 @@ def test_parquet_of_mixed_and_missing_values(tmp_path):
         (True, 1),
         (1, 2**70),
         (2.5, 2**53 + 1),
+        (10115, "01067"),
+        (NOON, 45443),
+        (NOON, "noon"),
+        (NOON - NOON, 8),
+        (45443, NOON),
     ],
 )
 def test_a_later_value_that_the_type_cannot_hold_is_refused(tmp_path, begins, later):
@@ -130,6 +137,15 @@ def test_a_later_value_that_the_type_cannot_hold_is_refused(tmp_path, begins, la
 def test_later_values_stay_what_they_are(tmp_path, begins, later, kept):
     save(pandas.DataFrame({"n": [begins, begins, later]}, dtype=object), tmp_path / "b.parquet")
     assert pyarrow.parquet.read_table(tmp_path / "b.parquet")["n"].to_pylist() == kept
+
+
+def test_a_number_among_times_is_no_time(tmp_path):
+    """As in a workbook whose column of dates has a cell that is not formatted as one."""
+    save(pandas.DataFrame({"n": [NOON, 45443], "m": [NOON - NOON, 8]}, dtype=object), tmp_path / "b.parquet")
+    assert pyarrow.parquet.read_table(tmp_path / "b.parquet").to_pydict() == {
+        "n": ["2024-05-01 12:00:00", "45443"],
+        "m": ["0:00:00", "8"],
+    }
 
 
 # ---------------------------------------------------------------- other people's files

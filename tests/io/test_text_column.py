@@ -28,6 +28,9 @@ from tf_model.io import tables
         ({"review": "5", "review_text": "so good"}, "review_text", "much text"),
         ({"post": "www.example.com/1", "body": None, "caption": "so good"}, "caption", "much text"),
         ({"post": "great www.example.com/1", "caption": "so good"}, "post", "by its name"),
+        ({"author": "Ann Lee", "text": ""}, "author", "the first rows of 'text' hold no words; it has much text"),
+        ({"id": "t1", "text": "ein schönes iPad".encode()}, "text", "by its name"),
+        ({"picture": b"\x89PNG good " * 9, "words": "so good"}, "words", "no column of texts has a usual name"),
     ],
 )
 def test_text_column(columns, chosen, reason):

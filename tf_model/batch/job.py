@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tf_model import cli
 from tf_model.errors import DataError, OutputError, UsageError, listed
 from tf_model.io import tables
 from tf_model.io.characters import well_formed
@@ -65,8 +66,14 @@ def input_files(source: Path | str) -> list[Path]:
         if not source.exists():
             raise DataError(f"{source} does not exist; give a .csv or .parquet file, or a folder of them")
         paths = sorted(path.relative_to(source) for path in source.rglob("*") if path.is_file())
-        visible = [source / path for path in paths if not any(part[0] in "._" for part in path.parts)]
-        files = visible if source.is_dir() else [source]
+        visible = [path for path in paths if not any(part[0] in "._" for part in path.parts)]
+        if partitions := [part for path in visible for part in path.parts[:-1] if "=" in part]:
+            column, _, _ = partitions[0].partition("=")
+            raise DataError(
+                f"{source}: the column {column!r} is in the names of its folders, not in its files, and would be lost; "
+                f"give one folder, such as {partitions[0]}, or write the column into the files"
+            )
+        files = [source / path for path in visible] if source.is_dir() else [source]
     suffixes = sorted({file.suffix.lower() for file in files})
     if len(suffixes) != 1 or suffixes[0] not in SUFFIXES:
         expected = "expected files that all end in .csv or all in .parquet"
@@ -95,6 +102,7 @@ def write_shards(files: Sequence[Path], first_table: tables.Table, shard_rows: i
     Raises :class:`DataError` if a file cannot be read, its columns differ from those of the first, or there is no row.
     """
     sizes: list[int] = []
+    notes: set[str] = set()
     bad = 0
     suffix = input_suffix(files[0].suffix.lower())
     with (folder / BAD_ROWS).open("w", encoding="utf-8") as stream:
@@ -117,6 +125,8 @@ def write_shards(files: Sequence[Path], first_table: tables.Table, shard_rows: i
                         with tables.table_writer(folder / shard_name(len(sizes), suffix)) as writer:
                             writer.write(chunk)
                         sizes.append(len(chunk))
+                cli.say_notes(f"{file.name}: {note}" for note in table.notes if note not in notes)
+                notes.update(table.notes)
     if not sizes:
         raise DataError(f"{first_table.name}: expected at least one readable row below the header, found none")
     return Shards(first_table.text_column, first_table.reason, tuple(sizes), bad)

@@ -217,7 +217,14 @@ def _find_columns(table: tables.Table, frame: pd.DataFrame, requested: Columns, 
         if not unused:
             raise DataError(f"expected a column of texts beside the labels in {path}, got {listed(names)}; add it")
         unused_columns = frame.iloc[:, [names.index(name) for name in unused]]
-        chosen["text"] = unused[tables.choose_text_column(unused_columns, str(path))[0]]
+        position, _ = tables.choose_text_column(unused_columns, str(path))
+        is_usual = tables.plain_name(unused[position]) in tables.USUAL_NAMES
+        if not is_usual and not tables.has_words(unused_columns.iloc[:, position]):
+            raise DataError(
+                f"expected a column of texts beside the labels in {path}, but {listed(unused)} hold numbers, dates or "
+                "single words; add the texts, or name their column with --text-column"
+            )
+        chosen["text"] = unused[position]
     return Columns(**chosen)
 
 

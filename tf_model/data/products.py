@@ -170,6 +170,9 @@ def parse_products(content: bytes, suffix: str, name: str) -> Products:
             heading = text.split("\n", 1)[0].strip().lower()
             delimiter = ";" if heading in ("name;aliases", "aliases;name") else ","  # as Excel writes it in German
             reader = csv.DictReader(lines, strict=True, delimiter=delimiter)
+            headings = [each.strip().lower() for each in reader.fieldnames or ()]
+            if repeated := {each for each in ("name", "aliases") if headings.count(each) > 1}:
+                raise ValueError(f"found two columns {listed(repeated)}")
             needed = {each for each in reader.fieldnames or () if each.strip().lower() in ("name", "aliases")}
             # Without other empty cells, of which a few kilobytes may have a million.
             rows = [{key: cell for key, cell in row.items() if cell or key in needed} for row in reader]

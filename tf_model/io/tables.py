@@ -83,7 +83,7 @@ def _reader(path: Path | str, column: str | None, sheet: str | None, sheet_optio
         raise DataError(f"{name}: {expected}, found {suffix or 'no ending'!r}; save it as one of these")
     table: Table
     if suffix == ".xlsx":
-        names = {plain_name(column)} if column else _USUAL
+        names = {plain_name(column)} if column else USUAL_NAMES
         table = Workbook(path, sheet, sheet_option, lambda name: plain_name(name) in names)
     else:
         table = _READERS[suffix](path)
@@ -96,7 +96,7 @@ _DATE = re.compile(r"(?i)\b(?:mon|tue|wed|thu|fri|sat|sun|jan|feb|mar|apr|may|ju
 # Two words, or a word that is not Latin. No two parts can match the same space, so that padding takes linear time.
 _PROSE = re.compile(r"[^\W\d_]{2}[^\w\s]*\s\W*[^\W\d_]{2}|[^\W\d_a-zA-Z]{4}")
 # The most reliable first.
-_USUAL = ("text", "tweet", "tweet_text", "full_text", "content", "message", "body", "comment", "review", "post")
+USUAL_NAMES = ("text", "tweet", "tweet_text", "full_text", "content", "message", "body", "comment", "review", "post")
 
 
 def plain_name(name: str) -> str:
@@ -115,7 +115,7 @@ def choose_text_column(sample: Any, name: str) -> tuple[int, str]:
     lengths = {}  # of the texts of each column that may hold texts
     for position in range(len(columns)):
         present = sample.iloc[:, position].dropna()
-        text_lengths = [len(value) for value in present if isinstance(value, str)]
+        text_lengths = [len(value) for value in present if isinstance(value, str) or _is_utf8(value)]
         if text_lengths or present.empty:
             lengths[position] = text_lengths or [0]
     if not lengths:
@@ -123,11 +123,11 @@ def choose_text_column(sample: Any, name: str) -> tuple[int, str]:
     if len(columns) == 1:
         return 0, "the only column"
     names = {plain_name(columns[position]): position for position in reversed(lengths)}
-    usual = [names[usual_name] for usual_name in _USUAL if usual_name in names]
+    usual = [names[usual_name] for usual_name in USUAL_NAMES if usual_name in names]
     with_letters = [position for position in usual if _has_letters(sample.iloc[:, position])]
     if with_letters:
         return with_letters[0], "by its name"
-    with_words = [position for position in lengths if _has_words(sample.iloc[:, position])]  # not URLs alone
+    with_words = [position for position in lengths if has_words(sample.iloc[:, position])]  # not URLs alone
     if usual and not with_words:
         return usual[0], "by its name"
     amounts = {position: sum(lengths[position]) for position in with_words or lengths}
@@ -137,8 +137,13 @@ def choose_text_column(sample: Any, name: str) -> tuple[int, str]:
         if 2 * amount >= max(amounts.values())
     }
     longest = max(averages, key=averages.__getitem__)
-    reason = "no column of texts has a usual name; it has much text"
-    return longest, f"{reason}, {averages[longest]:.0f} characters on average"
+    first = f"the first rows of {columns[usual[0]]!r} hold no words" if usual else "no column of texts has a usual name"
+    return longest, f"{first}; it has much text, {averages[longest]:.0f} characters on average"
+
+
+def _is_utf8(value: Any) -> bool:
+    """Whether ``value`` is text that a Parquet file holds as bytes."""
+    return isinstance(value, bytes) and value.decode("utf-8", "ignore").encode() == value
 
 
 def _has_letters(column: Any) -> bool:
@@ -146,7 +151,7 @@ def _has_letters(column: Any) -> bool:
     return any(map(str.isalpha, _ADDRESS.sub(" ", " ".join(map(as_text, column.dropna())))))
 
 
-def _has_words(column: Any) -> bool:
+def has_words(column: Any) -> bool:
     """Whether a value of ``column`` has two words side by side, apart from the names of days and months."""
     return any(_PROSE.search(_DATE.sub(" ", as_text(value))) for value in column.dropna())
 
@@ -159,7 +164,7 @@ def refuse_without_texts(table: Table, sample: Any) -> None:
     """
     if sample.empty or table.reason in ("by its name", "the only column", "as asked"):
         return
-    if not any(_has_words(sample.iloc[:, position]) for position in range(sample.shape[1])):
+    if not any(has_words(sample.iloc[:, position]) for position in range(sample.shape[1])):
         raise DataError(
             f"{table.name}: expected a column of texts, but {listed(table.columns)} hold numbers, dates or single "
             "words; add the texts, or name their column 'text'"
