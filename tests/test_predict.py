@@ -198,7 +198,7 @@ def test_a_file_without_texts_is_refused_unless_its_column_is_named(stubbed, tmp
 
 def test_blank_texts_are_counted(stubbed, tmp_path, capsys):
     path = tmp_path / "a.csv"
-    path.write_text("id,text\n1,\n2,   \n3,so good\n")
+    path.write_text("id,text\n1,\n2, \u3000 \n3,so good\n", encoding="utf-8")
     assert predict.main([str(path)]) == 0
     assert "note: 2 texts are blank; ignore their answers" in capsys.readouterr().err.splitlines()
 

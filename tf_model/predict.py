@@ -254,7 +254,7 @@ def _predict_input(arguments: argparse.Namespace, predictor: Predictor, table: t
 
     def after_scoring(texts: Sequence[Any], measured: Measured) -> None:
         nonlocal blank_count
-        blank_count += sum(not model_input(text).strip() for text in texts)
+        blank_count += sum(not model_input(text).decode().strip() for text in texts)
         if arguments.record:
             recorder.record_measured(texts, measured, RECORDED)
 

@@ -69,7 +69,8 @@ def main(argv: list[str] | None = None) -> int:
             with tables.open_table(arguments.unlabelled, sheet_option="a file with only that sheet") as table:
                 cli.say(f"reading the texts of column {table.text_column!r} ({table.reason})")
                 cli.say_notes(table.notes)
-                extra_texts = [text for chunk in table.chunks() for text in table.texts(chunk) if isinstance(text, str)]
+                texts = (text for chunk in table.chunks() for text in table.texts(chunk))
+                extra_texts = [tables.as_text(text) for text in texts if isinstance(text, str | bytes)]
         rows, split = distillation.teach(arguments.teacher, dataset, rows, split, config, extra_texts, extra_sha256)
         teacher_files = [(each.name, each / model_dir.OUT_OF_FOLD) for each in arguments.teacher]
         teachers = [{"name": name, "sha256": files.sha256_of(path)} for name, path in teacher_files]

@@ -4,6 +4,7 @@ import csv
 import re
 import tempfile
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def displayable(frame: pd.DataFrame) -> pd.DataFrame:
             number += 1
             name = f"{original} ({number})"
         column = frame.iloc[:, position]
-        if column.dtype == object:
+        if column.dtype.kind == "O" and column.dtype.type is not Decimal:  # also bytes and mappings from Parquet
             column = column.map(tables.as_text, na_action="ignore").astype("str")
         columns[name] = column
     return pd.DataFrame(columns, index=frame.index)

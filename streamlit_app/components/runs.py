@@ -263,7 +263,7 @@ def _read_answers(folder: Path) -> Answers:
     means_little = ~table[STATUS].isin([FIT, REPEATED])
     table.loc[means_little, [name for name in run.predicted if name.endswith("_confidence")]] = float("nan")
     display_table = files.displayable(table)
-    texts = display_table[text_column].map(tables.as_text, na_action="ignore").astype("str").fillna("")
+    texts = display_table[text_column].astype("str").fillna("")
     rows, emotion = None, predictions.get("emotion")
     if run.emotions:
         rows = rows_of(predictions, texts, run.emotions, dates and dates.values)

@@ -136,7 +136,7 @@ def test_a_folder_is_read_in_the_order_of_its_names_without_hidden_files(tmp_pat
         ({"a.parquet": b"PAR1 nonsense"}, "expected a Parquet file"),
         (
             {"y=1/day=2/a.csv": b"text\nx\n", "y=1/day=3/a.csv": b"text\nx\n"},
-            r"the column 'y' is in the names of its folders, .* give one folder, such as y=1, or write the column",
+            r"the column 'y' is in the names of folders, such as y=1, which are not read; write it into the files",
         ),
     ],
 )

@@ -439,6 +439,7 @@ def test_two_columns_that_may_hold_one_thing(tmp_path):
     message = line_of(own, tmp_path, [row[1:] for row in OWN], ("brand", "sentiment"))
     assert "expected a column of texts beside the labels" in message
     rows = [(number, label) for number, (*_, label) in enumerate(OWN)]
+    assert own(tmp_path, [(f"w{id}", label) for id, label in rows], ("word", "sentiment")).columns.text == "word"
     message = line_of(own, tmp_path, rows, ("id", "sentiment"))
     assert "but 'id' hold numbers, dates or single words; add the texts, or name their column with --text" in message
 

@@ -110,6 +110,7 @@ def test_parquet_of_mixed_and_missing_values(tmp_path):
         (10115, "01067"),
         (NOON, 45443),
         (NOON, "noon"),
+        (NOON.date(), NOON),
         (NOON - NOON, 8),
         (45443, NOON),
     ],

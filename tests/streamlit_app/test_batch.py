@@ -110,6 +110,7 @@ def buttons(app) -> list[str]:
 def test_texts_that_parquet_holds_as_bytes_are_shown_as_they_were_answered(stub, tmp_path):
     pandas.DataFrame({"id": ["a", "b"], "data": [b"\xff I love the iPad", None]}).to_parquet(tmp_path / "in.parquet")
     app = upload((tmp_path / "in.parquet").read_bytes(), "in.parquet")
+    assert app.dataframe[0].value["data"].tolist()[0] == "\N{REPLACEMENT CHARACTER} I love the iPad"
     app.selectbox[-1].set_value("data").run()
     answer(app)
     assert run_of(app).answers().rows["text"].tolist() == ["\N{REPLACEMENT CHARACTER} I love the iPad", ""]

@@ -70,8 +70,8 @@ def input_files(source: Path | str) -> list[Path]:
         if partitions := [part for path in visible for part in path.parts[:-1] if "=" in part]:
             column, _, _ = partitions[0].partition("=")
             raise DataError(
-                f"{source}: the column {column!r} is in the names of its folders, not in its files, and would be lost; "
-                f"give one folder, such as {partitions[0]}, or write the column into the files"
+                f"{source}: the column {column!r} is in the names of folders, such as {partitions[0]}, which are not "
+                "read; write it into the files, if it is not there, and rename the folders"
             )
         files = [source / path for path in visible] if source.is_dir() else [source]
     suffixes = sorted({file.suffix.lower() for file in files})

@@ -219,7 +219,8 @@ def _find_columns(table: tables.Table, frame: pd.DataFrame, requested: Columns, 
         unused_columns = frame.iloc[:, [names.index(name) for name in unused]]
         position, _ = tables.choose_text_column(unused_columns, str(path))
         is_usual = tables.plain_name(unused[position]) in tables.USUAL_NAMES
-        if not is_usual and not tables.has_words(unused_columns.iloc[:, position]):
+        is_text = tables.has_letters if len(unused) == 1 else tables.has_words
+        if not is_usual and not is_text(unused_columns.iloc[:, position]):
             raise DataError(
                 f"expected a column of texts beside the labels in {path}, but {listed(unused)} hold numbers, dates or "
                 "single words; add the texts, or name their column with --text-column"

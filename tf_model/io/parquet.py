@@ -154,7 +154,7 @@ def _to_arrow(column: Any, arrow_type: Any) -> Any:
             needs_text |= has_numbers and types.is_temporal(array.type)  # a number would become a time
             return _to_arrow(column, text) if needs_text else array
         kinds = {_kind(array.type), _kind(arrow_type)} - {"null"}
-        if arrow_type != text and (len(kinds) > 1 or (has_numbers and kinds == {"temporal"})):
+        if arrow_type != text and (len(kinds) > 1 or (has_numbers and kinds & {"date", "temporal"})):
             raise pyarrow.ArrowInvalid  # a cast would turn true into 1, "007" into 7, a number into a time
         return array.cast(arrow_type)
     except (pyarrow.ArrowException, OverflowError, UnicodeEncodeError) as error:
@@ -167,6 +167,6 @@ def _kind(arrow_type: Any) -> str:
     """What a value of this type is; values of one kind can become any type of the kind."""
     from pyarrow import types
 
-    kinds = ("null", "boolean", "integer", "floating", "decimal", "temporal")
+    kinds = ("null", "boolean", "integer", "floating", "decimal", "date", "temporal")
     kind = next((kind for kind in kinds if getattr(types, f"is_{kind}")(arrow_type)), "other")
     return "number" if kind in ("integer", "floating", "decimal") else kind

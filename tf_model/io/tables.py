@@ -124,7 +124,7 @@ def choose_text_column(sample: Any, name: str) -> tuple[int, str]:
         return 0, "the only column"
     names = {plain_name(columns[position]): position for position in reversed(lengths)}
     usual = [names[usual_name] for usual_name in USUAL_NAMES if usual_name in names]
-    with_letters = [position for position in usual if _has_letters(sample.iloc[:, position])]
+    with_letters = [position for position in usual if has_letters(sample.iloc[:, position])]
     if with_letters:
         return with_letters[0], "by its name"
     with_words = [position for position in lengths if has_words(sample.iloc[:, position])]  # not URLs alone
@@ -146,7 +146,7 @@ def _is_utf8(value: Any) -> bool:
     return isinstance(value, bytes) and value.decode("utf-8", "ignore").encode() == value
 
 
-def _has_letters(column: Any) -> bool:
+def has_letters(column: Any) -> bool:
     """Whether a value of ``column`` has a letter that is not part of an address."""
     return any(map(str.isalpha, _ADDRESS.sub(" ", " ".join(map(as_text, column.dropna())))))
 
