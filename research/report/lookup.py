@@ -130,7 +130,7 @@ def near_duplicates() -> pd.DataFrame:
 
 
 REPORTED_BEFORE, CHOSEN_ON = "levers_four_epochs", "levers_folds_100_four_epochs"  # of the earlier answer model
-TRIED = "levers_folds_100"  # of today's answer model, on other folds
+TRIED, TRIED_IN_FLOAT32 = "levers_folds_100", "levers_folds_100_float32"  # of today's answer model, on other folds
 
 
 def variant(name: str, task: str, run: str = REPORTED_BEFORE) -> dict[str, Any]:

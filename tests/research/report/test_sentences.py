@@ -125,12 +125,12 @@ def corrected_variants() -> dict[tuple[str, str], float]:
     return dict(zip(rows, holm(np.array(p_values)), strict=True))
 
 
-RUNS = lookup.REPORTED_BEFORE, lookup.CHOSEN_ON, lookup.TRIED
+RUNS = lookup.REPORTED_BEFORE, lookup.CHOSEN_ON, lookup.TRIED, lookup.TRIED_IN_FLOAT32
 
 
 def no_variant_is_better_at_both() -> bool:
     measured = [each for run in RUNS for each in variants(run).values()]
-    return len(measured) == 14 and not any(all(row["low"] > 0 for row in by_task.values()) for by_task in measured)
+    return len(measured) == 15 and not any(all(row["low"] > 0 for row in by_task.values()) for by_task in measured)
 
 
 def r_drop_is_slower() -> bool:
@@ -160,6 +160,16 @@ def third_task_does_not_survive() -> bool:
     product, emotion, *_ = gains
     p_values = holm(np.array([lookup.normal_p(each["difference"], each["low"], each["high"]) for each in gains]))
     return product["seeds"] == 1 and product["low"] > 0 and emotion["high"] < 0 and (p_values[:2] > 0.05).all()
+
+
+def averaged_weights_gain_a_little_on_the_other_folds() -> bool:
+    gain = lookup.variant("ema", "answer", lookup.TRIED_IN_FLOAT32)
+    reported = [runs.load(name) for name in ("levers", "levers_float32")]
+    return (
+        0 < gain["low"] < gain["difference"] < 0.01
+        and gain["seeds"] == 1
+        and not any(run and "ema" in run["levers"] for run in reported)
+    )
 
 
 def before_does_not_differ() -> bool:
@@ -246,11 +256,6 @@ def label_errors_do_not_help() -> bool:
     return len(cases) == 12 and all(low <= 0 <= high and macro_f1 < of_all for low, high, macro_f1, of_all in cases)
 
 
-def tuned_reaches_one_target() -> bool:
-    summary = lookup.recorded("grouped_tuned")["summary"]
-    return summary["product_accuracy"]["mean"] < 0.885 and summary["product_macro_f1"]["mean"] >= 0.80
-
-
 def better_with_several_products() -> bool:
     """Significant there, but not on all labelled mentions."""
     several, every = (
@@ -283,6 +288,7 @@ def not_measured() -> dict[str, bool]:
         ),
         "whole answer of the networks": not any("answer" in each for each in networks),
         "other settings of the networks": "scratch" not in lookup.recorded("choose_baselines")["methods"],
+        "other variants": not {"masked", "mpnet", "mpnet_lora", "lora", "layer_rates"} & set(tried),
         "soft labels, distillation": not any(name.startswith("distilled") for name in tried),
         "ours without label errors": not any("tuned" in task["without_doubtful"] for task in quality.values()),
         "ours with few": ours[ours["task"] == "emotion"]["size"].min() == 800 and ours["size"].max() == 1600,
@@ -342,7 +348,6 @@ SENTENCES: list[tuple[str, str, Callable[[], bool]]] = [
         "The columns of `report` and `tuned` were measured before the two logistic regressions were run to convergence",
         refitted_since,
     ),
-    ("results", "`tuned` misses its goal for accuracy", tuned_reaches_one_target),
     ("results", "The negative emotion and the rarest product.", hardest_classes),
     ("results", "confuses emotion with no emotion more often than positive with negative", kinds_of_confusion),
     ("results", "are confused most", most_confused_products),
@@ -374,7 +379,7 @@ SENTENCES: list[tuple[str, str, Callable[[], bool]]] = [
         "Three layers lose too much (goal: at most 0.5 points), also if taught by six.",
         lambda: (
             lookup.variant("half_layers", "answer", lookup.CHOSEN_ON)["high"] < -0.005
-            and lookup.variant("half_layers_distilled", "answer", lookup.TRIED)["high"] < -0.005
+            and lookup.variant("half_layers_distilled", "answer", lookup.TRIED_IN_FLOAT32)["high"] < -0.005
         ),
     ),
     (
@@ -384,7 +389,12 @@ SENTENCES: list[tuple[str, str, Callable[[], bool]]] = [
     ),
     (
         "results",
-        "R-Drop gains on the other folds, but is slower, and on the reported folds (one seed of three planned)",
+        "Averaged weights gain a little (one seed), unmeasured on the reported folds.",
+        averaged_weights_gain_a_little_on_the_other_folds,
+    ),
+    (
+        "results",
+        "R-Drop gains on the other folds, but is slower, and on the reported folds (one seed)",
         lambda: (
             r_drop_is_slower()
             and all(lookup.variant("r_drop", task, lookup.TRIED)["low"] > 0 for task in ("emotion", "answer"))
