@@ -11,6 +11,7 @@ AUDIT := $(VENV)-audit
 UV ?= uv
 ENGINE ?= $(firstword $(foreach name,docker podman buildah,$(shell command -v $(name))))
 MACHINE := $(subst arm64,aarch64,$(shell uname -m))
+unexport PIP_TARGET PIP_PREFIX PIP_USER PIP_CONSTRAINT # all is pinned, and goes into .venv/
 
 .PHONY: $(shell awk -F: '/^[a-z-]+:.*## / {print $$1}' $(MAKEFILE_LIST))
 
@@ -24,7 +25,7 @@ install: $(INSTALLED) ## build .venv/ from requirements.lock (once; the other ta
 
 $(INSTALLED): requirements.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v[:2] <= (3, 13) else "error: Python 3.11, 3.12 or 3.13 is needed, $(PYTHON) is %d.%d; name one: make $(MAKECMDGOALS) PYTHON=python3.11" % v[:2])'
-	@test -x $(RUN) || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "error: venv failed; on Debian: apt-get install python3-venv"; exit 1; } >&2
+	@test -x $(VENV)/bin/pip || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "error: venv failed; on Debian: apt-get install python3-venv"; exit 1; } >&2
 	@echo "installing into $(VENV)/ (about 90 seconds, once)"
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	@touch $@

@@ -34,6 +34,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TWEETS_OFFLINE"] = "1"
 os.environ.pop("TWEETS_DATA", None)
+os.environ["no_proxy"] = os.environ["NO_PROXY"] = "localhost,127.0.0.1"
 # By default, Python collects garbage after 700 new objects, among the millions of libraries and tests.
 gc.set_threshold(50_000, 5, 2)
 

@@ -517,10 +517,10 @@ predict.Predictor.load = lambda folder=None: predict.Predictor({"product": ("iPa
 try:
     cli.run(predict.main)
 finally:
-    status = Path("/proc/self/status")  # on Linux ru_maxrss counts what the parent held when it forked
+    status = Path("/proc/self/status")  # on Linux ru_maxrss counts what the parent held when it forked; macOS: bytes
     peak = re.search(r"VmHWM:\\s+(\\d+)", status.read_text())[1] if status.exists() else None
     if not sys.stderr.closed:
-        print("peak", peak or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
+        print("peak", peak or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, file=sys.stderr)
 """
 
 

@@ -69,8 +69,11 @@ def _memory(address: str) -> dict[str, float]:
     import psutil
 
     port = int(address.rpartition(":")[2])
-    listeners = (each for each in psutil.net_connections("tcp") if each.status == psutil.CONN_LISTEN and each.pid)
-    server = next(psutil.Process(each.pid) for each in listeners if each.laddr.port == port)
+    [server] = [
+        child
+        for child in psutil.Process().children()
+        if any((each.status, each.laddr.port) == (psutil.CONN_LISTEN, port) for each in child.net_connections("tcp"))
+    ]
     asyncio.run(crowd(address, MEMORY_PEOPLE, WARM_UP_QUESTIONS // MEMORY_PEOPLE, 0, seed=4))
     before, cpu_seconds = server.memory_info().rss, sum(server.cpu_times()[:2])
     asyncio.run(crowd(address, MEMORY_PEOPLE, MEMORY_QUESTIONS // MEMORY_PEOPLE, 0, seed=5))

@@ -129,7 +129,8 @@ def _memory(pid: int) -> int:
         parent = psutil.Process(pid)
         for each in (parent, *parent.children(recursive=True)):
             with suppress(psutil.Error):  # it ended in between
-                total += each.memory_full_info().pss
+                info = each.memory_full_info()
+                total += getattr(info, "pss", info.uss)  # macOS does not tell how much is shared
     return total
 
 

@@ -187,6 +187,7 @@ def cluster():
 
 
 @needs_ray
+@pytest.mark.skipif(sys.platform == "darwin", reason="Ray has no clusters on macOS")
 @pytest.mark.timeout(LIMIT + 60)
 def test_a_cluster_is_used_by_its_address_alone_and_so_is_its_gpu(folder, cluster):
     result = run("on_a_cluster", folder, RAY_ADDRESS=cluster, **ALONE)

@@ -132,9 +132,9 @@ from tf_model.io import base, tables, text_files
 with tables.open_table(sys.argv[1]) as table, tables.table_writer(Path(sys.argv[2])) as writer:
     for chunk in table.chunks(2000):
         writer.write(chunk)
-status = Path("/proc/self/status")  # on Linux ru_maxrss counts what the parent held when it forked
+status = Path("/proc/self/status")  # on Linux ru_maxrss counts what the parent held when it forked; macOS: bytes
 peak = re.search(r"VmHWM:\\s+(\\d+)", status.read_text())[1] if status.exists() else None
-print(peak or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(peak or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 
 

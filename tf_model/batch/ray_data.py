@@ -9,7 +9,9 @@ import logging
 import math
 import os
 import pickle
+import shlex
 import socket
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -146,7 +148,8 @@ def connected(ray: Any, address: str | None) -> Iterator[bool]:
             "num_cpus": cores(),
             "include_dashboard": False,
             "object_store_memory": 100 * 2**20,  # bytes; it only holds the indices of the shards
-            "runtime_env": {"env_vars": {"PYTHONPATH": python_path}},
+            # Ray starts the workers by a shell, and its own command does not quote a path with spaces.
+            "runtime_env": {"env_vars": {"PYTHONPATH": python_path}, "py_executable": shlex.quote(sys.executable)},
         }
         os.environ.setdefault("RAY_worker_niceness", "0")  # the command without Ray does not lower its priority either
     else:
