@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -129,6 +130,11 @@ def predict_rows(
 
 def render(contents: Mapping[str, Any]) -> str:
     """Render the figures as one HTML page that needs neither a network nor scripts."""
+    return _template().render(contents)
+
+
+@cache
+def _template() -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -141,7 +147,7 @@ def render(contents: Mapping[str, Any]) -> str:
     environment.filters["percent"] = percent
     environment.filters["points"] = lambda share: f"{100 * share:+.1f}"
     environment.filters["count"] = "{:,}".format
-    return environment.get_template("report.html.j2").render(contents)
+    return environment.get_template("report.html.j2")
 
 
 def percent(share: float) -> str:

@@ -92,7 +92,8 @@ def _parse_dates(cells: pd.Series, allow_numbers: bool) -> tuple[pd.Series, list
         own = texts[texts.str.match(beginning)]
         dates = pd.Series(pd.NaT, own.index, dtype="datetime64[us]")
         for each in formats:
-            rest = own[dates.isna()]
+            if (rest := own[dates.isna()]).empty:
+                break
             parsed = pd.to_datetime(rest, format=each, utc=True, errors="coerce").dt.tz_localize(None)
             dates[rest.index] = parsed.astype(dates.dtype)
         return dates

@@ -9,9 +9,8 @@ shares of that product, not from those of all rows. ``research/shares.py`` measu
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,14 +34,15 @@ STEPS, TOLERANCE = 200, 1e-4  # of the maximization, and the change of a weight 
 class Calibration:
     """A model fitted to validation rows: posteriors of C emotions, at the shares of all validation rows."""
 
-    model: Any
+    weights: np.ndarray  # float64 [C + 1, C], the intercepts in the last row
     shares: np.ndarray  # float64 [C]
     by_product: Mapping[str, np.ndarray]  # float64 [C] each, of the texts that the model assigns to a product
 
-    def prior(self, products: pd.Series) -> np.ndarray:
-        """The shares of emotions that validation rows show for these products, float64 [N, C]."""
-        codes, names = pd.factorize(products, use_na_sentinel=False)  # a text may have no product
-        return np.stack([self.by_product.get(name, self.shares) for name in names])[codes]
+    def posterior(self, inputs: np.ndarray) -> np.ndarray:
+        """Calibrated probabilities, float64 [N, C], from the logarithms of a model's, [N, C]."""
+        from scipy.special import softmax
+
+        return softmax(inputs @ self.weights[:-1] + self.weights[-1], axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,12 +76,16 @@ class Correction:
         def calibration(resample: np.ndarray) -> Calibration:
             model = LogisticRegression(C=10).fit(inputs[resample], label_ids[resample])
             shift = np.log(shares / (np.bincount(label_ids[resample]) / len(resample)))
-            model.intercept_ += shift if len(shift) > 2 else shift[1] - shift[0]  # of two classes, one has a logit
+            weights = np.vstack([model.coef_.T, model.intercept_])
+            if len(shift) == 2:  # of two classes, one has a logit
+                weights = np.hstack([np.zeros_like(weights), weights])
+            weights[-1] += shift
+            calibrated = Calibration(weights, shares, {})
             if products is None:
-                return Calibration(model, shares, {})
-            groups = pd.DataFrame(model.predict_proba(inputs)).groupby(products.to_numpy()[unique_rows])
+                return calibrated
+            groups = pd.DataFrame(calibrated.posterior(inputs)).groupby(products.to_numpy()[unique_rows])
             smoothed = (groups.sum() + PSEUDO_ROWS * shares).div(groups.size() + PSEUDO_ROWS, axis=0)
-            return Calibration(model, shares, dict(zip(smoothed.index, smoothed.to_numpy(), strict=True)))
+            return replace(calibrated, by_product=dict(zip(smoothed.index, smoothed.to_numpy(), strict=True)))
 
         generator = np.random.default_rng(0)
         resamples = [
@@ -149,11 +153,13 @@ def estimated_shares(
     """
     generator = np.random.default_rng(1)
     sample = generator.permutation(len(probabilities))[:MOST_TEXTS]
-    inputs, products = _logs(probabilities[sample]), products.iloc[sample]
+    inputs = _logs(probabilities[sample])
+    codes, names = pd.factorize(products.iloc[sample], use_na_sentinel=False)  # a text may have no product
 
     def estimates(calibration: Calibration, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        posterior = calibration.model.predict_proba(inputs[rows])
-        return _shifted(posterior, calibration.prior(products)[rows]), posterior.mean(axis=0)
+        posterior = calibration.posterior(inputs[rows])
+        priors = np.stack([calibration.by_product.get(name, calibration.shares) for name in names])
+        return _shifted(posterior, priors, np.bincount(codes[rows], minlength=len(names))), posterior.mean(axis=0)
 
     main_calibration, *resampled = correction.calibrations
     shifted, unshifted = estimates(main_calibration, np.arange(len(inputs)))
@@ -188,14 +194,15 @@ def _logs(probabilities: np.ndarray) -> np.ndarray:
     return np.log(np.clip(probabilities, 1e-6, 1))
 
 
-def _shifted(posterior: np.ndarray, prior: np.ndarray) -> np.ndarray:
-    """The most likely shares, float64 [C], of texts with probabilities ``posterior`` [N, C] at the shares ``prior``.
+def _shifted(posterior: np.ndarray, priors: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The most likely shares, float64 [C], of texts with probabilities ``posterior`` [N, C].
 
-    The weights are how much more frequent each emotion is than in ``prior``, which is also [N, C].
+    Of the N texts, ``counts`` [P] are about each product, for which the probabilities assume the shares ``priors``
+    [P, C]. The weights are how much more frequent each emotion is than in these.
     """
     posterior, weights = np.maximum(posterior, 1e-12), np.ones(posterior.shape[1])
     for _ in range(STEPS):
-        observed, expected = (1 / (each @ weights) @ each for each in (posterior, prior))
+        observed, expected = 1 / (posterior @ weights) @ posterior, counts / (priors @ weights) @ priors
         previous, weights = weights, weights * observed / expected
         weights /= weights.sum()
         if abs(weights - previous).max() < TOLERANCE:

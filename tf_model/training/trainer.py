@@ -76,7 +76,7 @@ def text_encoder(config: TrainingConfig, backbone: Backbone) -> TextEncoder:
     return _text_encoder(backbone, config.cleaning, config.max_tokens)
 
 
-@lru_cache(maxsize=1)  # tracing takes a second; calibration folds, the training after them and all seeds share one
+@lru_cache(maxsize=4)  # tracing takes a second; calibration folds, the training after them and all seeds share one
 def _text_encoder(backbone: Backbone, cleaning: str, max_tokens: int) -> TextEncoder:
     from tf_model.preprocessing.tokenizer import TextEncoder
 
