@@ -66,7 +66,7 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.teacher:
         extra_texts = []
         if arguments.unlabelled:
-            with tables.open_table(arguments.unlabelled, sheet_option="a file with only that sheet") as table:
+            with tables.open_table(arguments.unlabelled, sheet_option="a file without it") as table:
                 cli.say(f"reading the texts of column {table.text_column!r} ({table.reason})")
                 cli.say_notes(table.notes)
                 texts = (text for chunk in table.chunks() for text in table.texts(chunk))

@@ -51,7 +51,7 @@ class Contents:
 def read_upload(path: Path, name: str) -> Contents:
     """Check all of an uploaded file, and read its first rows; :class:`DataError` calls it by the user's ``name``."""
     try:
-        with tables.open_table(path, limits=LIMITS, sheet_option="a file with only that sheet") as table:
+        with tables.open_table(path, limits=LIMITS, sheet_option="a file without it") as table:
             if not table.total_rows:
                 raise DataError(f"{name} has no rows; give a file with texts")
             sample = next(table.chunks(SAMPLE_ROWS))
