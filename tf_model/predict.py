@@ -282,7 +282,8 @@ def _predict_input(arguments: argparse.Namespace, predictor: Predictor, table: t
         else:
             print_rows(chunks, arguments.format or "csv")
     if blank_count and not arguments.targets:
-        cli.say(f"note: {blank_count:,} {plural(blank_count, 'text is', 'texts are')} blank; ignore their answers")
+        words = plural(blank_count, "text is blank; ignore its answer", "texts are blank; ignore their answers")
+        cli.say(f"note: {blank_count:,} {words}")
     for note in notes:
         cli.say(note)
     if arguments.record and (lost_count := recorder.waiting + recorder.dropped):
