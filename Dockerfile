@@ -54,7 +54,7 @@ USER 10001:10001
 # not changed for 7 days. Nothing else is written in the app's folder. Mount a volume there to keep them.
 VOLUME /app/saved_models/.monitor
 EXPOSE 8000 8501 9464
-# This checks the app; the API has /health/ready.
+# This checks the app without a base path (--server.baseUrlPath); the API has /health/ready.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 \
   CMD ["python3", "-c", "import urllib.request as u; u.build_opener(u.ProxyHandler({})).open('http://127.0.0.1:8501/_stcore/health', timeout=4)"]
 CMD ["python3", "-m", "streamlit_app", "--server.address=0.0.0.0", "--server.port=8501", "--server.headless=true", "--server.fileWatcherType=none"]

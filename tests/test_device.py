@@ -112,6 +112,22 @@ def test_a_number_format_can_be_demanded(precision):
 # --------------------------------------------------------------------------------------------------------- devices
 
 
+@pytest.mark.parametrize(
+    ("limit", "cores"), [("200000 100000", 2), ("150000 100000", 2), ("50000 100000", 1), ("6400000 100000", 8)]
+)
+def test_a_container_has_as_many_cores_as_its_limit_gives_it_time(limit, cores, tmp_path, monkeypatch):
+    monkeypatch.setattr(device, "schedulable_cores", lambda: 8)
+    (tmp_path / "cpu.max").write_text(f"{limit}\n")
+    assert device.cores(tmp_path / "cpu.max") == cores
+
+
+@pytest.mark.parametrize("limit", ["max 100000", "", None])
+def test_without_a_limit_all_cores_count(limit, tmp_path):
+    if limit is not None:
+        (tmp_path / "cpu.max").write_text(f"{limit}\n")
+    assert device.cores(tmp_path / "cpu.max") == device.schedulable_cores() >= 1
+
+
 def test_a_gpu_is_named_and_takes_memory_as_it_needs_it(gpus):
     growing = gpus(H100)
     used = prepare(0)

@@ -4,11 +4,12 @@ Only this module sets TensorFlow's environment variables; call :func:`prepare` b
 """
 
 import argparse
+import math
 import os
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,9 +124,20 @@ def _cpu_has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     return bool(re.search(r"^flags\s*:.*\b(avx512_bf16|amx_bf16)\b", text, re.MULTILINE))
 
 
-def cores() -> int:
-    """The number of cores that this process may use, or of the machine if the system does not tell."""
+def schedulable_cores() -> int:
+    """The number of cores that this process may run on, or of the machine if the system does not tell."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """The number of cores whose time this process may use: fewer than it may run on where a container limits it.
+
+    More threads would use up the limit early in each period, and then all wait for the next one.
+    """
+    with suppress(OSError, ValueError):  # not a container on Linux, or "max 100000": no limit
+        microseconds, period = quota.read_text(encoding="ascii").split()
+        return min(schedulable_cores(), math.ceil(int(microseconds) / int(period)))
+    return schedulable_cores()
 
 
 def versions() -> dict[str, str]:

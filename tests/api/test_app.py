@@ -186,6 +186,11 @@ def test_only_names_of_this_machine_are_answered_to(host, status):
     assert client(host=host).get("/model").status_code == status
 
 
+@pytest.mark.parametrize(("path", "status"), [("/health/live", 200), ("/health/ready", 200), ("/metrics", 400)])
+def test_a_health_check_may_ask_by_any_name(path, status):
+    assert client(host="10.244.1.7:8000").get(path).status_code == status
+
+
 def test_what_asks_a_model_server_says_that_its_name_is_not_allowed():
     app, message = api.make_app(MODEL, hosts=["api.example"], registry=process_registry()), "with --allow-host NAME"
     with served(app) as url, pytest.raises(ModelError, match=f"is not reached by this name; start it {message}"):

@@ -196,22 +196,24 @@ def test_a_cluster_is_used_by_its_address_alone_and_so_is_its_gpu(folder, cluste
 
 
 @pytest.mark.parametrize(
-    ("held", "workers", "is_here", "seen", "share"),
+    ("held", "workers", "is_here", "seen", "runtime", "share"),
     [
-        (0, 1, False, 0, 0),
-        (1, 1, False, 0, 1),  # a cluster's GPUs, unseen by this machine
-        (1, 1, True, 1, 1),
-        (1, 1, True, 0, 0),  # a driver without CUDA's libraries
-        (1, 4, False, 0, 0.25),
-        (4, 3, False, 0, 1),
-        (1, 3, False, 0, 0.3333),
+        (0, 1, False, 0, "auto", 0),
+        (1, 1, False, 0, "auto", 1),  # a cluster's GPUs, unseen by this machine
+        (1, 1, True, 1, "auto", 1),
+        (1, 1, True, 0, "auto", 0),  # a driver without CUDA's libraries
+        (1, 1, True, 1, "light", 0),
+        (1, 4, False, 0, "auto", 0.25),
+        (4, 3, False, 0, "auto", 1),
+        (2, 3, False, 0, "auto", 0.5),  # two thirds of a GPU have room once on each
+        (1, 3, False, 0, "auto", 0.3333),
     ],
 )
-def test_workers_share_the_gpus_that_can_be_used(held, workers, is_here, seen, share, monkeypatch):
+def test_workers_share_the_gpus_that_can_be_used(held, workers, is_here, seen, runtime, share, monkeypatch):
     ray = SimpleNamespace(cluster_resources=lambda: {"CPU": 8.0} | ({"GPU": float(held)} if held else {}))
     tf = SimpleNamespace(config=SimpleNamespace(list_physical_devices=lambda kind: ["a GPU"] * seen))
     monkeypatch.setattr(ray_data, "import_tensorflow", lambda: tf)
-    assert ray_data._gpu_share(ray, workers, is_here) == share
+    assert ray_data._gpu_share(ray, workers, is_here, runtime) == share
 
 
 @pytest.mark.parametrize("replaced", ["model", "answer"])

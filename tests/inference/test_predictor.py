@@ -194,6 +194,16 @@ def test_signatures_that_do_not_fit(tmp_path):
             Predictor.load(tmp_path / folder)
 
 
+def test_a_gpu_keeps_room_for_other_programs(product_model, monkeypatch):
+    import tensorflow as tf
+
+    growing = []
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: ["GPU:0"])
+    monkeypatch.setattr(tf.config.experimental, "set_memory_growth", lambda *call: growing.append(call))
+    Predictor.load(product_model, "tensorflow")
+    assert growing == [("GPU:0", True)]
+
+
 def test_a_batch_that_does_not_fit_into_memory_is_halved():
     import tensorflow as tf
 

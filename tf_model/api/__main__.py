@@ -63,6 +63,7 @@ def main(argv: list[str] | None = None) -> int:
             server_header=False,
             ws="none",
             limit_concurrency=CONNECTIONS,
+            timeout_keep_alive=75,  # proxies use a connection again for 60 s; one just closed would be an error
             timeout_graceful_shutdown=int(TIMEOUT) + 1,
         )
         host, port = listener.getsockname()[:2]

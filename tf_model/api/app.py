@@ -44,7 +44,7 @@ MOST_FAULTS, MOST_NAME = 3, 40  # faults of a request that are reported, and cha
 TIMEOUT = 10.0  # seconds from the first byte of a request to the last of its answer
 RETRY_SECONDS = 1
 SOURCE = "api"  # of recorded calls
-PUBLIC_PATHS = ("/health/live", "/health/ready")  # paths that need no key
+PUBLIC_PATHS = ("/health/live", "/health/ready")  # they need no key and no name: Kubernetes asks a pod by its IP
 EXAMPLE = "My iPad is great but my Android phone is a joke"
 PROBLEMS = {
     400: "This host name is not served, or the body cannot be read.",
@@ -119,7 +119,7 @@ def make_app(
         | {413: {"description": PROBLEMS[413], "content": {"text/plain": {}}}},
         dependencies=[Security(HTTPBearer(auto_error=False))] if keys else None,  # for the description; see Guard
     )
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
+    app.add_middleware(HostCheck, allowed_hosts=list(hosts), www_redirect=False)
     names, outputs = list(predictor.columns()), list(outputs_of(predictor.labels))
 
     def measure(texts: Sequence[str]) -> Any:
@@ -262,6 +262,14 @@ def make_app(
         return _problem(500)
 
     return Guard(app, keys, registry, {route.path for route in app.routes})
+
+
+class HostCheck(TrustedHostMiddleware):
+    """Refuses requests under other host names, except for :data:`PUBLIC_PATHS`."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        await (self.app if scope.get("path") in PUBLIC_PATHS else super().__call__)(scope, receive, send)
 
 
 class Guard:

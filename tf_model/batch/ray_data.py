@@ -95,7 +95,7 @@ def predict_files(
             job.finalize(shards)
             return shards
         with connected(ray, address) as is_local:
-            gpu_share = _gpu_share(ray, workers or 1, is_local)
+            gpu_share = _gpu_share(ray, workers or 1, is_local, runtime)
             if shards is None:
                 shards = job.begin(first_table, shard_rows)
             missing = job.missing(shards)
@@ -173,12 +173,12 @@ def connected(ray: Any, address: str | None) -> Iterator[bool]:
         ray.shutdown()
 
 
-def _gpu_share(ray: Any, workers: int, is_local: bool) -> float:
+def _gpu_share(ray: Any, workers: int, is_local: bool, runtime: str) -> float:
     """The share of a GPU for each worker, at most 1; Ray would wait for ever for more GPUs than there are."""
-    gpus = ray.cluster_resources().get("GPU", 0)
+    gpus = ray.cluster_resources().get("GPU", 0) if runtime != "light" else 0
     # Ray counts the GPUs that the driver shows; TensorFlow also needs CUDA's libraries.
     usable = gpus and not (is_local and not import_tensorflow().config.list_physical_devices("GPU"))
-    return min(1.0, math.floor(1e4 * gpus / workers) / 1e4) if usable else 0.0
+    return math.floor(1e4 / math.ceil(workers / gpus)) / 1e4 if usable else 0.0  # a worker has its share on one GPU
 
 
 def _run(

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tf_model import model_dir, tasks
-from tf_model.device import cores
+from tf_model.device import cores, schedulable_cores
 from tf_model.errors import ModelError, first_line
 from tf_model.modeling.joint_label import answer_outputs
 from tf_model.preprocessing.cleaning import Cleaning
@@ -103,7 +103,8 @@ def compile_network(network: Any, group: int, threads: int) -> Any:
     properties = {
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": 1,  # two batches at once on two cores took longer than one after the other
-        "ENABLE_CPU_PINNING": threads == cores(),  # not with fewer: several processes would all share the first cores
+        # Not with fewer threads than cores: several processes would all share the first cores.
+        "ENABLE_CPU_PINNING": threads == schedulable_cores(),
         "INFERENCE_PRECISION_HINT": "f32",  # same results on every processor
         "DYNAMIC_QUANTIZATION_GROUP_SIZE": group,
         "CPU_RUNTIME_CACHE_CAPACITY": 100,  # kernels, one per shape; the default of 5,000 takes 50 MB more

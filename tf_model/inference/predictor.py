@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -342,8 +343,9 @@ def _load_graph(folder: Path, labels: Mapping[str, Sequence[str]], threads: int 
     if threads:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
+    with suppress(RuntimeError):  # the caller has used the GPU: it is too late to change
         for gpu in tf.config.list_physical_devices("GPU"):
-            tf.config.experimental.set_memory_growth(gpu, True)  # another worker may share it
+            tf.config.experimental.set_memory_growth(gpu, True)  # another worker, or a training, may share it
     import tensorflow_text  # noqa: F401  registers the operations of the tokenizer
 
     try:

@@ -135,8 +135,8 @@ def whole_file(target: Path, overwrite: bool = False, is_folder: bool = False) -
                 if not is_folder:
                     with new.open("rb") as file:
                         os.fsync(file.fileno())
-                refuse_to_overwrite(target, overwrite)  # another program may have made it meanwhile
                 if target.exists():
+                    refuse_to_overwrite(target, overwrite)  # another program may have made it meanwhile
                     shutil.copymode(target, new)  # private files stay private
                     if is_folder:
                         target.rename(old)  # a folder cannot be replaced in one step

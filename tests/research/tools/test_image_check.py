@@ -12,13 +12,13 @@ from tf_model import paths
 from tf_model.errors import TweetTargetError
 
 
-@pytest.mark.parametrize("name", ["app", "api"])
-def test_a_container_has_the_limits_of_compose(name):
+@pytest.mark.parametrize(("name", "memory"), [("app", "2g"), ("api", "1g")])
+def test_a_container_has_the_limits_of_compose(name, memory):
     service = yaml.safe_load((paths.ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"][name]
     options = image_check.run_options(service)
     assert {"--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges"} <= {*options}
-    assert options[options.index("--memory") + 1] == service["mem_limit"] == "1g"
-    assert options[options.index("--pids-limit") + 1] == "256"
+    assert options[options.index("--memory") + 1] == service["mem_limit"] == memory
+    assert options[options.index("--pids-limit") + 1] == "1024"
     known = {"image", "pull_policy", "restart", "command", "ports", "volumes", "healthcheck", "environment"}
     known |= {"stop_grace_period", "logging"}  # the check stops it with its own limit, before its log grows
     assert service.keys() <= known | {"read_only", "mem_limit", "pids_limit", "tmpfs", "cap_drop", "security_opt"}
