@@ -15,7 +15,7 @@ from scipy.stats import norm, sem, t
 from research import runs
 from tf_model.analysis.compare import holm
 from tf_model.errors import DataError
-from tf_model.tasks import NEGATIVE
+from tf_model.tasks import NEGATIVE, NO_EMOTION
 
 TASKS = ("product", "emotion")
 QUESTIONS = (*TASKS, "answer")  # the whole answer: emotion and product
@@ -135,12 +135,23 @@ TRIED, TRIED_IN_FLOAT32 = "levers_folds_100", "levers_folds_100_float32"  # of t
 
 def variant(name: str, task: str, run: str = REPORTED_BEFORE) -> dict[str, Any]:
     """Accuracy of a variant of the answer model less that of the unchanged model, on one question."""
-    by_name = recorded(run)["levers"]
-    headlines, unchanged = (
-        {seed: result["headline"] for seed, result in by_name[each]["seeds"].items()} for each in (name, "unchanged")
+    entry, gains = recorded(run)["levers"][name], variant_gains(name, f"{task}_accuracy", run)
+    return {"seeds": len(entry["seeds"]), **_difference(entry["paired"][task]), **_over_seeds(gains)}
+
+
+def variant_gains(name: str, metric: str, run: str) -> list[float]:
+    """A metric of a variant of the answer model less that of the unchanged model, by seed."""
+    variant, unchanged = (
+        {seed: result["headline"] for seed, result in recorded(run)["levers"][each]["seeds"].items()}
+        for each in (name, "unchanged")
     )
-    difference = _difference(by_name[name]["paired"][task])
-    return {"seeds": len(headlines), **difference, **_over_seeds(runs.gains(headlines, unchanged, f"{task}_accuracy"))}
+    return runs.gains(variant, unchanged, metric)
+
+
+def product_macro_f1_lost() -> dict[str, Any]:
+    """Product macro-F1 that three epochs and trimming cost the answer model on the reported folds, and its interval."""
+    gains = variant_gains("before", "product_macro_f1", "levers")
+    return {"mean": float(np.mean(gains)), "interval": over_seeds(gains)}
 
 
 def bug(setting: str, protocol: str, name: str, beside: str = "unchanged") -> dict[str, float] | None:
@@ -193,14 +204,18 @@ def targets() -> list[dict[str, Any]]:
 
 
 def mention(test: str, form: str) -> dict[str, Any] | None:
-    """The emotion directed at a mention, mean over the seeds, by test and form of the text; None if not measured."""
+    """The emotion directed at a mention, mean over the seeds, by test and form of the text; None if not measured.
+
+    ``none`` is the share of the mentions with no emotion: the accuracy of always answering that.
+    """
     results = recorded("targets")["tests"].get(test, {}).get(form)
     if results is None:
         return None
     by_seed = list(results.get("seeds", {form: results}).values())
     means = {name: np.mean([metrics[name] for metrics in by_seed]) for name in ("accuracy", "macro_f1", "rows")}
     low, high = np.mean([metrics["macro_f1_interval"] for metrics in by_seed], axis=0)
-    return means | {"seeds": len(by_seed), "low": low, "high": high}
+    none = by_seed[0]["per_class"][NO_EMOTION]["support"] / by_seed[0]["rows"]
+    return means | {"seeds": len(by_seed), "low": low, "high": high, "none": none}
 
 
 def to_reach(test: str) -> dict[str, float]:
