@@ -56,7 +56,7 @@ def reliability() -> Figure:
     figure.add_shape(type="line", x0=0, y0=0, x1=1, y1=1, line={"color": "#999999", "width": 1}, row=1, col="all")
     figure.update_xaxes(tickformat=".0%", range=[0, 1])
     figure.update_yaxes(tickformat=".0%", range=[0, 1])
-    figure.update_yaxes(title="correct", col=1)
+    figure.update_yaxes(title="correct (first seed)", col=1)
     return _laid_out(figure)
 
 
