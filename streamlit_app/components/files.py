@@ -3,7 +3,6 @@
 import csv
 import re
 import tempfile
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -36,20 +35,11 @@ _NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*")
 # ---------------------------------------------------------------- in
 
 
-@dataclass(frozen=True)
-class Contents:
-    """What is known of an uploaded file before it is answered."""
+def read_upload(path: Path, name: str) -> tuple[tables.Table, pd.DataFrame]:
+    """The table of an uploaded file, checked and closed, and its first rows, as a page can show them.
 
-    columns: tuple[str, ...]
-    text_column: str  # the column that probably holds the texts
-    reason: str  # why this column
-    rows: int
-    notes: tuple[str, ...]  # about the reading
-    first_rows: pd.DataFrame
-
-
-def read_upload(path: Path, name: str) -> Contents:
-    """Check all of an uploaded file, and read its first rows; :class:`DataError` calls it by the user's ``name``."""
+    :class:`DataError` calls the file by the user's ``name``.
+    """
     try:
         with tables.open_table(path, limits=LIMITS, sheet_option="a file without it") as table:
             if not table.total_rows:
@@ -57,14 +47,7 @@ def read_upload(path: Path, name: str) -> Contents:
             sample = next(table.chunks(SAMPLE_ROWS))
             tables.refuse_without_texts(table, sample)
             tables.named_column(table, table.text_column)  # refuses two columns of this name
-            return Contents(
-                columns=tuple(table.columns),
-                text_column=table.text_column,
-                reason=table.reason,
-                rows=table.total_rows,
-                notes=tuple(table.notes),
-                first_rows=displayable(sample.head(FIRST_ROWS)),
-            )
+            return table, displayable(sample.head(FIRST_ROWS))
     except tables.TooLargeError as error:
         raise DataError(f"{user_message(error, path, name)} here; for files of any size: {COMMAND_LINE}") from error
     except TweetTargetError as error:

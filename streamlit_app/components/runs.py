@@ -23,7 +23,6 @@ import pandas as pd
 import streamlit as st
 
 from streamlit_app.components import files, loading, recording
-from streamlit_app.components.files import Contents
 from streamlit_app.components.loading import ModelState
 from streamlit_app.components.widgets import component
 from tf_model import cli, eda, tasks
@@ -121,8 +120,8 @@ class Run:
             {name: value for name, value in vars(self).items() if name not in ("folder", "kept_until")},
         )
 
-    def contents(self) -> Contents:
-        """What is in the uploaded file, cached."""
+    def contents(self) -> tuple[tables.Table, pd.DataFrame]:
+        """The table of the uploaded file, closed, and its first rows, cached."""
         return _read_contents(self.path, self.name)
 
     def answers(self) -> Answers:
@@ -151,7 +150,7 @@ def store(name: str, content: memoryview | bytes) -> Run:
             folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder.mkdir(mode=0o700)
             run.path.write_bytes(content)
-        run.rows = run.contents().rows
+        run.rows = run.contents()[0].total_rows
         run.save()  # last: a folder without it is no run
     except TweetTargetError:
         shutil.rmtree(folder, ignore_errors=True)

@@ -62,23 +62,23 @@ def _take_file() -> None:
 
 def _offer_answer(run: Run, state: ModelState) -> None:
     """Show the first rows of a new run, and let the user choose how to answer it."""
-    contents = run.contents()
-    columns = list(dict.fromkeys(contents.columns))
+    table, first_rows = run.contents()
+    columns = list(dict.fromkeys(table.columns))
     column = st.selectbox(
         "Column with the texts",
         columns,
-        index=columns.index(run.column or contents.text_column),
+        index=columns.index(run.column or table.text_column),
         key=f"column_{run.id}",
         persist_state="session",
     )
-    if column == contents.text_column:
-        st.caption(f"Chosen automatically: {contents.reason}.")
+    if column == table.text_column:
+        st.caption(f"Chosen automatically: {table.reason}.")
     answering_state, finder, products_named = _choose_rows(state)
     if answering_state is None:
         return
-    st.dataframe(contents.first_rows, hide_index=True, alt=f"The first of the file's {run.rows:,} rows")
-    st.caption(f"The first {len(contents.first_rows):,} of {run.rows:,} rows.")
-    for note in contents.notes:
+    st.dataframe(first_rows, hide_index=True, alt=f"The first of the file's {run.rows:,} rows")
+    st.caption(f"The first {len(first_rows):,} of {run.rows:,} rows.")
+    for note in table.notes:
         st.text(f"Note: {note}")
     labels = answering_state.predictor.labels
     if not tasks.has_answer(labels):

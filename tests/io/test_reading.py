@@ -2,10 +2,12 @@
 
 import csv
 import errno
+import gc
 import json
 import os
 import subprocess
 import sys
+import weakref
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -145,6 +147,17 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
         command = [sys.executable, "-c", MEASURE, path, tmp_path / f"{rows}.parquet"]
         peaks.append(int(subprocess.run(command, capture_output=True, check=True, text=True).stdout))
     assert peaks[1] - peaks[0] < 8_000, "in KiB; the larger file alone is 15,000"
+
+
+@pytest.mark.parametrize(("suffix", "reader"), [(".xlsx", "book"), (".parquet", "file")])
+def test_a_table_that_was_closed_holds_no_reader_of_its_file(tmp_path, suffix, reader):
+    path = tmp_path / f"a{suffix}"
+    save(pandas.DataFrame({"text": ["a"]}), path)
+    with tables.open_table(path) as table:
+        next(table.chunks())
+        reader = weakref.ref(getattr(table, reader))
+    gc.collect()
+    assert reader() is None
 
 
 @pytest.mark.parametrize(

@@ -255,7 +255,7 @@ def open_app(page: str | None = None) -> AppTest:
 def start(name: str, content: bytes, column: str | None = None) -> Run:
     """Start the run of a file as the page does, by default with the column that the page proposes."""
     run, state = runs.store(name, content), loading.current_model()
-    runs.start(run, state, column or run.contents().text_column, None, products.known_to(state, None))
+    runs.start(run, state, column or run.contents()[0].text_column, None, products.known_to(state, None))
     return run
 
 

@@ -69,9 +69,10 @@ class Parquet(Table):
                 yield batch.cast(target).to_pandas(types_mapper=pandas.ArrowDtype, ignore_metadata=True)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, and free its metadata, which is large if it has many row groups."""
         if self.file:
             self.file.close()
+            self.file = None
 
 
 def _without_views(arrow_type: Any) -> Any:

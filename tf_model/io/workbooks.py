@@ -87,9 +87,10 @@ class Workbook(Table):
             raise DataError(explain_empty(name, "a header and one row for each text"))
 
     def close(self) -> None:
-        """Close the workbook."""
+        """Close the workbook, and free its texts, which openpyxl holds in memory."""
         if self.book is not None:
             self.book.close()
+            self.book = self.sheet = None
 
     def _find_sheet(self) -> Any:
         """The named sheet, else the first with a column for texts, else the first with several columns, else the first.
