@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from streamlit_app.charts import theme, token_highlighting
@@ -109,12 +108,15 @@ def _text_input() -> str:
     return text
 
 
-@st.cache_data(max_entries=1, scope="session", show_spinner=False, hash_funcs=loading.BY_VERSION)
-def _predict_once(state: ModelState, text: str) -> Measured:
-    """The prediction, computed and recorded once although Streamlit reruns the page at each click."""
+_BY_PRODUCTS = loading.BY_VERSION | {TargetPredictor: lambda finder: (finder.products.aliases, id(finder.answer))}
+
+
+@st.cache_data(max_entries=2, scope="session", show_spinner=False, hash_funcs=_BY_PRODUCTS)  # with finder and without
+def _predict_once(state: ModelState, text: str, finder: TargetPredictor | None = None) -> Measured:
+    """The prediction, computed once although Streamlit reruns the page at each click; recorded without ``finder``."""
     with loading.as_model_error(f"{state.name} failed on this text"):
-        measured = state.predictor.predict_measured([text])
-    if log := recording.recorder(state):
+        measured = (finder or state.predictor).predict_measured([text])
+    if finder is None and (log := recording.recorder(state)):
         log.record_measured([text], measured, recording.APP)
     return measured
 
@@ -182,12 +184,12 @@ def _show_probabilities(state: ModelState, row: Mapping[str, Any]) -> None:
 
 def _show_targets(state: ModelState, finder: TargetPredictor, text: str, is_fit: bool) -> None:
     try:
-        predictions = _predict_targets_once(state, finder, text)
+        predictions = _predict_once(state, text, finder).predictions
     except TweetTargetError as error:
         _report_failure(state, "The emotions toward the products in this text could not be predicted.", error)
         return
-    model_text, rows = model_input(text).decode(), predictions.to_dict("records")  # start and end refer to this text
-    mentions = [row for row in rows if row["start"] is not None]
+    model_text = model_input(text).decode()  # start and end refer to this text
+    mentions = predictions[predictions["start"].notna()].astype(object).to_dict("records")
     if not mentions:
         below = ", so the answer below, for the whole text, is a guess" if finder.answer else ""
         st.markdown(f"This text names none of the products{below}.")
@@ -203,17 +205,6 @@ def _show_targets(state: ModelState, finder: TargetPredictor, text: str, is_fit:
         word_count = len(f"{model_text[: row['start']]}_{model_text[row['end'] :]}".split())
         _show_words(state, mark(model_text, row["start"], row["end"]), word_count)
     _take_mention_feedback(state, finder, model_text, mentions)
-
-
-_BY_PRODUCTS = loading.BY_VERSION | {TargetPredictor: lambda finder: (finder.products.aliases, id(finder.answer))}
-
-
-@st.cache_data(max_entries=1, scope="session", show_spinner=False, hash_funcs=_BY_PRODUCTS)
-def _predict_targets_once(state: ModelState, finder: TargetPredictor, text: str) -> pd.DataFrame:
-    """The products that the text names, with the emotion directed at each, computed once."""
-    with loading.as_model_error(f"{state.name} failed on this text"):
-        predictions = finder.predict([text])
-    return predictions.astype(object).where(predictions.notna(), None)
 
 
 def _show_mentions(state: ModelState, text: str, mentions: Sequence[Mapping[str, Any]], is_fit: bool) -> None:

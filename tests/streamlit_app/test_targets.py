@@ -153,11 +153,14 @@ def test_words_left_out_around_a_mention_are_told_from_the_words_of_the_mention(
     assert "64 of the text's 204 words were weighed." in words_of(ask("I love the pixel two" + " word" * 200, app))
 
 
-def test_a_rerun_finds_nothing_anew(targets):
+def test_a_rerun_finds_nothing_anew(targets, stub):
     app = ask(TEXT)
     calls = len(targets.calls)
     app.run()
     assert len(targets.calls) == calls
+    for line in ("Kindle", "Xbox"):
+        type_list(app, line)
+    assert len(stub.calls) == 1, "the answer for the whole text stays"
 
 
 def test_a_model_of_targets_that_fails_leaves_the_answer(targets, models):
