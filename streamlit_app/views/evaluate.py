@@ -83,11 +83,7 @@ def _report(folder: str, identity: str) -> ModelReport:
 
 # Read again if the environment names another dataset.
 _BY_DATASET = {
-    ModelReport: lambda report: (
-        report.data_sha256,
-        data.Columns.of_model(report.metrics),
-        os.environ.get(data.DATA_VARIABLE),
-    )
+    ModelReport: lambda model: (model.data_sha256, data.Columns.of_model(model.metrics), os.getenv(data.DATA_VARIABLE))
 }
 
 
