@@ -85,13 +85,20 @@ def test_parquet_without_columns(tmp_path):
 
 def test_parquet_of_mixed_and_missing_values(tmp_path):
     frame = pandas.DataFrame(
-        {"none": [None, None, "x"], "mixed": ["a", 1, [2]], "n": [1, 2, None], "bad": ["\ud83d", "b", None]},
+        {
+            "none": [None, None, "x"],
+            "mixed": ["a", 1, [2]],
+            "flags": [2.5, True, None],
+            "n": [1, 2, None],
+            "bad": ["\ud83d", "b", None],
+        },
         dtype=object,
     )
     save(frame, tmp_path / "a.parquet")
     assert pyarrow.parquet.read_table(tmp_path / "a.parquet").to_pydict() == {
         "none": [None, None, "x"],
         "mixed": ["a", "1", "[2]"],
+        "flags": ["2.5", "True", None],
         "n": [1, 2, None],
         "bad": ["\ufffd", "b", None],
     }
@@ -113,6 +120,8 @@ def test_parquet_of_mixed_and_missing_values(tmp_path):
         (NOON.date(), NOON),
         (NOON - NOON, 8),
         (45443, NOON),
+        (NOON.time(), NOON),
+        (b"a", "x"),
     ],
 )
 def test_a_later_value_that_the_type_cannot_hold_is_refused(tmp_path, begins, later):

@@ -140,34 +140,21 @@ def _to_arrow(column: Any, arrow_type: Any) -> Any:
     import pyarrow
     from pyarrow import types
 
-    text, is_object, values, has_numbers = pyarrow.string(), column.dtype == object, column, False
-    if arrow_type is None and column.dtype == "str":
-        arrow_type = text
-    if is_object:
-        values = [as_text(value) if isinstance(value, str) else value for value in values_of(column)]
-        has_numbers = any(isinstance(value, int | float) for value in values)
-        if arrow_type == text:
-            values = [None if value is None else as_text(value) for value in values]
+    text = pyarrow.string()
+    if column.dtype != object:  # all frames of a file have the same type
+        return pyarrow.array(column, text if column.dtype == "str" else None, from_pandas=True)
+    values = values_of(column)
+    kinds = set(map(type, values)) - {type(None)}
+    numbers = kinds & {int, float}
     try:
-        array = pyarrow.array(values, from_pandas=True)
-        if arrow_type is None:
-            needs_text = is_object and (types.is_null(array.type) or types.is_nested(array.type))
-            needs_text |= has_numbers and types.is_temporal(array.type)  # a number would become a time
-            return _to_arrow(column, text) if needs_text else array
-        kinds = {_kind(array.type), _kind(arrow_type)} - {"null"}
-        if arrow_type != text and (len(kinds) > 1 or (has_numbers and kinds & {"date", "temporal"})):
+        array = pyarrow.array(values)
+        target = arrow_type or array.type
+        is_number = types.is_integer(target) or types.is_floating(target)
+        is_changed = (numbers and not is_number) or (kinds - numbers and (is_number or array.type != target))
+        if is_changed or types.is_null(target) or types.is_nested(target):
             raise pyarrow.ArrowInvalid  # a cast would turn true into 1, "007" into 7, a number into a time
-        return array.cast(arrow_type)
+        return array.cast(target)
     except (pyarrow.ArrowException, OverflowError, UnicodeEncodeError) as error:
-        if arrow_type is None:
-            return _to_arrow(column, text)
-        raise OutputError(f"column {column.name!r} is not all {arrow_type}; write .jsonl or .csv") from error
-
-
-def _kind(arrow_type: Any) -> str:
-    """What a value of this type is; values of one kind can become any type of the kind."""
-    from pyarrow import types
-
-    kinds = ("null", "boolean", "integer", "floating", "decimal", "date", "temporal")
-    kind = next((kind for kind in kinds if getattr(types, f"is_{kind}")(arrow_type)), "other")
-    return "number" if kind in ("integer", "floating", "decimal") else kind
+        if arrow_type not in (None, text):
+            raise OutputError(f"column {column.name!r} is not all {arrow_type}; write .jsonl or .csv") from error
+        return pyarrow.array([None if value is None else as_text(value) for value in values], text)
