@@ -1,14 +1,12 @@
 """``python -m research.compare``: our model against each recorded baseline, row by row, on either protocol.
 
 Both sides predict the same rows and were trained on none of them. The record of ``make baselines`` says which rows a
-baseline's first seed predicts correctly. Our predictions are the newest that ``python -m tf_model.evaluate --protocol
-grouped`` kept of the recipe ``answer``, or ``tuned`` for a single task; with ``--models``, the validation predictions
-saved with these models; with ``--recorded``, those in the record of ``make variants``.
+baseline's first seed predicts correctly, and that of ``make grouped-answer``, or ``make grouped`` for a single task,
+which rows our model does; with ``--models``, the validation predictions saved with these models are taken.
 """
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +14,13 @@ import numpy as np
 
 from research import study
 from research.methods.baseline_models import OURS, Method, methods
-from research.runs import UNCHANGED, load, load_to_extend, record, show, still_valid
+from research.runs import load, load_to_extend, record, show, still_valid
 from research.study import GROUPED, REPORT, Correct, Problem, make_problem
 from tf_model import cli, config, data, paths, tasks
-from tf_model.errors import DataError, UsageError
+from tf_model.errors import DataError
 from tf_model.evaluation.comparison import paired_test
-from tf_model.model_dir import RECIPE, read_json, read_report
-from tf_model.training.cross_validation import out_of_fold, read_fold
+from tf_model.model_dir import read_report
+from tf_model.training.cross_validation import FOLD_SEED, FOLDS
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -34,10 +32,8 @@ def main(argv: list[str] | None = None) -> int:
     our_source.add_argument(
         "--models", type=Path, nargs="+", metavar="DIR", help="models trained on the report's split, one a seed"
     )
-    our_source.add_argument("--recorded", action="store_true", help="the answer model recorded by make variants")
+    our_source.add_argument("--recorded", action="store_true", help="add to the recorded comparison")
     arguments = parser.parse_args(argv)
-    if arguments.recorded and arguments.task != tasks.ANSWER:
-        raise UsageError("--recorded is for the answer model only; leave out --task")
     command = study.command_line("compare", argv)
     dataset = data.load(arguments.data)
     problem, protocol = make_problem(dataset, arguments.task), REPORT if arguments.models else GROUPED
@@ -97,58 +93,31 @@ def recorded_baseline(method: Method, problem: Problem, protocol: str) -> Correc
 
 def _ours(arguments: argparse.Namespace, problem: Problem) -> dict[str, Correct]:
     """Which rows our model predicts correctly, by seed."""
-    if arguments.recorded:
-        by_seed = recorded_ours(problem)
-        if by_seed is None:
-            advice = 'make variants ARGS="--variants unchanged --fold-seed 0 --seeds 0"'
-            raise DataError(f"our answer model is not recorded on this dataset; run `{advice}` first")
+    if arguments.models:
+        scores = load_validated(arguments.models, problem).items()
+        return {
+            seed: study.correct_by_question(problem, study.predicted_by_task(problem, each)) for seed, each in scores
+        }
+    is_answer = problem.name == tasks.ANSWER
+    if by_seed := recorded_ours(problem, config.ANSWER if is_answer else config.TUNED):
         return by_seed
-    scores = load_validated(arguments.models, problem) if arguments.models else load_out_of_fold(problem)
-    return {
-        key: study.correct_by_question(problem, study.predicted_by_task(problem, each)) for key, each in scores.items()
-    }
+    command = "make grouped-answer" if is_answer else f'make grouped ARGS="--task {problem.name}"'
+    raise DataError(f"our model of {problem.name} is not recorded on this dataset; run `{command}` first")
 
 
-def recorded_ours(problem: Problem) -> dict[str, Correct] | None:
-    """Which rows our answer model predicts correctly, by seed; None if ``make variants`` has not recorded it."""
-    run, settings = load("levers"), replace(config.ANSWER, seed=0)
-    if not run or run["data_sha256"] != problem.data_sha256 or not study.is_recorded_config(run["recipe"], settings):
-        return None
-    seeds, rows = run["levers"][UNCHANGED]["seeds"], study.question_rows(problem, GROUPED)
-    return {seed: study.unpacked(metrics["right"], rows) for seed, metrics in seeds.items()}
-
-
-def load_out_of_fold(problem: Problem) -> dict[str, np.ndarray]:
-    """Our newest probabilities of ``evaluate --protocol grouped``: float32 [N, classes of all tasks] by seed.
-
-    DataError if no store in saved_models/.checkpoints has all folds of a seed.
-    """
-    our_config = config.ANSWER if problem.name == tasks.ANSWER else config.TUNED
-    for store in sorted(paths.CHECKPOINTS.glob("grouped-*"), key=lambda each: each.stat().st_mtime, reverse=True):
-        recipe = read_json(store / RECIPE)
-        is_ours = recipe and study.is_recorded_config(recipe, replace(our_config, seed=0))
-        if is_ours and (by_seed := _read_store(store, problem)):
-            cli.say(f"our model: the folds in {paths.shown(store)}, seeds {', '.join(by_seed)}")
-            return by_seed
-    raise DataError(
-        f"no seed of {problem.name} has all its folds in {paths.shown(paths.CHECKPOINTS)}; run "
-        f"`python -m tf_model.evaluate --protocol grouped --task {problem.name} --recipe {our_config.name}` to its end"
-    )
-
-
-def _read_store(store: Path, problem: Problem) -> dict[str, np.ndarray]:
-    """Probabilities of the seeds that have all folds of this problem."""
-    folds, by_seed = [split.validation.tolist() for split in problem.folds[GROUPED]], {}
-    for seed in sorted({file.name.split("-")[1] for file in store.glob("seed-*.npz")}):
-        results = [read_fold(file) for file in sorted(store.glob(f"seed-{seed}-*.npz"))]
-        if [result.positions.tolist() for result in results] == folds:
-            by_seed[seed] = out_of_fold(results, len(problem.rows))
-    return by_seed
+def recorded_ours(problem: Problem, recipe: config.TrainingConfig = config.ANSWER) -> dict[str, Correct]:
+    """Which rows our model of a recipe predicts correctly, by seed; empty if cross-validation has not recorded it."""
+    identity = {"data_sha256": problem.data_sha256, "part": "all", "folds": FOLDS, "fold_seed": FOLD_SEED}
+    run, rows = study.load_to_extend(f"grouped_{recipe.name}", identity, recipe), study.question_rows(problem)
+    seeds = run.get("seeds", {}).items()
+    by_seed = {seed: study.unpacked(metrics.get("right", {}), rows) for seed, metrics in seeds}
+    return {seed: correct for seed, correct in by_seed.items() if correct}
 
 
 def load_validated(models: Sequence[Path], problem: Problem) -> dict[str, np.ndarray]:
-    """Validation predictions of models on the report's split, like :func:`load_out_of_fold`, NaN in other rows.
+    """Validation predictions of models on the report's split by seed, float32 [N, classes of all tasks].
 
+    NaN in other rows.
     DataError if a model is of another task, dataset or split, or two have the same seed.
     """
     [split] = problem.folds[REPORT]

@@ -88,7 +88,7 @@ def our_accuracy(problem: Problem) -> np.ndarray | None:
     NaN in rows on which the question cannot be judged.
     """
     seeds = recorded_ours(problem)
-    if seeds is None:
+    if not seeds:
         return None
     shares = np.full(len(problem.rows), np.nan)
     shares[study.question_rows(problem)[problem.name]] = np.mean(

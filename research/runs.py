@@ -13,6 +13,7 @@ import numpy as np
 
 from tf_model import cli, paths
 from tf_model.device import cores, versions
+from tf_model.evaluation.metrics import pack as pack  # with its inverse, below
 from tf_model.io.files import write_json
 
 RUNS = paths.RESEARCH / "runs"
@@ -52,11 +53,6 @@ def record(name: str, command: str, results: Mapping[str, Any]) -> None:
     path = RUNS / f"{name}.json"
     write_json(path, provenance | {key: value for key, value in results.items() if key not in provenance})
     cli.say(f"written to {paths.shown(path)}")
-
-
-def pack(correct: np.ndarray) -> str:
-    """Encode whether each row was predicted correctly, bool [N], as a short text."""
-    return base64.b64encode(np.packbits(correct)).decode("ascii")
 
 
 def unpack(packed: str, rows: int) -> np.ndarray:

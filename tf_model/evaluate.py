@@ -15,9 +15,9 @@ from tf_model.config import add_config_arguments, config_of, make_config, parse_
 from tf_model.data import splits
 from tf_model.errors import UsageError, plural
 from tf_model.evaluation import joint_metrics
-from tf_model.evaluation.metrics import summarize
+from tf_model.evaluation.metrics import pack, summarize
 from tf_model.io import files
-from tf_model.model_dir import RECIPE, read_validation_rows
+from tf_model.model_dir import read_validation_rows
 from tf_model.modeling import backbone
 from tf_model.training import cross_validation
 
@@ -114,7 +114,6 @@ def _cross_validate(arguments: argparse.Namespace) -> dict[str, Any]:
     store = cross_validation.grouped_store(
         config, weights, runtime, folds, dataset.identity, rows, arguments.task, arguments.part, arguments.each_epoch
     )
-    files.write_json(store / RECIPE, replace(config, seed=0).to_dict())  # for research.compare
     cli.say(f"recipe: {config}")
     cli.say(f"device: {runtime.describe()}; finished folds are kept in {paths.shown(store)}")
     results, probabilities = [], {}
@@ -163,7 +162,13 @@ def _evaluate_seeds(
         joint_metrics.print_evaluation(stdout, f"grouped {len(folds)}-fold, {title}", metrics)
         return metrics
 
-    seed_metrics = {str(seed): evaluate(f"seed {seed}", each) for seed, each in probabilities.items()}
+    def right(scores: np.ndarray) -> dict[str, str]:  # for research.compare
+        correct = joint_metrics.correct_by_question(rows, scores)
+        return {question: pack(is_correct) for question, (_, is_correct) in correct.items()}
+
+    seed_metrics = {
+        str(seed): evaluate(f"seed {seed}", each) | {"right": right(each)} for seed, each in probabilities.items()
+    }
     has_average = has_answer and len(scores) > 1
     average_metrics = {"averaged": evaluate("all seeds averaged", np.mean(scores, axis=0))} if has_average else {}
     headlines = [metrics["headline"] for metrics in seed_metrics.values()]

@@ -1,8 +1,7 @@
-"""Our models against recorded baselines, tweet by tweet, from stored folds, saved models and recorded variants."""
+"""Our models against recorded baselines, tweet by tweet, from records and saved models."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -13,10 +12,11 @@ from research import baselines, compare, runs, study
 from research.methods import baseline_models
 from research.study import GROUPED, REPORT
 from tf_model import config, paths, tasks
-from tf_model.errors import DataError, UsageError
+from tf_model.errors import DataError
+from tf_model.evaluation import joint_metrics
 from tf_model.evaluation.joint_metrics import by_task
 from tf_model.io.files import write_json
-from tf_model.training import cross_validation
+from tf_model.training.cross_validation import FOLD_SEED, FOLDS
 
 pytestmark = pytest.mark.usefixtures("stores", "made_once")
 SAMPLE = ["--data", str(paths.SAMPLE_CORPUS)]
@@ -24,14 +24,6 @@ SAMPLE = ["--data", str(paths.SAMPLE_CORPUS)]
 
 def record_baselines(*names, problems=study.PROBLEMS, protocol=GROUPED):
     assert baselines.main([*SAMPLE, "--methods", *names, "--problems", *problems, "--protocols", protocol]) == 0
-
-
-def keep_folds(folder, problem, scores, seed=0, folds=None, **settings):
-    recipe = config.ANSWER if problem.name == tasks.ANSWER else config.TUNED
-    write_json(folder / "recipe.json", replace(recipe, seed=0, **settings).to_dict())
-    for number, split in enumerate(folds or problem.folds[GROUPED], start=1):
-        fold = cross_validation.FoldResult(split.validation, scores[split.validation], [])
-        cross_validation.write_fold(folder / f"seed-{seed}-fold-{number}.npz", fold)
 
 
 def one_hot_scores(problem, wrong=()):
@@ -44,19 +36,29 @@ def one_hot_scores(problem, wrong=()):
     return np.concatenate(columns, axis=1)
 
 
-def test_our_folds_are_read_back_and_compared(problems):
-    problem, store = problems["answer"], paths.CHECKPOINTS / "grouped-1"
-    keep_folds(store, problem, one_hot_scores(problem), seed=0)
-    keep_folds(store, problem, one_hot_scores(problem, wrong=[0]), seed=7)
-    keep_folds(store, problem, one_hot_scores(problem), seed=8, folds=problem.folds[GROUPED][:2])  # unfinished
-    ours = compare.load_out_of_fold(problem)
-    assert list(ours) == ["0", "7"]
-    assert np.array_equal(ours["0"], one_hot_scores(problem))
+def record_ours(problem, scores_by_seed):
+    """Record our predictions as cross-validation does."""
+    recipe = config.ANSWER if problem.name == tasks.ANSWER else config.TUNED
+    seeds = {}
+    for seed, scores in scores_by_seed.items():
+        correct = joint_metrics.correct_by_question(problem.rows, scores)
+        seeds[seed] = {"right": {question: runs.pack(each) for question, (_, each) in correct.items()}}
+    protocol = {"part": "all", "folds": FOLDS, "fold_seed": FOLD_SEED, "recipe": recipe.to_dict()}
+    runs.record(f"grouped_{recipe.name}", "x", protocol | {"data_sha256": problem.data_sha256, "seeds": seeds})
+
+
+def test_our_record_is_read_back_and_compared(problems):
+    problem = problems["answer"]
+    by_seed = {"0": one_hot_scores(problem), "7": one_hot_scores(problem, wrong=[0])}
+    record_ours(problem, by_seed)
+    ours = compare.recorded_ours(problem)
+    for seed, scores in by_seed.items():
+        correct = study.correct_by_question(problem, study.predicted_by_task(problem, scores))
+        assert ours[seed].keys() == correct.keys() == {"product", "emotion", "answer"}
+        for question, both in correct.items():
+            np.testing.assert_array_equal(ours[seed][question], both)
     theirs = {task.name: np.full(len(problem.rows), 1) for task in problem.rows.tasks}
-    correct = {
-        key: study.correct_by_question(problem, study.predicted_by_task(problem, each)) for key, each in ours.items()
-    }
-    tests = compare.compare_all(problem, correct, study.correct_by_question(problem, theirs), "always 1")
+    tests = compare.compare_all(problem, ours, study.correct_by_question(problem, theirs), "always 1")
     emotions = problem.label_ids(tasks.EMOTION)
     known = emotions >= 0
     test = tests["emotion"]["0"]
@@ -69,30 +71,7 @@ def test_our_folds_are_read_back_and_compared(problems):
     assert set(tests) == {"product", "emotion", "answer"}
     some = {"emotion": (np.arange(5), np.ones(5, bool))}
     with pytest.raises(DataError, match="predicted different rows"):
-        compare.compare_all(problem, correct, some, "of other rows")
-
-
-def test_the_newest_folds_of_the_task_are_taken(problems, capsys):
-    problem = problems["product"]
-    with pytest.raises(DataError, match=r"no seed of product has all its folds in "):
-        compare.load_out_of_fold(problem)
-    kept = [("product", [0], {}), ("product", [], {}), ("emotion", [], {}), ("product", [0], {"label_smoothing": 0.1})]
-    for number, (name, wrong, settings) in enumerate(kept, start=1):
-        store = paths.CHECKPOINTS / f"grouped-{number}"
-        keep_folds(store, problems[name], one_hot_scores(problems[name], wrong), **settings)
-        os.utime(store, (number, number))
-    record_baselines("keywords", problems=["product"])
-    assert compare.main([*SAMPLE, "--task", "product", "--methods", "keywords"]) == 0
-    run = runs.load("compare_product")
-    assert run["command"] == "python -m research.compare --task product --methods keywords"
-    assert run["methods"]["keywords"]["product"]["0"]["only_old_right"] == 0
-    said = capsys.readouterr()
-    assert "product, seed 0, ours less keyword rules: rows " in said.out
-    assert "grouped-2, seeds 0" in said.err
-    os.utime(paths.CHECKPOINTS / "grouped-1", (9, 9))
-    assert compare.main([*SAMPLE, "--task", "product", "--methods", "keywords"]) == 0
-    again = runs.load("compare_product")["methods"]["keywords"]["product"]["0"]
-    assert again["difference"] < run["methods"]["keywords"]["product"]["0"]["difference"]
+        compare.compare_all(problem, ours, some, "of other rows")
 
 
 @pytest.fixture
@@ -162,23 +141,13 @@ def test_models_of_other_rows_tasks_or_the_same_seed_are_refused(save_model, pro
 
 
 @pytest.fixture
-def recorded_ours(problems, dataset):
-    """Our answer model, as ``make variants`` records it: two seeds, the second wrong on the first hundred tweets."""
+def recorded_ours(problems):
+    """Our answer model: two seeds, the second wrong on the first hundred tweets."""
     problem = problems["answer"]
-    by_seed = {"0": one_hot_scores(problem), "7": one_hot_scores(problem, range(100))}
-    seeds = {}
-    for seed, scores in by_seed.items():
-        correct = study.correct_by_question(problem, study.predicted_by_task(problem, scores))
-        seeds[seed] = {"right": {question: runs.pack(each) for question, (_, each) in correct.items()}}
-    run = {"data_sha256": dataset.sha256, "recipe": replace(config.ANSWER, seed=0).to_dict()}
-    runs.record("levers", "x", run | {"levers": {"unchanged": {"seeds": seeds}}})
-    return by_seed
+    record_ours(problem, {"0": one_hot_scores(problem), "7": one_hot_scores(problem, range(100))})
 
 
-def test_records_alone_say_the_same_as_kept_folds(problems, recorded_ours):
-    problem = problems["answer"]
-    for seed, scores in recorded_ours.items():
-        keep_folds(paths.CHECKPOINTS / "grouped-1", problem, scores, seed=seed)
+def test_a_comparison_begins_anew_or_is_added_to_what_is_recorded(recorded_ours):
     record_baselines("majority", "keywords")
     arguments = [*SAMPLE, "--methods", "majority", "keywords"]
     assert compare.main(arguments) == 0
@@ -190,7 +159,7 @@ def test_records_alone_say_the_same_as_kept_folds(problems, recorded_ours):
     by_seed = run["methods"]["majority"]["product"]
     assert by_seed["7"]["difference"] != by_seed["0"]["difference"]
     assert compare.main([*SAMPLE, "--methods", "keywords"]) == 0
-    assert list(runs.load("compare_answer")["methods"]) == ["keywords"], "a comparison of kept folds begins anew"
+    assert list(runs.load("compare_answer")["methods"]) == ["keywords"]
 
 
 def test_records_of_other_tweets_are_not_mixed(recorded_ours):
@@ -202,7 +171,7 @@ def test_records_of_other_tweets_are_not_mixed(recorded_ours):
     assert list(runs.load("compare_answer")["methods"]) == ["majority"], "the other was of other tweets"
 
 
-def test_a_slow_method_is_compared_by_the_records_of_each_task(recorded_ours, problems, monkeypatch):
+def test_a_slow_method_is_compared_by_the_records_of_each_task(recorded_ours, monkeypatch):
     slow = replace(baseline_models.methods()["majority"], name="slow", slow=True)
     for module, name in ((compare, "methods"), (baselines, "methods")):
         monkeypatch.setattr(module, name, lambda: {"slow": slow})
@@ -216,8 +185,6 @@ def test_a_slow_method_is_compared_by_the_records_of_each_task(recorded_ours, pr
     assert test["rows"] == figures["rows"]
     assert test["difference"] == pytest.approx(1 - figures["accuracy"])
     record_baselines("slow", problems=["product"])
-    for seed, scores in recorded_ours.items():
-        keep_folds(paths.CHECKPOINTS / "grouped-1", problems["answer"], scores, seed=seed)
     assert compare.main(arguments) == 0
     entry = runs.load("compare_answer")["methods"]["slow"]
     assert entry.keys() & {*study.PROBLEMS} == {"product", "emotion"}, (
@@ -225,10 +192,8 @@ def test_a_slow_method_is_compared_by_the_records_of_each_task(recorded_ours, pr
     )
 
 
-def test_what_is_not_recorded_is_asked_for(recorded_ours):
-    arguments = [*SAMPLE, "--recorded", "--methods", "majority"]
-    with pytest.raises(UsageError, match="leave out --task"):
-        compare.main([*arguments, "--task", "product"])
+def test_what_is_not_recorded_is_asked_for(recorded_ours, problems):
+    arguments = [*SAMPLE, "--methods", "majority"]
     not_recorded = "majority with its current settings is not recorded on this dataset; run"
     with pytest.raises(DataError, match=not_recorded):
         compare.main(arguments)
@@ -243,9 +208,14 @@ def test_what_is_not_recorded_is_asked_for(recorded_ours):
         changed[key] = kept
         write_json(runs.RUNS / "baselines.json", run)
     assert compare.main(arguments) == 0
-    ours = runs.load("levers")
-    command = f'make variants ARGS="--variants {runs.UNCHANGED} --fold-seed {cross_validation.FOLD_SEED} --seeds 0"'
-    for change in ({"data_sha256": "of another"}, {"recipe": ours["recipe"] | {"epochs": 9}}):
-        write_json(runs.RUNS / "levers.json", ours | change)
-        with pytest.raises(DataError, match=f"our answer model is not recorded on this dataset; run `{command}` first"):
+    ours = runs.load("grouped_answer")
+    changes = {"data_sha256": "of another", "recipe": ours["recipe"] | {"epochs": 9}, "part": "train", "fold_seed": 100}
+    for key, value in (changes | {"seeds": {"0": {"headline": {}}}}).items():
+        write_json(runs.RUNS / "grouped_answer.json", ours | {key: value})
+        with pytest.raises(DataError, match="of answer is not recorded on this dataset; run `make grouped-answer`"):
             compare.main(arguments)
+    record_ours(problems["product"], {"0": one_hot_scores(problems["product"])})
+    assert compare.main([*arguments, "--task", "product"]) == 0
+    assert runs.load("compare_product")["methods"]["majority"]["product"]["0"]["only_old_right"] == 0
+    with pytest.raises(DataError, match='of emotion is not recorded on this dataset; run `make grouped ARGS="--task'):
+        compare.main([*arguments, "--task", "emotion"])

@@ -12,6 +12,7 @@ from research.methods import baseline_models
 from research.study import GROUPED, Problem
 from tf_model import config, data, paths, tasks
 from tf_model.data import splits
+from tf_model.training.cross_validation import FOLD_SEED, FOLDS
 
 LABELS = len(tasks.EMOTIONS)
 
@@ -27,6 +28,11 @@ def problem_of(texts, label_ids, groups=None) -> Problem:
     ids = label_ids[:, np.newaxis]
     rows = data.TrainingRows((tasks.EMOTION,), np.arange(len(texts)), texts, ids)
     return Problem("emotion", rows, groups, {GROUPED: splits.grouped_folds(label_ids, groups)}, "sha")
+
+
+def record_ours(problem, seeds):
+    protocol = {"part": "all", "folds": FOLDS, "fold_seed": FOLD_SEED, "recipe": config.ANSWER.to_dict()}
+    runs.record("grouped_answer", "x", protocol | {"data_sha256": problem.data_sha256, "seeds": seeds})
 
 
 def test_agreement_counts_pairs_weighted_by_rows():
@@ -47,8 +53,7 @@ def test_our_model_is_judged_on_the_repeated_texts(problems, tmp_path, monkeypat
     assert label_quality.our_accuracy(problem) is None, "nothing is recorded"
     right = [np.arange(len(problem.rows)) % 2 == 0, np.ones(len(problem.rows), bool)]
     seeds = {str(seed): {"right": {"product": runs.pack(each)}} for seed, each in enumerate(right)}
-    run = {"data_sha256": problem.data_sha256, "recipe": replace(config.ANSWER, seed=0).to_dict()}
-    runs.record("levers", "x", run | {"levers": {"unchanged": {"seeds": seeds}}})
+    record_ours(problem, seeds)
     ours = label_quality.our_accuracy(problem)
     assert ours.tolist() == [1.0, 0.5] * (len(ours) // 2) + [1.0] * (len(ours) % 2)
     groups = np.arange(len(ours))
@@ -77,8 +82,7 @@ def test_of_whole_answers_no_emotion_is_one_label_and_an_unknown_target_none(pro
     assert (agree["groups"], agree["disagreeing_groups"], agree["pairwise"]) == (4, 2, 0.5)
     asked = label_ids[:, 1] >= 0
     right = {"right": {tasks.ANSWER: runs.pack(np.arange(asked.sum()) % 2 == 0)}}
-    run = {"data_sha256": answers.data_sha256, "recipe": replace(config.ANSWER, seed=0).to_dict()}
-    runs.record("levers", "x", run | {"levers": {"unchanged": {"seeds": {"0": right}}}})
+    record_ours(answers, {"0": right})
     ours = label_quality.our_accuracy(problem)
     assert np.isnan(ours).tolist() == (~asked).tolist()
     assert ours[11] == 1, "the tenth of the eleven that were asked"

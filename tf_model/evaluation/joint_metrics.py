@@ -171,6 +171,21 @@ def predictions(probabilities: np.ndarray, threshold: float | None = None, model
     return pd.DataFrame({name: values for name, values in outputs.items() if values.ndim == 1})
 
 
+def correct_by_question(rows: TrainingRows, probabilities: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """For each accuracy in :func:`headline`: the positions of its rows, int64 [M], and which are correct, bool [M]."""
+    correct = {
+        task.name: (np.flatnonzero(all_ids >= 0), scores.argmax(axis=1) == ids)
+        for (task, ids, scores), all_ids in zip(labelled(rows, probabilities), rows.judged_ids.T, strict=True)
+    }
+    if tasks.has_answer(correct):
+        emotion = rows.tasks[-1]
+        emotion_ids, _, is_correct = _joint(rows, probabilities)
+        positions, non_neutral = correct[emotion.name][0], emotion_ids != emotion.neutral
+        correct[tasks.ANSWER] = positions, is_correct
+        correct["answer_emotion_rows"] = positions[non_neutral], is_correct[non_neutral]
+    return correct
+
+
 def accuracy_intervals(
     rows: TrainingRows, probabilities: Sequence[np.ndarray], groups: np.ndarray
 ) -> dict[str, list[float]]:
@@ -178,21 +193,13 @@ def accuracy_intervals(
 
     ``probabilities`` has one array per seed; a metric over fewer than two groups has no interval.
     """
-    label_ids = rows.judged_ids
-    correct = {}  # of each metric: which rows count, bool [N], and whether each seed is correct there, [seeds, N]
-    for task, ids in zip(rows.tasks, label_ids.T, strict=True):
-        predicted_ids = [by_task(each, rows.tasks)[task.name].argmax(axis=1) for each in probabilities]
-        correct[f"{task.name}_accuracy"] = ids >= 0, predicted_ids == ids
-    if tasks.has_answer(task.name for task in rows.tasks):
-        has_emotion = label_ids[:, -1] >= 0
-        joint = np.zeros((len(probabilities), len(rows)), bool)
-        joint[:, has_emotion] = [_joint(rows, each)[2] for each in probabilities]
-        correct["answer_accuracy"] = has_emotion, joint
-        correct["answer_emotion_rows_accuracy"] = has_emotion & (label_ids[:, -1] != rows.tasks[-1].neutral), joint
+    by_seed = [correct_by_question(rows, each) for each in probabilities]
     return {
-        name: list(mean_interval(np.mean(seed_correct, axis=0)[has_label], groups[has_label]))
-        for name, (has_label, seed_correct) in correct.items()
-        if len(np.unique(groups[has_label])) > 1
+        f"{question}_accuracy": list(
+            mean_interval(np.mean([correct[question][1] for correct in by_seed], axis=0), groups[positions])
+        )
+        for question, (positions, _) in by_seed[0].items()
+        if len(np.unique(groups[positions])) > 1
     }
 
 

@@ -1,5 +1,6 @@
 """Metrics of one task: loss, accuracy with its interval, macro-F1, each class, and tables that show them."""
 
+import base64
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -110,6 +111,11 @@ def summarize(values: Iterable[float]) -> dict[str, float | int | None]:
         "max": max(numbers),
         "n": len(numbers),
     }
+
+
+def pack(correct: np.ndarray) -> str:
+    """Encode whether each row was predicted correctly, bool [N], as a short text."""
+    return base64.b64encode(np.packbits(correct)).decode("ascii")
 
 
 def print_metrics(console: Any, title: str, metrics: Mapping[str, Any]) -> None:

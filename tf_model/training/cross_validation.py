@@ -60,8 +60,12 @@ def cross_validate(
                 encoder = trainer.text_encoder(config, backbone)
                 encoded = encoder, encode(encoder, rows.texts)
             fold = _train_fold(config, backbone, rows, encoded, split, runtime=runtime, each_epoch=each_epoch)
-            write_fold(path, fold)
-        results.append(read_fold(path))
+            history = np.array(json.dumps(fold.history))
+            with whole_file(path, overwrite=True) as part, part.open("wb") as file:
+                np.savez(file, positions=fold.positions, probabilities=fold.probabilities, history=history)
+        with np.load(path, allow_pickle=False) as arrays:
+            history = json.loads(str(arrays["history"]))
+            results.append(FoldResult(arrays["positions"], arrays["probabilities"], history))
     return results
 
 
@@ -122,19 +126,6 @@ def out_of_fold(results: Sequence[FoldResult], rows: int) -> np.ndarray:
     for result in results:
         probabilities[result.positions] = result.probabilities
     return probabilities
-
-
-def write_fold(path: Path, result: FoldResult) -> None:
-    """Write the result of a fold."""
-    history = np.array(json.dumps(result.history))
-    with whole_file(path, overwrite=True) as part, part.open("wb") as file:
-        np.savez(file, positions=result.positions, probabilities=result.probabilities, history=history)
-
-
-def read_fold(path: Path) -> FoldResult:
-    """Read what :func:`write_fold` wrote."""
-    with np.load(path, allow_pickle=False) as arrays:
-        return FoldResult(arrays["positions"], arrays["probabilities"], json.loads(str(arrays["history"])))
 
 
 def calibrate_out_of_fold(
