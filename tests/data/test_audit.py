@@ -2,12 +2,11 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from sample_datasets import BAD, GOOD, NONE, line_of, split_rows, unlike, write_csv, write_workbook
 
 from tf_model import data, paths, tasks
-from tf_model.data import label_errors, splits
+from tf_model.data import splits
 from tf_model.data.audit import audit, describe
 from tf_model.data.dataset import COLUMNS
 from tf_model.errors import DataError
@@ -175,25 +174,6 @@ def test_labels_of_one_class_are_not_judged(tmp_path):
     audited = audit(read(tmp_path, rows))["tasks"]["emotion"]
     assert audited["label_errors"] is None
     assert audited["remark"] == "label errors were not checked: there is only one class"
-
-
-def test_out_of_fold_probabilities_come_from_models_that_did_not_see_the_row(monkeypatch):
-    class Remembers:
-        """Confident only in labels that it has seen."""
-
-        def fit(self, texts, label_ids):
-            self.seen, self.classes_ = dict(zip(texts, label_ids, strict=True)), np.unique(label_ids)
-            return self
-
-        def predict_proba(self, texts):
-            assert not set(texts) & set(self.seen)
-            return np.full((len(texts), len(self.classes_)), 1 / len(self.classes_))
-
-    texts, label_ids = unlike(20), np.array([0, 2] * 10)
-    folds = splits.grouped_folds(label_ids, np.arange(20), 5)
-    monkeypatch.setattr(label_errors, "tfidf_classifier", Remembers)
-    probabilities = label_errors.out_of_fold(texts, label_ids, folds, 3)
-    assert (probabilities == np.tile(np.float32([0.5, 0, 0.5]), (20, 1))).all()
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])

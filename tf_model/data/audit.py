@@ -92,10 +92,14 @@ def _find_label_errors(frame: pd.DataFrame, task: tasks.Task) -> dict[str, Any]:
     if frame["label"].nunique() < 2:
         remark = remark or "there is only one class"
         return {"label_errors": None, "remark": f"label errors were not checked: {remark}"}
-    ids = frame["label"].map(task.labels.index).to_numpy()
+    from sklearn.model_selection import cross_val_predict
+
+    labels = [label for label in task.labels if counts.get(label, 0) > 1]
+    ids = frame["label"].map(labels.index).to_numpy()
     try:
-        folds = splits.grouped_folds(ids, frame["group"].to_numpy(), label_errors.FOLDS, classes=[(ids, task.labels)])
-        probabilities = label_errors.out_of_fold(frame["text"].tolist(), ids, folds, len(task.labels))
+        folds = splits.grouped_folds(ids, frame["group"].to_numpy(), label_errors.FOLDS, classes=[(ids, labels)])
+        classifier, texts = label_errors.tfidf_classifier(), frame["text"].tolist()
+        probabilities = cross_val_predict(classifier, texts, ids, cv=folds, method="predict_proba")
     except (DataError, ValueError) as error:  # ValueError: no word occurs in two texts
         return {"label_errors": None, "remark": f"label errors were not checked: {first_line(error)}"}
     confidence = label_errors.label_confidence(ids, probabilities)
@@ -104,7 +108,7 @@ def _find_label_errors(frame: pd.DataFrame, task: tasks.Task) -> dict[str, Any]:
             "row": int(frame["row"][position]),
             "label": frame["label"][position],
             "probability": round(float(confidence[position]), 4),
-            "suggested": task.labels[probabilities[position].argmax()],
+            "suggested": labels[probabilities[position].argmax()],
         }
         for position in label_errors.find_label_errors(ids, probabilities)
     ]

@@ -4,12 +4,9 @@ Source: C. Northcutt, L. Jiang and I. Chuang, "Confident Learning: Estimating Un
 Artificial Intelligence Research 70 (2021), as implemented in the package cleanlab.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-
-from tf_model.data import splits
 
 FOLDS = 5
 # The best for the product by `python -m research.baselines --choose`, on the training part of the report's split. For
@@ -42,28 +39,15 @@ def tfidf_classifier(inverse_penalty: float = INVERSE_PENALTY) -> Any:
     return make_pipeline(tfidf_features(), classifier)
 
 
-def out_of_fold(texts: Sequence[str], label_ids: np.ndarray, folds: Sequence[splits.Split], classes: int) -> np.ndarray:
-    """Probabilities of each row from a baseline fitted without it and its near-duplicates, float32 [N, classes].
-
-    ``folds`` are from :func:`tf_model.data.splits.grouped_folds`. A class without training rows gets probability 0.
-    """
-    probabilities = np.zeros((len(texts), classes), np.float32)
-    for split in folds:
-        model = tfidf_classifier().fit([texts[position] for position in split.train], label_ids[split.train])
-        scores = model.predict_proba([texts[position] for position in split.validation])
-        probabilities[np.ix_(split.validation, model.classes_)] = scores
-    return probabilities
-
-
 def find_label_errors(label_ids: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Positions (int64) of the labels that confident learning considers errors, the most likely errors first."""
+    """Positions (int64) of the labels that confident learning considers errors, the most likely errors first.
+
+    Every class must occur among the labels.
+    """
     from cleanlab.filter import find_label_issues
 
-    # cleanlab requires that every class occurs.
-    present, ids = np.unique(label_ids, return_inverse=True)
-    scores = np.asarray(probabilities, dtype=np.float64)[:, present]
-    scores /= scores.sum(axis=1, keepdims=True)
-    return np.asarray(find_label_issues(ids, scores, return_indices_ranked_by="self_confidence", n_jobs=1), np.int64)
+    issues = find_label_issues(label_ids, probabilities, return_indices_ranked_by="self_confidence", n_jobs=1)
+    return np.asarray(issues, np.int64)
 
 
 def label_confidence(label_ids: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
