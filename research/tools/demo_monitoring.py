@@ -15,7 +15,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from tf_model import cli, data, paths, tasks
 from tf_model.errors import ModelError
@@ -36,6 +36,8 @@ REST = 4.0  # least seconds between two phases, in which the last predictions ar
 PAUSE = 1.3  # seconds that the slow phase adds to a request
 OTHER_TEXTS = 400  # about anything but the products
 
+Row = dict[str, Any]  # of the dataset: its number, the text and the labels, None where there is none
+
 
 @dataclass(frozen=True)
 class Phase:
@@ -46,21 +48,6 @@ class Phase:
     other_topic_share: float = 0.0  # share of the texts that are about something else
     pause: float = 0.0  # seconds added to each request
     failure_share: float = 0.0  # share of the requests that fail
-
-
-class Tweet(NamedTuple):
-    """A labelled tweet."""
-
-    row: int  # of the dataset
-    text: str
-    product: str | None
-    emotion: str | None
-
-    @property
-    def answer(self) -> str | None:
-        """The correct answer; None if it has no label."""
-        is_known = self.emotion == tasks.NO_EMOTION or (self.emotion and self.product)
-        return answer_text(self.emotion, self.product) if is_known else None
 
 
 PHASES = (
@@ -91,7 +78,7 @@ def main(argv: list[str] | None = None) -> int:
         return run(predictor, models, _tweets(predictor), 60 - REST)
 
 
-def run(predictor: Predictor, models: Path, tweets: Sequence[Tweet], seconds: float) -> int:
+def run(predictor: Predictor, models: Path, tweets: Sequence[Row], seconds: float) -> int:
     """Run all phases, ``seconds`` each; 0 if the report and ``/metrics`` saw what was done and nothing else.
 
     ``models`` is a folder that holds a copy of the model; the log is written there.
@@ -122,14 +109,14 @@ def _until_next_minute() -> float:
     return 60 - time.time() % 60
 
 
-def _replay(phase: Phase, predictor: Predictor, recorder: Recorder, tweets: Iterator[Tweet], seconds: float) -> None:
+def _replay(phase: Phase, predictor: Predictor, recorder: Recorder, tweets: Iterator[Row], seconds: float) -> None:
     from tests.monitor.other_topics import other_topics
 
     generator, label_count, other_texts = random.Random(phase.name), itertools.count(1), other_topics(OTHER_TEXTS)
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         batch = [None if generator.random() < phase.other_topic_share else next(tweets) for _ in range(BATCH)]
-        texts = [generator.choice(other_texts) if tweet is None else tweet.text for tweet in batch]
+        texts = [generator.choice(other_texts) if tweet is None else tweet[tasks.TEXT_COLUMN] for tweet in batch]
         time.sleep(phase.pause)
         with contextlib.suppress(ModelError), recorder.recording_errors(SOURCE):
             if generator.random() < phase.failure_share:
@@ -138,15 +125,15 @@ def _replay(phase: Phase, predictor: Predictor, recorder: Recorder, tweets: Iter
             slowed = {**measured.seconds, "model": measured.seconds["model"] + phase.pause}
             recorder.record_measured(texts, replace(measured, seconds=slowed), SOURCE)
             for tweet, row in zip(batch, measured.predictions.to_dict("records"), strict=True):
-                if tweet is not None and tweet.answer is not None and next(label_count) % FEEDBACK_INTERVAL == 0:
+                if tweet and correct_answer(tweet) and next(label_count) % FEEDBACK_INTERVAL == 0:
                     _give_feedback(tweet, row, recorder)
 
 
-def _give_feedback(tweet: Tweet, row: dict[str, Any], recorder: Recorder) -> None:
+def _give_feedback(tweet: Row, row: dict[str, Any], recorder: Recorder) -> None:
     """Record feedback as from a user. The tweet itself is not kept: the log may be shown in public."""
-    is_correct = row["best_guess"] == tweet.answer
-    labels = {} if is_correct else {"product": tweet.product, "emotion": tweet.emotion}
-    recorder.correct(f"the tweet in row {tweet.row} of the dataset", row, is_correct=is_correct, **labels)
+    is_correct = row["best_guess"] == correct_answer(tweet)
+    labels = {} if is_correct else {each.name: tweet[each.column] for each in (tasks.PRODUCT, tasks.EMOTION)}
+    recorder.correct(f"the tweet in row {tweet['row']} of the dataset", row, is_correct=is_correct, **labels)
 
 
 def _served_signals(url: str) -> frozenset[str]:
@@ -155,14 +142,19 @@ def _served_signals(url: str) -> frozenset[str]:
         return frozenset(re.findall(r'tweet_target_alarm{signal="(\w+)"} 1', answer.read().decode()))
 
 
-def _tweets(predictor: Predictor) -> list[Tweet]:
-    """Real tweets that the model was not trained on, in random order."""
-    rows = data.training_rows(data.load(), tasks.ANSWER).numbered(read_validation_rows(predictor.folder))
-    products, emotions = (*tasks.PRODUCTS, None), (*tasks.EMOTIONS, None)  # the last is for -1, no label
-    labels = ((products[product], emotions[emotion]) for product, emotion in rows.label_ids)
-    tweets = [Tweet(*row_and_text, *each) for *row_and_text, each in zip(rows.rows, rows.texts, labels, strict=True)]
-    random.Random(0).shuffle(tweets)
-    return tweets
+def _tweets(predictor: Predictor) -> list[Row]:
+    """Rows of real tweets that the model was not trained on, in random order."""
+    rows = data.load().labelled
+    rows = rows[rows["row"].isin(read_validation_rows(predictor.folder))].sample(frac=1, random_state=0)
+    return rows.astype(object).where(rows.notna(), None).to_dict("records")
+
+
+def correct_answer(tweet: Row) -> str | None:
+    """The correct answer to a labelled tweet; None if it has no label."""
+    product, emotion = tweet[tasks.PRODUCT.column], tweet[tasks.EMOTION.column]
+    # The label "I can't tell" is no class.
+    is_known = emotion == tasks.NO_EMOTION or (emotion in tasks.EMOTIONS and product)
+    return answer_text(emotion, product) if is_known else None
 
 
 if __name__ == "__main__":

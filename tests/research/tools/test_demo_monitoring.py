@@ -6,7 +6,7 @@ import pytest
 from stub_model import stub
 
 from research.tools import demo_monitoring
-from research.tools.demo_monitoring import Phase, Tweet
+from research.tools.demo_monitoring import Phase
 from tests.monitor.made_up import counts_of
 from tf_model import paths, tasks
 from tf_model.monitor import reference
@@ -28,17 +28,19 @@ def predictor(tmp_path):
     folder.mkdir(parents=True)
     (folder / "saved_model.pb").write_bytes(b"")
     made = replace(plain, score=score, folder=folder)
-    texts = [tweet.text for tweet in tweets()]
+    texts = [tweet[tasks.TEXT_COLUMN] for tweet in tweets()]
     predictions = made.predict_measured(texts * 20).predictions
     reference.build(texts * 20, predictions, "made up", accuracy={"answer": 0.5}).save(folder)
     return made
 
 
-def tweets() -> list[Tweet]:
-    return [
-        Tweet(number, f"made up {'x' * number} about my ipad", "iPad", (tasks.POSITIVE, tasks.NO_EMOTION)[number % 2])
-        for number in range(20)
-    ]
+def labelled(row, text, product, emotion):
+    return {"row": row} | dict(zip(tasks.COLUMNS, (text, product, emotion), strict=True))
+
+
+def tweets():
+    emotions = (tasks.POSITIVE, tasks.NO_EMOTION) * 10
+    return [labelled(row, f"made up {'x' * row} about my ipad", "iPad", each) for row, each in enumerate(emotions)]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +84,8 @@ def test_a_slow_phase_is_recorded_as_slow(predictor, monkeypatch, capsys):
         (None, tasks.POSITIVE, None),
         ("iPad", None, None),
         (None, None, None),
+        ("iPad", "I can't tell", None),
     ],
 )
 def test_what_a_user_would_call_right(product, emotion, answer):
-    assert Tweet(0, "text", product, emotion).answer == answer
+    assert demo_monitoring.correct_answer(labelled(0, "text", product, emotion)) == answer
