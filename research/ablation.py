@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from sklearn.model_selection import GroupKFold, StratifiedKFold, train_test_split
 
 from research import study
 from research.methods import bugs
@@ -30,8 +31,6 @@ SETTINGS = {
 
 def stratified(problem: Problem, seed: int) -> Sequence[splits.Split]:
     """The report's split, but stratified by class."""
-    from sklearn.model_selection import train_test_split
-
     positions = np.arange(len(problem.rows))
     parts = train_test_split(positions, test_size=0.2, random_state=42, stratify=problem.rows.strata)
     return (splits.Split(*parts),)
@@ -39,16 +38,12 @@ def stratified(problem: Problem, seed: int) -> Sequence[splits.Split]:
 
 def unstratified(problem: Problem, seed: int) -> Sequence[splits.Split]:
     """The grouped folds, but not stratified by class."""
-    from sklearn.model_selection import GroupKFold
-
     splitter = GroupKFold(FOLDS, shuffle=True, random_state=FOLD_SEED)
     return tuple(splits.Split(*parts) for parts in splitter.split(problem.rows.strata, groups=problem.groups))
 
 
 def duplicates_across(problem: Problem, seed: int) -> Sequence[splits.Split]:
     """The stratified folds, but not grouped: near-duplicates fall on both sides by chance."""
-    from sklearn.model_selection import StratifiedKFold
-
     splitter = StratifiedKFold(FOLDS, shuffle=True, random_state=FOLD_SEED)
     labels = problem.rows.strata
     return tuple(splits.Split(*parts) for parts in splitter.split(labels, labels))

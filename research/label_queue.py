@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from research import study
 from research.methods.baseline_models import methods
@@ -31,8 +32,6 @@ Strategy = Callable[[pd.DataFrame, int], Sequence[int]]  # predicted rows in ran
 
 def main(argv: list[str] | None = None) -> int:
     """Measure each way to choose; print and record the results."""
-    from threadpoolctl import threadpool_limits
-
     parser = study.parser("label_queue", __doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="seeds of the first labels")
     arguments = parser.parse_args(argv)

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.model_selection import GroupShuffleSplit
 
 from research import study
 from research.runs import load_to_extend, record, show
@@ -110,8 +111,6 @@ KINDS = {"shares moved": label_shift, "one product": one_product}
 
 def windows(rows: Rows, draw_window: Any, count: int) -> Iterator[tuple[Rows, Rows]]:
     """Yield ``count`` pairs: the rows that fit the correction, and a window of at least :data:`LEAST_ROWS` rows."""
-    from sklearn.model_selection import GroupShuffleSplit
-
     if len(rows.groups) < LEAST_VALIDATION_ROWS:
         raise DataError(
             f"expected at least {LEAST_VALIDATION_ROWS} validation rows, found {len(rows.groups)}; "

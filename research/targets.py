@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from research import study
 from research.methods.neural import FineTuned
@@ -203,8 +204,6 @@ def trained_and_scored(
 
 def vader(marked: Iterable[str]) -> np.ndarray:
     """The class that a sentiment lexicon gives to the clause of each mention, as probabilities of 0 and 1."""
-    from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
-
     analyzer, class_ids = SentimentIntensityAnalyzer(), []
     for text in marked:
         clause = next(each for each in CLAUSE.split(text) if MENTION_START in each)

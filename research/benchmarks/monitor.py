@@ -18,6 +18,8 @@ import pandas
 
 from research.benchmarks import harness
 from research.runs import show
+from tests.monitor.killed import kill_while_recording
+from tests.monitor.made_up import answered, corrected, predictions
 from tf_model import cli, paths, tasks
 from tf_model.inference.predictor import Measured, Predictor
 from tf_model.modeling.joint_label import answer_text
@@ -95,8 +97,6 @@ def _paired(predictor: Predictor, path: Path) -> dict[str, Any]:
 
 def _caller(path: Path, calls: int = 3000) -> dict[str, float]:
     """Percentiles of the milliseconds to record one text, with a call every 2 ms, as from a busy page."""
-    from tests.monitor.made_up import predictions
-
     measured, times = Measured(predictions(), STAGES, [0.0]), []
     with Recorder(path, model="answer", version="benchmark") as recorder:
         for number in range(calls):
@@ -109,8 +109,6 @@ def _caller(path: Path, calls: int = 3000) -> dict[str, float]:
 
 def _sustained(path: Path, seconds: float = SECONDS) -> dict[str, Any]:
     """Record single texts from several threads at a steady rate, and see whether the writer keeps up."""
-    from tests.monitor.made_up import predictions
-
     measured = Measured(predictions(), STAGES, None)
     with Recorder(path, model="answer", version="benchmark") as recorder:
         begin = time.monotonic()
@@ -132,8 +130,6 @@ def _sustained(path: Path, seconds: float = SECONDS) -> dict[str, Any]:
 
 def _kills(path: Path) -> dict[str, Any]:
     """Repeatedly kill a process that records from 8 threads, and check what it leaves."""
-    from tests.monitor.killed import kill_while_recording
-
     generator = random.Random(0)
     results = [kill_while_recording(path.with_suffix(f".{number}"), generator, longest=2.0) for number in range(ROUNDS)]
     missing = sorted(each.missing_seconds for each in results)
@@ -182,8 +178,6 @@ def _fill(path: Path, end: float) -> None:
 
     Each minute has a few calls of one text and one file; in every tenth, a call fails and an answer is corrected.
     """
-    from tests.monitor.made_up import answered, corrected
-
     generator = numpy.random.default_rng(0)
     minutes = int(DAYS * DAY // MINUTE)
 

@@ -16,6 +16,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
+import pyarrow
+import pyarrow.parquet
+
 from research.benchmarks import harness
 from research.runs import show
 from tf_model import cli, data, paths, tasks
@@ -38,8 +42,6 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, help="the dataset; by default, the one that is found")
     parser.add_argument("--record", action="store_true", help="write the result into research/runs/")
     arguments = parser.parse_args(argv)
-    import pyarrow.parquet
-
     model = find_model(arguments.model)
     tweets = [text for text in data.load(arguments.data).labelled[tasks.TEXT_COLUMN].dropna() if text.strip()]
     runs = {}
@@ -80,9 +82,6 @@ def texts(tweets: Sequence[str], rows: int) -> Iterator[str]:
 
 def write_rows(folder: Path, tweets: Sequence[str], rows: int, one_file: bool = False) -> None:
     """Write the rows as Parquet files of :data:`FILE_ROWS` rows, or as one if ``one_file``."""
-    import pyarrow
-    import pyarrow.parquet
-
     folder.mkdir(parents=True)
     source, size = texts(tweets, rows), rows if one_file else FILE_ROWS
     for number, start in enumerate(range(0, rows, size)):
@@ -122,8 +121,6 @@ def measure(command: list[str], rows: int) -> dict[str, Any]:
 
 def _memory(pid: int) -> int:
     """Bytes of a process and its children, with shared memory counted once; 0 once it has ended."""
-    import psutil
-
     total = 0
     with suppress(psutil.Error):
         parent = psutil.Process(pid)

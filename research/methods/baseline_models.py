@@ -8,6 +8,11 @@ from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
+from sklearn.dummy import DummyClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.svm import LinearSVC
 
 from research.methods.neural import FineTuned, Inputs, KerasNlpBert, score
 from tf_model import config, device, tasks
@@ -56,16 +61,7 @@ class KeywordRules:
         return np.array([self._majority_id if label is None else self._task.labels.index(label) for label in labels])
 
 
-def _majority(task: tasks.Task, seed: int) -> Any:
-    from sklearn.dummy import DummyClassifier
-
-    return DummyClassifier(strategy="most_frequent")
-
-
 def _linear_svm(inverse_penalty: float) -> Any:
-    from sklearn.pipeline import make_pipeline
-    from sklearn.svm import LinearSVC
-
     # The dual problem is solved in random order; the primal one has no randomness.
     return make_pipeline(tfidf_features(), LinearSVC(C=inverse_penalty, dual=False))
 
@@ -76,10 +72,6 @@ def _embedding_classifier(inverse_penalty: float) -> Any:
     At the default tolerance it stops early, at a point that depends on the seventh digit of the embeddings; accuracy
     then differed between machines by up to 0.003.
     """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import FunctionTransformer
-
     classifier = LogisticRegression(C=inverse_penalty, solver="newton-cg", tol=1e-8, max_iter=1000)
     return make_pipeline(FunctionTransformer(np.float64), classifier)
 
@@ -148,7 +140,9 @@ def methods() -> dict[str, Method]:
     """All methods by name, the simplest first and :data:`OURS` last."""
     keras_nlp = replace(config.TUNED, pooling="cls")
     all_methods = (
-        Method("majority", "always the most frequent class", _majority),
+        Method(
+            "majority", "always the most frequent class", lambda task, seed: DummyClassifier(strategy="most_frequent")
+        ),
         Method(
             "keywords", "keyword rules", lambda task, seed: KeywordRules(task), settings="rules of research.methods"
         ),

@@ -9,6 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from websockets.asyncio.client import connect
+
 TEXT_LABEL = "Your text"
 
 
@@ -30,9 +35,6 @@ async def crowd(
     0 to twice ``think`` seconds; with 0, all ask at the same moment. RuntimeError if the page has no box for the text
     or no answer.
     """
-    import numpy as np
-    from websockets.asyncio.client import connect
-
     waits = np.random.default_rng(seed).uniform(0, 2 * think, (people, questions))
     stream, barrier = f"{address.replace('http', 'ws', 1)}/_stcore/stream", asyncio.Barrier(people)
     options = {"origin": address, "subprotocols": ["streamlit"], "max_size": 2**26}
@@ -68,9 +70,6 @@ class _Visitor:
 
     async def run_page(self, text: str | None = None) -> TimedAnswer:
         """Make the app run the page, with ``text`` in its box if given, and wait until the whole page has arrived."""
-        from streamlit.proto.BackMsg_pb2 import BackMsg
-        from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
-
         request = BackMsg()
         request.rerun_script.query_string = ""
         request.rerun_script.page_script_hash = self._page_hash

@@ -17,15 +17,17 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
+
+import numpy
+import pandas
+import playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from research.tools.app_client import crowd
 from tf_model import cli, data, paths, tasks
 from tf_model.errors import TweetTargetError
 from tf_model.model_dir import model_folders
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
 
 APP = "streamlit_app"  # the module that serves the app
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
@@ -129,11 +131,9 @@ def chromium() -> Iterator[Browser]:
     program = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if program is None:
         raise TweetTargetError("expected Chromium on this machine, found none; on Debian: apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
-    with _system_ffmpeg(), sync_playwright() as playwright:
+    with _system_ffmpeg(), sync_playwright() as driver:
         # Chromium refuses its sandbox to root, as in a container; the pages are our own.
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
         try:
             yield browser
         finally:
@@ -143,8 +143,6 @@ def chromium() -> Iterator[Browser]:
 @contextmanager
 def _system_ffmpeg() -> Iterator[None]:
     """Link the system's ffmpeg to where playwright looks for the one that it downloads."""
-    import playwright
-
     ffmpeg = shutil.which("ffmpeg")
     if ffmpeg is None or "PLAYWRIGHT_BROWSERS_PATH" in os.environ:
         yield
@@ -209,9 +207,6 @@ def dated_texts() -> bytes:
 
     No picture ever shows a real tweet.
     """
-    import numpy
-    import pandas
-
     corpus, random = data.read(paths.SAMPLE_CORPUS).labelled[tasks.TEXT_COLUMN], numpy.random.default_rng(0)
     parts = itertools.product(("Ugh,", "Again:", "I hate that"), ("died", "was empty"), WHEN)
     complaints = [f"{start} the battery of my iPhone {fault} {when}" for start, fault, when in parts]

@@ -1,21 +1,17 @@
 """``python -m research.tools.demo``: record a film of the app into docs/demo/, as MP4 and a small GIF."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from playwright.sync_api import Browser, Page
 
 from research.tools import browser
 from tf_model import cli, paths, tasks
 from tf_model.errors import TweetTargetError
 from tf_model.io.files import whole_file
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
 
 DEMO = paths.ROOT / "docs" / "demo"
 SIZE = {"width": 1280, "height": 720}

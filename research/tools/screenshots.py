@@ -1,18 +1,15 @@
 """Take a picture of every page of the app, and of a report, into docs/screenshots/."""
 
-from __future__ import annotations
-
 import io
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from PIL import Image
+from playwright.sync_api import Page
 
 from research.tools import browser
 from tf_model import cli, paths, report
 from tf_model.io.files import whole_file
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
 
 SCREENSHOTS = paths.ROOT / "docs" / "screenshots"
 WINDOW = {"width": 1280, "height": 800}
@@ -61,8 +58,6 @@ def _photograph(page: Page, target: Path) -> None:
 
 
 def _save(page: Page, target: Path) -> None:
-    from PIL import Image
-
     with whole_file(target, overwrite=True) as part:
         picture = Image.open(io.BytesIO(page.screenshot(animations="disabled"))).convert("RGB")
         picture.quantize(dither=Image.Dither.NONE).save(part, "png", optimize=True)  # a third of the size
