@@ -117,8 +117,7 @@ def recorded_ours(problem: Problem, recipe: config.TrainingConfig = config.ANSWE
 def load_validated(models: Sequence[Path], problem: Problem) -> dict[str, np.ndarray]:
     """Validation predictions of models on the report's split by seed, float32 [N, classes of all tasks].
 
-    NaN in other rows.
-    DataError if a model is of another task, dataset or split, or two have the same seed.
+    NaN in other rows. DataError if a model is of another task, dataset or split, or two have the same seed.
     """
     [split] = problem.folds[REPORT]
     validated_rows = problem.rows.rows[np.sort(split.validation)]
