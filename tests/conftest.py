@@ -199,10 +199,13 @@ def trained(shallow_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
 def answer_model(steady_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of both tasks, trained by the real command on the sample as in ``test_distributed``."""
     from tf_model import train
+    from tf_model.training import cross_validation
 
-    options = ["--task", "answer", "--data", str(paths.SAMPLE_CORPUS), "--epochs", "4", "--learning-rate", "2e-3"]
+    options = ["--task", "answer", "--data", str(paths.SAMPLE_CORPUS), "--epochs", "3", "--learning-rate", "2e-3"]
     options += ["--backbone", str(steady_bert), "--precision", "float32", "--batch-size", "30", "--output-dir"]
-    return once(tmp_path_factory, "answers", lambda folder: train.main([*options, str(folder)])) / "answer"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cross_validation, "CALIBRATION_FOLDS", 2)  # each takes seconds
+        return once(tmp_path_factory, "answers", lambda folder: train.main([*options, str(folder)])) / "answer"
 
 
 @pytest.fixture(scope="session")
