@@ -210,7 +210,11 @@ def answer_model(steady_bert: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="session")
 def target_model(shallow_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model of the task ``target``, trained by the real command on the sample of other brands."""
+    """A model of the task ``target``, trained by the real command on the sample of other brands, with a guessed
+    calibration.
+    """
+    from model_folders import guessed_fold
+
     from tf_model import train
     from tf_model.training import cross_validation
 
@@ -218,5 +222,5 @@ def target_model(shallow_bert: Path, tmp_path_factory: pytest.TempPathFactory) -
     options += ["--backbone", str(shallow_bert), "--precision", "float32", "--learning-rate", "1e-2"]
     options += ["--batch-size", "8", "--output-dir"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cross_validation, "CALIBRATION_FOLDS", 2)  # each takes seconds
+        patch.setattr(cross_validation, "_train_fold", guessed_fold)
         return once(tmp_path_factory, "targets", lambda folder: train.main([*options, str(folder)])) / "target"
