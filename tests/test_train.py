@@ -8,7 +8,6 @@ import math
 import os
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -292,34 +291,6 @@ def test_wrong_usage_exits_with_2(arguments):
     with pytest.raises(SystemExit) as stopped:
         train.main(arguments)
     assert stopped.value.code == 2
-
-
-def test_a_killed_run_resumes_to_the_metrics_it_would_have_had(trained, tmp_path):
-    """SIGKILL in the middle, then --resume."""
-    whole, done = trained
-    run = {"cwd": paths.ROOT, "text": True, "stderr": subprocess.PIPE, "stdout": subprocess.DEVNULL}
-    arguments = [*done.args[:-1], str(tmp_path)]
-    killed = subprocess.Popen(arguments, **run)
-    for line in killed.stderr:
-        if line.startswith("epoch 2/"):
-            break
-    time.sleep(0.05)
-    killed.kill()
-    killed.communicate(timeout=120)
-    assert killed.returncode == -signal.SIGKILL, "the run was over before it could be killed"
-    assert not (tmp_path / "product").exists()
-
-    resumed = subprocess.run([*arguments, "--resume"], timeout=280, **run)
-    assert resumed.returncode == 0, resumed.stderr
-    assert "resuming after " in resumed.stderr
-    for name in ("train", "validation"):
-        assert metrics_of(tmp_path / "product", name) == metrics_of(whole, name)
-    predictions = [(folder / "validation_predictions.csv").read_bytes() for folder in (tmp_path / "product", whole)]
-    assert predictions[0] == predictions[1]
-
-
-def metrics_of(folder: Path, part: str) -> dict:
-    return json.loads((folder / "metrics.json").read_text(encoding="utf-8"))[part]
 
 
 @pytest.mark.parametrize("changed", ["mine.csv", "corrections.csv"])

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
+import shlex
+import signal
 import subprocess
 import sys
+import time
 import venv
 from pathlib import Path
 
@@ -97,11 +101,38 @@ def test_the_study_of_the_labels_runs_on_the_sample_corpus(tmp_path):
 
 
 @pytest.mark.timeout(1800)
-def test_the_colab_notebook_runs_without_its_colab_cells(tmp_path, shallow_bert):
-    cells = execute("colab", tmp_path, paths.SAMPLE_CORPUS, f"--epochs 1 --backbone {shallow_bert}")
+def test_the_colab_notebook_resumes_a_killed_training_to_the_metrics_it_would_have_had(tmp_path, trained):
+    """SIGKILL in the middle, then the notebook without its Colab cells."""
+    whole, done = trained
+    *command, _ = done.args
+    killed = subprocess.Popen(
+        [*command, str(tmp_path / "saved_models")],
+        cwd=paths.ROOT,
+        text=True,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+    )
+    for line in killed.stderr:
+        if line.startswith("epoch 2/"):
+            break
+    time.sleep(0.05)
+    killed.kill()
+    killed.communicate(timeout=120)
+    assert killed.returncode == -signal.SIGKILL, "the run was over before it could be killed"
+    model = tmp_path / "saved_models" / "product"
+    assert not model.exists()
+
+    options = shlex.join(command[command.index("--data") : -1])
+    cells = execute("colab", tmp_path, paths.SAMPLE_CORPUS, options)
     said = "\n".join(output.get("text", "") for cell in cells for output in cell.get("outputs", ()))
     assert "dataset: sample" in said
     assert "this dataset has no unlabelled tweets" in said
+    assert "resuming after " in said
+    found, expected = (json.loads((folder / "metrics.json").read_text(encoding="utf-8")) for folder in (model, whole))
+    for part in ("train", "validation"):
+        assert found[part] == expected[part]
+    predictions = [(folder / "validation_predictions.csv").read_bytes() for folder in (model, whole)]
+    assert predictions[0] == predictions[1]
 
 
 @pytest.fixture(scope="session")
