@@ -15,6 +15,8 @@ from research.methods.neural import FineTuned
 from research.study import GROUPED, REPORT, OutOfFold
 from tf_model import config, data, device, paths, tasks
 from tf_model.modeling import backbone
+from tf_model.preprocessing.batching import encode
+from tf_model.training import trainer
 
 TEXTS = ["i love my ipad", "the new google maps are bad", "android", "my iphone is great and new and great"] * 4
 LABEL_IDS = np.array([0, 1, 2, 0] * 4)
@@ -50,6 +52,15 @@ def without_bugs(recipe) -> np.ndarray:
 
 
 # ---------------------------------------------------------------- bugs
+
+
+def test_our_own_model_is_the_one_that_is_trained(recipe, without_bugs):
+    weights = backbone.find(recipe.backbone)
+    encoder = trainer.text_encoder(recipe, weights)
+    encoded = encode(encoder, TEXTS)
+    examples = trainer.Examples(encoded, LABEL_IDS[:, np.newaxis])
+    fitted = trainer.fit(recipe, weights, [3], encoder, examples, runtime=device.prepare(recipe.seed))
+    assert np.allclose(fitted.in_float32().probabilities(encoded), without_bugs, atol=1e-6)
 
 
 def test_without_a_bug_it_is_our_own_training(recipe, without_bugs):

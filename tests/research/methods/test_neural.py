@@ -1,4 +1,4 @@
-"""The networks among the baselines: keras-nlp's are what they claim to be, and ours is the one that we train."""
+"""The networks among the baselines: keras-nlp's are what they claim to be."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from safetensors.numpy import save_file
 from research.methods import neural
 from tf_model import config, device
 from tf_model.modeling import backbone, classifier
-from tf_model.preprocessing import batching
-from tf_model.training import trainer
 
 TEXTS = ["i love my ipad", "the new google maps are bad", "android at sxsw", "my iphone is great"] * 4
 LABEL_IDS = np.array([0, 1, 2, 0] * 4)
@@ -122,13 +120,3 @@ def test_the_rate_rises_and_falls_as_in_our_own_training(recipe):
         optimizer.iterations.assign(step)
         rates.append(float(optimizer.learning_rate))
     assert rates == pytest.approx([0, 0.5e-2, 1e-2, 0.5e-2, 0], abs=1e-8)
-
-
-def test_our_own_model_is_the_one_that_is_trained(recipe):
-    probabilities = neural.FineTuned(recipe, [3]).fit(TEXTS, LABEL_IDS).predict_proba(TEXTS)
-    weights = backbone.find(recipe.backbone)
-    encoder = trainer.text_encoder(recipe, weights)
-    encoded = batching.encode(encoder, TEXTS)
-    examples = trainer.Examples(encoded, LABEL_IDS[:, np.newaxis])
-    fitted = trainer.fit(recipe, weights, [3], encoder, examples, runtime=device.prepare(recipe.seed))
-    assert np.allclose(probabilities, fitted.in_float32().probabilities(encoded), atol=1e-6)
