@@ -137,6 +137,47 @@ def steady_bert(shallow_bert: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="session")
+def random_models(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model of each of ``product``, ``answer`` and ``target``: random weights, and a light model."""
+    return once(tmp_path_factory, "random-models", partial(save_random_models, tiny_bert))
+
+
+def save_random_models(bert: Path, parent: Path) -> None:
+    """Save models whose weights are large enough for texts to get different classes; only ``product`` pools [CLS]."""
+    from tf_model import config, model_dir, tasks
+    from tf_model.device import prepare
+    from tf_model.export.light import write_light
+    from tf_model.export.saved_model import save_graph
+    from tf_model.io.files import write_json
+    from tf_model.modeling import backbone, classifier
+    from tf_model.training.trainer import Fitted, text_encoder
+
+    tiny, temperatures = backbone.find(str(bert)), {"product": 1.7, "emotion": 0.8, "target": 1.7}
+    for name, recipe in (
+        ("product", config.make_config("tuned", backbone=str(bert), pooling="cls")),
+        ("answer", config.make_config("answer", backbone=str(bert))),
+        ("target", config.make_config("target", backbone=str(bert))),
+    ):
+        folder, chosen = parent / name, tasks.ANSWER_TASKS if name == "answer" else (tasks.ALL_TASKS[name],)
+        prepare(3, precision="float32")
+        network = classifier.build(tiny, [len(task.labels) for task in chosen], recipe.pooling)
+        for variable in network.trainable_variables:
+            if "LayerNorm" not in variable.name:
+                variable.assign(variable * 12)
+        fitted = Fitted(network, text_encoder(recipe, tiny))
+        calibration = {"temperature": {task.name: temperatures[task.name] for task in chosen}, "threshold": 0.4}
+        calibration = calibration if name != "product" else None
+        save_graph(fitted, chosen, folder, calibration)
+        write_light(fitted, chosen, folder, calibration, None, None)
+        labels = {"task": name, "labels": {task.name: task.labels for task in chosen}}
+        write_json(folder / "labels.json", labels | {"no_emotion": tasks.NO_EMOTION})
+        write_json(folder / "recipe.json", recipe.to_dict())
+        if calibration:
+            write_json(folder / "calibration.json", calibration)
+        model_dir.write_manifest(folder)
+
+
+@pytest.fixture(scope="session")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A private key to sign models with, and its public key."""
     from cryptography.hazmat.primitives import serialization as pem

@@ -10,62 +10,44 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tf_model import config, data, paths, signing, tasks
+from tf_model import data, model_dir, paths, signing
 from tf_model.errors import ModelError, OutputError, UsageError
 from tf_model.export import __main__ as export
-from tf_model.export import restore, saved_model
+from tf_model.export import restore
 from tf_model.inference.predictor import Predictor
+from tf_model.io.files import write_json
 from tf_model.model_dir import read_validation_rows
 from tf_model.modeling import backbone
 
 pytestmark = pytest.mark.timeout(300)  # the default, given so that this slow file begins early
 
 TEXTS = ["I love my new iPad 2!", "google maps at #sxsw", "", "\U0001f389" * 280, "the apps " * 100]
-CALIBRATIONS = {"product": {}, "answer": {"temperature": {"product": 1.7, "emotion": 0.8}, "threshold": 0.4}}
 ARTIFACTS = ["metrics.json", "history.csv", "model_card.md", "mine.txt"]
 
 
-def save(name: str, pooling: str, tiny_bert: Path, folder: Path) -> Path:
-    """A saved tiny BERT with random weights, large enough for texts to get different classes."""
-    from tf_model.device import prepare
-    from tf_model.io.files import write_json
-    from tf_model.modeling import classifier
-    from tf_model.training.trainer import Fitted, text_encoder
-
-    recipe = config.make_config("answer", backbone=str(tiny_bert), pooling=pooling)
-    chosen = tasks.ANSWER_TASKS if name == tasks.ANSWER else (tasks.TASKS[name],)
-    prepare(3, precision="float32")
-    tiny = backbone.find(str(tiny_bert))
-    bert = classifier.build(tiny, [len(task.labels) for task in chosen], pooling)
-    for variable in bert.trainable_variables:
-        if "LayerNorm" not in variable.name:
-            variable.assign(variable * 12)
-    saved_model.save_graph(Fitted(bert, text_encoder(recipe, tiny)), chosen, folder, CALIBRATIONS[name])
-    if CALIBRATIONS[name]:
-        write_json(folder / "calibration.json", CALIBRATIONS[name])
-    write_json(folder / "labels.json", {"task": name, "labels": {task.name: task.labels for task in chosen}})
-    write_json(folder / "recipe.json", recipe.to_dict())
-    # Its data is never found, so the light model stays in 32-bit floats.
-    metrics = {"dataset": "custom", "data_sha256": "0" * 64, "backbone": {"sha256": tiny.sha256}}
-    write_json(folder / "metrics.json", metrics)
-    for artifact in ARTIFACTS[1:]:
-        (folder / artifact).write_text(artifact, encoding="utf-8")
-    return folder
-
-
 @pytest.fixture(scope="module")
-def product(tiny_bert: Path, tmp_path_factory) -> Path:
-    return save("product", "cls", tiny_bert, tmp_path_factory.mktemp("models") / "product")
+def models(random_models: Path, tiny_bert: Path, tmp_path_factory) -> Path:
+    """The models as before light models and manifests existed, with the artifacts of a training."""
+    parent = tmp_path_factory.mktemp("models")
+    for name in ("product", "answer"):
+        ignore = shutil.ignore_patterns(model_dir.LIGHT, model_dir.MANIFEST)
+        folder = shutil.copytree(random_models / name, parent / name, ignore=ignore)
+        # Its data is never found, so the light model stays in 32-bit floats.
+        source = {"sha256": backbone.find(str(tiny_bert)).sha256}
+        write_json(folder / "metrics.json", {"dataset": "custom", "data_sha256": "0" * 64, "backbone": source})
+        for artifact in ARTIFACTS[1:]:
+            (folder / artifact).write_text(artifact, encoding="utf-8")
+    return parent
 
 
-@pytest.fixture(scope="module")
-def answer(tiny_bert: Path, tmp_path_factory) -> Path:
-    return save("answer", "mean", tiny_bert, tmp_path_factory.mktemp("models") / "answer")
+@pytest.fixture
+def product(models) -> Path:
+    return models / "product"
 
 
 @pytest.fixture(params=["product", "answer"])
-def folder(request) -> Path:
-    return request.getfixturevalue(request.param)
+def folder(models, request) -> Path:
+    return models / request.param
 
 
 @pytest.fixture

@@ -12,13 +12,12 @@ import numpy as np
 import pandas
 import pytest
 
-from tf_model import config, model_dir, paths, predict, tasks
+from tf_model import model_dir, paths, predict
 from tf_model.device import schedulable_cores
 from tf_model.errors import ModelError
 from tf_model.inference import light, predictor
 from tf_model.inference.predictor import Predictor
 from tf_model.io.files import write_json
-from tf_model.modeling import backbone, classifier
 from tf_model.preprocessing.cleaning import mark
 
 TEXTS = [
@@ -34,52 +33,19 @@ TEXTS += ["\ud83d x"]
 TEXTS *= 5
 
 
-def save(name: str, tiny_bert: Path, folder: Path) -> Path:
-    """A model with random weights and its light model, in 32-bit floats."""
-    from tf_model.device import prepare
-    from tf_model.export.light import write_light
-    from tf_model.export.saved_model import save_graph
-    from tf_model.training.trainer import Fitted, text_encoder
-
-    chosen = tasks.ANSWER_TASKS if name == "answer" else (tasks.ALL_TASKS[name],)
-    prepare(3, precision="float32")
-    recipe = config.make_config("tuned" if name == "product" else name, backbone=str(tiny_bert))
-    tiny = backbone.find(str(tiny_bert))
-    bert = classifier.build(tiny, [len(task.labels) for task in chosen], recipe.pooling)
-    for variable in bert.trainable_variables:
-        if "LayerNorm" not in variable.name:
-            variable.assign(variable * 12)
-    fitted = Fitted(bert, text_encoder(recipe, tiny))
-    calibration = {"temperature": {task.name: 1.7 for task in chosen}, "threshold": 0.4}
-    calibration = calibration if name != "product" else None
-    save_graph(fitted, chosen, folder, calibration)
-    write_light(fitted, chosen, folder, calibration, None, None)
-    labels = {"task": name, "labels": {task.name: task.labels for task in chosen}}
-    write_json(folder / "labels.json", labels | {"no_emotion": tasks.NO_EMOTION})
-    if calibration:
-        write_json(folder / "calibration.json", calibration)
-    model_dir.write_manifest(folder)
-    return folder
+@pytest.fixture(scope="module")
+def product(random_models) -> Path:
+    return random_models / "product"
 
 
 @pytest.fixture(scope="module")
-def product(tiny_bert, tmp_path_factory) -> Path:
-    return save("product", tiny_bert, tmp_path_factory.mktemp("models") / "product")
-
-
-@pytest.fixture(scope="module")
-def answer(tiny_bert, tmp_path_factory) -> Path:
-    return save("answer", tiny_bert, tmp_path_factory.mktemp("models") / "answer")
-
-
-@pytest.fixture(scope="module")
-def target(tiny_bert, tmp_path_factory) -> Path:
-    return save("target", tiny_bert, tmp_path_factory.mktemp("models") / "target")
+def answer(random_models) -> Path:
+    return random_models / "answer"
 
 
 @pytest.fixture(scope="module", params=["product", "answer", "target"])
-def folder(request) -> Path:
-    return request.getfixturevalue(request.param)
+def folder(random_models, request) -> Path:
+    return random_models / request.param
 
 
 @pytest.fixture(scope="module")
@@ -240,7 +206,7 @@ def test_files_of_another_training_are_refused(answer, tmp_path, runtime):
     (copy / "assets" / "words.txt").write_text("a")  # as a graph with a table read from a file has
     model_dir.write_manifest(copy)
     files = {path.relative_to(copy).as_posix() for path in copy.rglob("*") if path.is_file()}
-    files -= {"labels.json", "manifest.json"}
+    files -= {"labels.json", "manifest.json", "recipe.json"}
     names = [name for name in files if name.startswith("light/") == (runtime == "light")]
     assert len(names) >= 4
     for name in names:
