@@ -109,16 +109,22 @@ def test_progress_comes_after_each_batch_and_counts_equal_texts(product, monkeyp
     assert max(progress) <= 30, "a job is cancelled within a batch, not a window"
 
 
-def test_tensorflow_is_not_imported(folder, tmp_path):
-    code = (
-        "import sys; from tf_model import paths, predict; paths.SAVED_MODELS /= 'none'; predict.main(sys.argv[1:]);"
-        "assert not {'tensorflow', 'transformers', 'sklearn'} & set(sys.modules)"
-    )
-    more = ["--targets", "--products", str(write_products(tmp_path))] if folder.name == "target" else []
-    command = [sys.executable, "-c", code, "--text", "my iPad", "--model", str(folder), "--runtime", "light", *more]
+def test_tensorflow_is_not_imported(random_models, tmp_path):
+    code = """
+import sys
+from tf_model import paths, predict
+paths.SAVED_MODELS /= "none"
+models, products = sys.argv[1:]
+for name, more in {"product": [], "answer": [], "target": ["--targets", "--products", products]}.items():
+    predict.main(["--text", "my iPad", "--model", f"{models}/{name}", "--runtime", "light", *more])
+    assert not {"tensorflow", "transformers", "sklearn"} & set(sys.modules), name
+"""
+    command = [sys.executable, "-c", code, str(random_models), str(write_products(tmp_path))]
     done = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[1].startswith("my iPad,")
+    lines = done.stdout.splitlines()
+    assert len(lines) == 6, "of each model the names of the columns, and a row"
+    assert all(line.startswith("my iPad,") for line in lines[1::2])
 
 
 def write_products(folder: Path) -> Path:
