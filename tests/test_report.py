@@ -40,17 +40,24 @@ def answer(tmp_path_factory):
 @pytest.fixture
 def folder(answer, monkeypatch):
     """The folder of a model whose answers are those of the stub."""
-
-    def load(path):
-        return replace(stub(has_emotion=True), folder=path, metrics=read_json(answer / "metrics.json"))
-
-    monkeypatch.setattr(Predictor, "load", load)
-    monkeypatch.setattr(analysis.figures, "read_correction", read_correction)
+    answer_as_stub(answer, monkeypatch)
     return answer
+
+
+def answer_as_stub(folder, patch):
+    def load(path):
+        return replace(stub(has_emotion=True), folder=path, metrics=read_json(folder / "metrics.json"))
+
+    patch.setattr(Predictor, "load", load)
+    patch.setattr(analysis.figures, "read_correction", read_correction)
 
 
 @pytest.fixture
 def file(tmp_path):
+    return write_file(tmp_path)
+
+
+def write_file(folder):
     """A user's file: dates, sources, texts about two products, and some unfit for the model."""
     generator = np.random.default_rng(0)
     words = ["battery", "screen", "keyboard", "signal", "camera", "update", "store", "design", "price", "cover"]
@@ -61,9 +68,17 @@ def file(tmp_path):
     texts = [*fit, NASTY, fit[0], "", "my ipad and my iphone", "nothing of either"]
     frame = pd.DataFrame({"when": "03/25/2024", "source": "forum", "text": texts})
     frame.loc[::3, "source"] = "mail"
-    path = tmp_path / "tweets.csv"
+    path = folder / "tweets.csv"
     frame.to_csv(path, index=False)
     return path
+
+
+@pytest.fixture(scope="module")
+def reported(answer, tmp_path_factory):
+    """The page and the JSON on the file, for tests that change neither."""
+    with pytest.MonkeyPatch.context() as patch:
+        answer_as_stub(answer, patch)
+        return run(write_file(tmp_path_factory.mktemp("reported")), answer)
 
 
 def run(file, folder, *options):
@@ -132,12 +147,12 @@ def test_without_a_model_of_targets_that_of_whole_texts_is_the_default(file, fol
     assert (found["model"]["name"], found["model"]["is_target"]) == ("answer", False)
 
 
-def test_the_page_needs_nothing_else_and_runs_nothing(file, folder):
-    page, found = run(file, folder)
+def test_the_page_needs_nothing_else_and_runs_nothing(file, folder, reported):
+    page, found = reported
     assert not re.search(r"<(script|link|iframe|img|object)|@import|url\(|https?://(?!x\.invalid)", page)
     quotes = [quote for part in found["themes"] for theme in part["themes"] for quote in theme["quotes"]]
     assert quotes
-    without, kept = run(file, folder, "--no-texts", "--overwrite")
+    without, kept = run(file, folder, "--no-texts")
     assert "<blockquote>" not in without
     assert not any(quote in json.dumps(kept) for quote in quotes)
 
@@ -168,24 +183,22 @@ def test_another_sheet_is_chosen_by_an_option_that_there_is(file, folder, capsys
     assert "reading the sheet 'Notes'" in capsys.readouterr().err
 
 
-def test_user_text_is_never_html(file, folder):
-    _, found = run(file, folder)
+def test_user_text_is_never_html(reported):
     theme = {"name": NASTY, "words": [NASTY], "texts": 30, "trend": [], "quotes": [NASTY]}
-    found["themes"] = [{"product": NASTY, "emotion": NEGATIVE, "texts": 30, "themes": [theme]}]
-    page = report.render(found | {"file": NASTY})
+    themes = [{"product": NASTY, "emotion": NEGATIVE, "texts": 30, "themes": [theme]}]
+    page = report.render(reported[1] | {"themes": themes, "file": NASTY})
     assert "<script" not in page
     assert "<img" not in page
     assert page.count("&lt;script&gt;") == 5
 
 
 @pytest.mark.parametrize("probabilities", [False, True])
-def test_the_report_of_predictions_is_that_of_their_texts(file, folder, probabilities):
-    _, of_texts = run(file, folder)
+def test_the_report_of_predictions_is_that_of_their_texts(file, folder, reported, probabilities):
     texts = pd.read_csv(file, keep_default_na=False)
     answers = Predictor.load(folder).predict(texts["text"].tolist(), probabilities)
     pd.concat([texts, answers.assign(status="mine")], axis=1).to_csv(file, index=False)
-    _, of_answers = run(file, folder, "--overwrite")
-    assert of_answers == of_texts
+    _, of_answers = run(file, folder)
+    assert of_answers == reported[1]
 
 
 def test_standard_input_is_read_once(file, folder, monkeypatch, tmp_path, capsys):
@@ -346,11 +359,10 @@ def test_themes_that_were_renamed_and_merged_on_the_page_stay_so(folder):
     assert "<b>&lt;script&gt;" in report.render(found)
 
 
-def test_a_theme_whose_texts_have_no_date_has_no_trend(file, folder):
-    _, found = run(file, folder)
+def test_a_theme_whose_texts_have_no_date_has_no_trend(reported):
     theme = {"name": "battery", "words": ["battery"], "texts": 30, "trend": [0, 0], "quotes": []}
-    found["themes"] = [{"product": "iPad", "emotion": NEGATIVE, "texts": 30, "themes": [theme]}]
-    assert "30 texts</p>" in report.render(found)
+    themes = [{"product": "iPad", "emotion": NEGATIVE, "texts": 30, "themes": [theme]}]
+    assert "30 texts</p>" in report.render(reported[1] | {"themes": themes})
 
 
 def test_what_cannot_be_done_is_said_before_any_work(file, folder, tmp_path):
