@@ -105,7 +105,7 @@ def lose_every_worker(folder: Path) -> dict:
     found |= {"kept": [file.name for file in kept], "hidden": [file.name for file in (folder / "out").glob(".*")]}
     before = [file.stat().st_mtime_ns for file in kept]
     try:
-        predict(folder, broken_stub, shard_rows=200)
+        predict(folder, broken_stub, shard_rows=200, workers=1)
     except TweetTargetError as error:
         found["broken"] = [type(error).__name__, str(error)]
     rows, start = [], []
@@ -113,6 +113,7 @@ def lose_every_worker(folder: Path) -> dict:
         folder,
         partial(slow_stub, folder, 0),
         shard_rows=200,
+        workers=1,
         on_start=lambda *of: start.append(of[1]),
         on_progress=rows.append,
     )

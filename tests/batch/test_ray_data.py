@@ -28,8 +28,10 @@ needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="the package ray
 # A job that waits for a CPU waits forever in silence; no test may. A job takes half a minute, on a busy machine
 # minutes.
 LIMIT = 500
+# A process for each core, started before there is work, takes seconds and is hardly used.
+LAZY = {"RAY_prestart_worker_first_driver": "0"}
 # A test's cluster needs no token, and its workers must not yield to the machine's other work.
-ALONE = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
+ALONE = LAZY | {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
 
 
 def write_job(folder: Path) -> Path:
@@ -83,7 +85,7 @@ def done(tmp_path_factory, target_model) -> dict[str, tuple[Path, dict]]:
     (folders["for_targets"] / "target" / "products.csv").write_text("name,aliases\niPad,\nNumber,\n", encoding="utf-8")
     first = folders["for_targets"] / "in" / "0.csv"
     first.write_text(first.read_text().replace("tweet 3 on my ipad, number", "none"))
-    results = run("on_this_machine", parent)
+    results = run("on_this_machine", parent, **LAZY)
     return {job: (folders[job], results[job]) for job in folders}
 
 
