@@ -102,7 +102,7 @@ def _ours(arguments: argparse.Namespace, problem: Problem) -> dict[str, Correct]
     if by_seed := recorded_ours(problem, config.ANSWER if is_answer else config.TUNED):
         return by_seed
     command = "make grouped-answer" if is_answer else f'make grouped ARGS="--task {problem.name}"'
-    raise DataError(f"our model of {problem.name} is not recorded on this dataset; run `{command}` first")
+    raise DataError(f"which {problem.name} rows our model predicts correctly is not recorded; run `{command}` first")
 
 
 def recorded_ours(problem: Problem, recipe: config.TrainingConfig = config.ANSWER) -> dict[str, Correct]:

@@ -1,7 +1,5 @@
 """``python -m research.report``: write the pages and their figures from the recorded runs."""
 
-from research.report.figures import draw_all
-from research.report.pages import render
 from tf_model import cli, paths
 from tf_model.errors import OutputError
 from tf_model.io.files import whole_file
@@ -13,6 +11,9 @@ def main(argv: list[str] | None = None) -> int:
     """Write the pages, and the figures of results.md."""
     parser = cli.parser("research.report", "Write research/*.md and research/figures/ from the recorded runs.")
     parser.parse_args(argv)
+    from research.report.figures import draw_all
+    from research.report.pages import render
+
     for page in PAGES:
         path = paths.RESEARCH / f"{page}.md"
         text = render(page)

@@ -15,7 +15,7 @@ from scipy.stats import norm, sem, t
 from research import runs
 from tf_model.analysis.compare import holm
 from tf_model.errors import DataError
-from tf_model.tasks import NEGATIVE, NO_EMOTION
+from tf_model.tasks import NEGATIVE, NO_EMOTION, POSITIVE
 
 TASKS = ("product", "emotion")
 QUESTIONS = (*TASKS, "answer")  # the whole answer: emotion and product
@@ -45,6 +45,7 @@ BUGS = {
     "as_many_left_out": "control: as many random tweets left out",
     "without_duplicates": "fix: near-duplicates left out of training",
 }
+SHORT = {NEGATIVE: "Negative", NO_EMOTION: "None", POSITIVE: "Positive"}
 NEGATIVE_F1 = "negative_f1"
 # Targets for the answer model's mean over the seeds: title, target, whether more is better.
 TARGETS = {

@@ -212,10 +212,12 @@ def test_what_is_not_recorded_is_asked_for(recorded_ours, problems):
     changes = {"data_sha256": "of another", "recipe": ours["recipe"] | {"epochs": 9}, "part": "train", "fold_seed": 100}
     for key, value in (changes | {"seeds": {"0": {"headline": {}}}}).items():
         write_json(runs.RUNS / "grouped_answer.json", ours | {key: value})
-        with pytest.raises(DataError, match="of answer is not recorded on this dataset; run `make grouped-answer`"):
+        with pytest.raises(DataError, match="predicts correctly is not recorded; run `make grouped-answer` first"):
             compare.main(arguments)
     record_ours(problems["product"], {"0": one_hot_scores(problems["product"])})
     assert compare.main([*arguments, "--task", "product"]) == 0
     assert runs.load("compare_product")["methods"]["majority"]["product"]["0"]["only_old_right"] == 0
-    with pytest.raises(DataError, match='of emotion is not recorded on this dataset; run `make grouped ARGS="--task'):
+    with pytest.raises(
+        DataError, match="emotion rows our model predicts correctly is not recorded; run `make grouped ARGS"
+    ):
         compare.main([*arguments, "--task", "emotion"])

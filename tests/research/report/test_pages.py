@@ -78,12 +78,14 @@ def test_a_figure_that_a_run_lacks_is_named(tmp_path, monkeypatch, how):
 
 
 def test_without_a_browser_the_pages_are_written_and_the_figures_stay(tmp_path, monkeypatch, capsys):
+    from research.report import figures
+
     def refuse():
         yield tmp_path / "figures" / "first.svg"
         raise OutputError("no browser")
 
     monkeypatch.setattr(paths, "RESEARCH", tmp_path)
-    monkeypatch.setattr(command, "draw_all", refuse)
+    monkeypatch.setattr(figures, "draw_all", refuse)
     assert command.main([]) == 0
     assert sorted(path.stem for path in tmp_path.iterdir()) == sorted(command.PAGES)
     assert "warning: the figures are not updated: no browser" in capsys.readouterr().err

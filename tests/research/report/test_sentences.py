@@ -400,7 +400,7 @@ SENTENCES: list[tuple[str, str, Callable[[], bool]]] = [
     ),
     (
         "results",
-        "Averaged weights gain less than half a point and nothing on the non-neutral tweets: not adopted.",
+        "Averaged weights gain less than half a point, and nothing on non-neutral tweets.",
         averaged_weights_gain_little,
     ),
     (
