@@ -24,14 +24,16 @@ def main(argv: list[str] | None = None) -> int:
     """Train with each seed, print a table and record it."""
     parser = cli.parser("research.benchmarks.train", __doc__.splitlines()[0])
     parser.add_argument("--recipe", default="report", help="configuration to train")
+    parser.add_argument("--backbone", default=config.PACKAGED_BACKBONE, help="its pretrained weights")
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS), help="training seeds")
     arguments = parser.parse_args(argv)
-    runs = [_train(arguments.recipe, seed) for seed in arguments.seeds]
+    runs = [_train(arguments.recipe, arguments.backbone, seed) for seed in arguments.seeds]
     seeds = [_seed_metrics(run) for run in runs]
     accuracy = summarize(seed["validation_accuracy"] for seed in seeds)
     results = {
         "protocol": runs[0]["protocol"],
         "recipe": arguments.recipe,
+        "backbone": arguments.backbone,
         "device": runs[0]["device"],
         "rows": {part: runs[0][part][tasks.PRODUCT.name]["rows"] for part in ("train", "validation")},
         "seeds": seeds,
@@ -44,17 +46,22 @@ def main(argv: list[str] | None = None) -> int:
         show(f"seed {seed['seed']}", {key: seed[key] for key in keys})
     show("validation accuracy", accuracy)
     print(f"{results['reach_target']} of {len(seeds)} seeds reach {TARGET}")
-    harness.record("train", argv, results, name=f"train_{arguments.recipe}")
+    harness.record("train", argv, results, name=f"train_{_name(arguments.recipe, arguments.backbone)}")
     return 0
 
 
-def _train(recipe: str, seed: int) -> dict[str, Any]:
+def _name(recipe: str, backbone: str) -> str:
+    return recipe if backbone == config.PACKAGED_BACKBONE else f"{recipe}_{backbone}"
+
+
+def _train(recipe: str, backbone: str, seed: int) -> dict[str, Any]:
     """The ``metrics.json`` of a model, which is trained first if it is missing."""
-    folder = MODELS / f"{recipe}-{seed}"
+    folder = MODELS / f"{_name(recipe, backbone)}-{seed}"
     if not folder.is_dir():
         options = ["--name", folder.name, "--output-dir", str(MODELS), "--resume"]
-        harness.run_training("--recipe", recipe, "--seed", str(seed), *options)
-    if not is_recorded_config(read_json(folder / "recipe.json"), config.make_config(recipe, seed=seed)):
+        harness.run_training("--recipe", recipe, "--backbone", backbone, "--seed", str(seed), *options)
+    settings = config.make_config(recipe, backbone=backbone, seed=seed)
+    if not is_recorded_config(read_json(folder / "recipe.json"), settings):
         raise TweetTargetError(f"{folder} was trained with another recipe; remove it to train it again")
     metrics = read_json(folder / "metrics.json")
     if metrics["dataset"] != ASSIGNMENT:
