@@ -47,7 +47,8 @@ def trained(monkeypatch):
         named = dict(pairwise(options))
         folder = Path(named["--output-dir"]) / named.get("--name", "product")
         folder.mkdir(parents=True)
-        recipe = config.make_config(named.get("--recipe", "report"), seed=int(named.get("--seed", 42)))
+        options = {"backbone": named.get("--backbone"), "seed": int(named.get("--seed", 42))}
+        recipe = config.make_config(named.get("--recipe", "report"), **options)
         for name, value in {"metrics": METRICS, "recipe": recipe.to_dict()}.items():
             (folder / f"{name}.json").write_text(json.dumps(value), encoding="utf-8")
         (folder / "history.csv").write_text("epoch,seconds\n1,9.0\n2,2.0\n3,4.0\n", encoding="utf-8")
@@ -109,6 +110,14 @@ def test_the_seeds_of_a_configuration_are_summed_up_and_not_trained_twice(traine
     assert run["accuracy"]["n"] == 2
     assert run["seeds"][0]["validation_loss"] == 0.4
     assert "train_macro_f1" not in run["seeds"][0]
+
+
+def test_other_pretrained_weights_are_recorded_apart(trained, monkeypatch, tmp_path):
+    monkeypatch.setattr(train, "MODELS", tmp_path / "models")
+    train.main(["--seeds", "0"])
+    train.main(["--seeds", "0", "--backbone", "mpnet"])
+    backbones = [runs.load(f"bench_train_{name}")["backbone"] for name in ("report", "report_mpnet")]
+    assert (len(trained), backbones) == (2, ["minilm", "mpnet"])
 
 
 @pytest.mark.parametrize(
