@@ -107,7 +107,7 @@ def _cross_validate(arguments: argparse.Namespace) -> dict[str, Any]:
         # For choosing settings: leave out the rows that a trained model validates on.
         split, _ = splits.training_split(rows, config.split_seed, config.validation_size)
         rows = rows.take(np.sort(split.train))
-    groups = splits.near_duplicate_groups(rows.whole_texts)
+    groups = splits.near_duplicate_groups(rows.texts)
     folds = splits.folds_of(rows, groups, arguments.folds, arguments.fold_seed)
     weights = backbone.find(config.backbone)
     runtime = device.prepare(config.seed, precision=arguments.precision, deterministic=arguments.deterministic)

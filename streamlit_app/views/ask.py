@@ -201,8 +201,7 @@ def _show_targets(state: ModelState, finder: TargetPredictor, text: str, is_fit:
         key = f"explained_{hash((text, *names)):x}"
         product = pick("Show the words for", names, key, format_func=plain_markdown, persist_state=None)
         row = mentions[names.index(product)]
-        # The mention counts as one word, of the whole text: marking cuts it to what is around the mention.
-        word_count = len(f"{model_text[: row['start']]}_{model_text[row['end'] :]}".split())
+        word_count = len(f"{model_text[: row['start']]}_{model_text[row['end'] :]}".split())  # the mention is one word
         _show_words(state, mark(model_text, row["start"], row["end"]), word_count)
     _take_mention_feedback(state, finder, model_text, mentions)
 

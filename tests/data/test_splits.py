@@ -282,7 +282,7 @@ class TestGroupedFolds:
         assert len(rows) == 40
         assert not np.intersect1d(numbers[split.train], numbers[split.validation]).size
         part = rows.take(split.train)
-        assert partition(near_duplicate_groups(part.whole_texts)) == partition(numbers[split.train])
+        assert partition(near_duplicate_groups(part.texts)) == partition(numbers[split.train])
 
     def test_real_folds_do_not_leak(self, report_rows, report_groups):
         texts, label_ids = report_rows

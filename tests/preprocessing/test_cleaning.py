@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tf_model.device import import_tensorflow
-from tf_model.preprocessing.cleaning import CLEANINGS, READ_CHARACTERS, mark, mark_bytes
+from tf_model.preprocessing.cleaning import CLEANINGS, mark, mark_bytes
 from tf_model.tasks import TEXT_COLUMN
 
 tf = import_tensorflow()
@@ -313,11 +313,6 @@ def test_a_mention_is_marked_alike_in_python_and_in_the_graph_and_becomes_the_on
     marked = [mark(*row) for row in rows]
     assert marked_in_the_graph(rows) == marked
     assert [text.count("[MASK]") for text in clean("target", marked)] == [1] * len(rows)
-
-
-def test_only_what_is_near_the_mention_is_kept():
-    near = READ_CHARACTERS * "é"
-    assert mark(f"far{near}Xbox{near}off", 3 + len(near), 7 + len(near)) == f"{near}\x02Xbox\x03{near}"
 
 
 @pytest.mark.parametrize("graph", [mark_bytes, tf.function(mark_bytes)])

@@ -3,11 +3,8 @@
 Training is replaced by a stand-in that makes true probabilities overconfident, so the right temperature is known.
 """
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
-from sample_datasets import unlike
 
 from tf_model import config, device, tasks
 from tf_model.data import TrainingRows, splits
@@ -42,8 +39,6 @@ def before():
 def calibrated(monkeypatch, tmp_path, before):
     """The fitted calibration, the rows, and the folds trained."""
     rows, truth = made_up()
-    # Cut, no two texts are alike: only whole texts tell that they are copies.
-    rows = replace(rows, texts=unlike(len(rows)), uncut_texts=rows.texts)
     trained = []
 
     def cross_validate(recipe, weights, rows, folds, **_):
@@ -82,7 +77,7 @@ def test_every_row_is_judged_by_a_model_that_saw_neither_it_nor_its_copy(calibra
     assert len(trained) == found["folds"] == cross_validation.CALIBRATION_FOLDS
     left_out = np.concatenate([split.validation for split in trained])
     assert np.array_equal(np.sort(left_out), np.arange(len(rows)))
-    groups = splits.near_duplicate_groups(rows.whole_texts)
+    groups = splits.near_duplicate_groups(rows.texts)
     assert len(np.unique(groups)) == len(rows) // COPIES
     for split in trained:
         assert not np.intersect1d(groups[split.train], groups[split.validation]).size

@@ -79,8 +79,8 @@ def join(
     left_out = {each.reason: len(each.rows) for each in dropped}
     extra = {"file": file.path.name, "sha256": file.sha256, "rows": len(frame), "left_out": left_out}
     # A label of the dataset that was only assumed is gone where a new row labels the mention.
-    mentions = set(zip(all_rows.rows, all_rows.whole_texts, strict=True))
-    is_kept = np.array([mention in mentions for mention in zip(rows.rows, rows.whole_texts, strict=True)])
+    mentions = set(zip(all_rows.rows, all_rows.texts, strict=True))
+    is_kept = np.array([mention in mentions for mention in zip(rows.rows, rows.texts, strict=True)])
     positions = np.cumsum(is_kept) - 1
     train, validation = (positions[part[is_kept[part]]] for part in split)
     return all_rows, splits.Split(np.append(train, np.arange(is_kept.sum(), len(all_rows))), validation), extra

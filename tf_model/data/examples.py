@@ -31,7 +31,6 @@ class TrainingRows:
     label_ids: np.ndarray  # int64 [N, tasks], -1 where a text has no label of a task
     is_weak: np.ndarray | None = None  # bool [N], whether the label is assumed: for training, not for evaluation
     targets: np.ndarray | None = None  # float32 [N, classes of all tasks]: soft targets, learned instead of labels
-    uncut_texts: list[str] | None = None  # of ``target``, whose ``texts`` hold only what is near the mention
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -55,11 +54,6 @@ class TrainingRows:
             return self.label_ids
         return np.where(self.is_weak[:, None], tasks.NO_LABEL, self.label_ids)
 
-    @property
-    def whole_texts(self) -> list[str]:
-        """The texts to find near-duplicates by: two mentions of a long text may have nothing near them in common."""
-        return self.texts if self.uncut_texts is None else self.uncut_texts
-
     def take(self, positions: np.ndarray) -> TrainingRows:
         """The rows at these positions, in the order of ``positions``."""
         return replace(
@@ -69,7 +63,6 @@ class TrainingRows:
             label_ids=self.label_ids[positions],
             is_weak=None if self.is_weak is None else self.is_weak[positions],
             targets=None if self.targets is None else self.targets[positions],
-            uncut_texts=self.uncut_texts and [self.uncut_texts[position] for position in positions],
         )
 
     def numbered(self, numbers: np.ndarray) -> TrainingRows:
@@ -157,7 +150,7 @@ def _target_rows(dataset: Dataset, emotion: tasks.Task, products: Products) -> T
     # A file may label each product in its own row.
     labelled_pairs = {(text.strip(), target) for _, text, target, *_ in labelled}
     first_targets: dict[str, str] = {}  # of each text: what is assumed about its other products is added once
-    row_numbers, texts, uncut_texts, label_ids, is_weak = [], [], [], [], []
+    row_numbers, texts, label_ids, is_weak = [], [], [], []
     for row, text, target, emotion_label, start, end in labelled:
         has_span = not np.isnan(start)
         mentions = {target: Mention(target, int(start), int(end))} if has_span else products.first_mentions(text)
@@ -171,7 +164,6 @@ def _target_rows(dataset: Dataset, emotion: tasks.Task, products: Products) -> T
             if is_labelled or (can_assume and (key, name) not in labelled_pairs):
                 row_numbers.append(row)
                 texts.append(mark(text, mention.start, mention.end))
-                uncut_texts.append(mark(text, mention.start, mention.end, len(text)))
                 label_ids.append(emotion.labels.index(emotion_label) if is_labelled else emotion.neutral)
                 is_weak.append(not is_labelled)
     if not texts:
@@ -181,9 +173,7 @@ def _target_rows(dataset: Dataset, emotion: tasks.Task, products: Products) -> T
         )
     task = replace(emotion, name=tasks.TARGET.name)
     label_ids = np.array(label_ids, np.int64)[:, None]
-    return TrainingRows(
-        (task,), np.array(row_numbers), texts, label_ids, is_weak=np.array(is_weak), uncut_texts=uncut_texts
-    )
+    return TrainingRows((task,), np.array(row_numbers), texts, label_ids, is_weak=np.array(is_weak))
 
 
 def label_ids_of(frame: pd.DataFrame, task: tasks.Task) -> np.ndarray:

@@ -71,7 +71,7 @@ def training_split(rows: TrainingRows, seed: int, validation_size: float) -> tup
             "a model that gives answers is validated on one of several folds, so --validation-size can be 0.5, 0.33, "
             f"0.25, 0.2 and so on, not {validation_size:g}; the nearest is {1 / folds:.2g}"
         )
-    groups = near_duplicate_groups(rows.whole_texts)
+    groups = near_duplicate_groups(rows.texts)
     split = folds_of(rows, groups, folds, seed)[0]
     has_labels = (rows.judged_ids[split.validation] != tasks.NO_LABEL).any(axis=0)
     unlabelled_tasks = [task.name for task, has_label in zip(rows.tasks, has_labels, strict=True) if not has_label]
@@ -171,7 +171,7 @@ def near_validation(texts: Sequence[str], rows: TrainingRows, split: Split, data
     """
     if not len(texts):
         return np.zeros(0, bool)
-    validation_texts = [unmark(rows.whole_texts[position]) for position in split.validation]
+    validation_texts = [unmark(rows.texts[position]) for position in split.validation]
     all_texts = [*texts, *validation_texts, *dataset_texts]
     similarities, _ = nearest(all_texts, np.arange(len(texts)), len(texts) + np.arange(len(validation_texts)))
     return similarities >= THRESHOLD

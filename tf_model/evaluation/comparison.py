@@ -73,7 +73,7 @@ def compare_models(old: Predictor, new: Predictor, dataset: data.Dataset) -> dic
             f"{old_name} and {new_name} validated on different rows: only {len(rows)} "
             f"{plural(len(rows), 'row is', 'rows are')} unknown to both; train them with the same --split-seed"
         )
-    groups = near_duplicate_groups(rows.whole_texts)
+    groups = near_duplicate_groups(rows.texts)
     scores = [by_task(model.probabilities(rows.texts), model.tasks) for model in (old, new)]
     results = {}
     for task, ids in zip(shared_tasks, rows.label_ids.T, strict=True):

@@ -151,16 +151,14 @@ TARGET = replace(
         *TRIMMED.steps,
     ),
 )
-READ_CHARACTERS = 300  # kept on each side of the mention; about what fits into 128 tokens
 
 CLEANINGS = {cleaning.name: cleaning for cleaning in (REPORT, NORMALIZED, NO_RETWEET, TRIMMED, TARGET)}
 
 
-def mark(text: str, start: int, end: int, kept: int = READ_CHARACTERS) -> str:
-    """Mark the mention ``text[start:end]`` for :data:`TARGET`; keep ``kept`` characters on each side of it."""
+def mark(text: str, start: int, end: int) -> str:
+    """Mark the mention ``text[start:end]`` for :data:`TARGET`."""
     text = text.replace(MENTION_START, " ").replace(MENTION_END, " ")
-    before, after = text[max(start - kept, 0) : start], text[end : end + kept]
-    return f"{before}{MENTION_START}{text[start:end]}{MENTION_END}{after}"
+    return f"{text[:start]}{MENTION_START}{text[start:end]}{MENTION_END}{text[end:]}"
 
 
 def unmark(text: str) -> str:
@@ -184,13 +182,7 @@ def mark_bytes(texts: tf.Tensor, starts: tf.Tensor, ends: tf.Tensor) -> tf.Tenso
         is_whole = tf.reduce_all(tf.bitwise.bitwise_and(first, 0xC0) != 0x80)
         with tf.control_dependencies([tf.debugging.Assert(is_whole, ["start or end is inside a character"])]):
             texts = tf.identity(texts)
-    before, after = (
-        tf.strings.substr(texts, tf.zeros_like(starts), starts),
-        tf.strings.substr(texts, ends, lengths - ends),
-    )
-    skipped = tf.maximum(tf.strings.length(before, unit="UTF8_CHAR") - READ_CHARACTERS, 0)
-    most = tf.fill(tf.shape(starts), READ_CHARACTERS)
-    before = tf.strings.substr(before, skipped, most, unit="UTF8_CHAR")
-    after = tf.strings.substr(after, tf.zeros_like(ends), most, unit="UTF8_CHAR")
+    before = tf.strings.substr(texts, tf.zeros_like(starts), starts)
     mention = tf.strings.substr(texts, starts, ends - starts)
+    after = tf.strings.substr(texts, ends, lengths - ends)
     return tf.strings.join([before, MENTION_START, mention, MENTION_END, after])

@@ -139,7 +139,7 @@ def calibrate_out_of_fold(
     part, so that the validation part can evaluate them. ``store``, a folder of this run alone, keeps finished folds.
     """
     cli.say(f"calibration: {CALIBRATION_FOLDS} folds of the training part, then the model itself")
-    folds = splits.folds_of(rows, splits.near_duplicate_groups(rows.whole_texts), CALIBRATION_FOLDS, config.split_seed)
+    folds = splits.folds_of(rows, splits.near_duplicate_groups(rows.texts), CALIBRATION_FOLDS, config.split_seed)
     results = cross_validate(config, backbone, rows, folds, runtime=runtime, store=store, title="calibration")
     before = out_of_fold(results, len(rows))
     temperatures = joint_metrics.fit_temperatures(rows, before)
