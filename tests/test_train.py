@@ -333,7 +333,7 @@ def test_a_run_does_not_go_on_with_other_weights(tmp_path, shallow_bert, monkeyp
     [("precision", "mixed_bfloat16"), ("gpus", 2), ("deterministic", True), ("versions", {"tensorflow": "1.0"})],
 )
 def test_a_run_does_not_go_on_in_another_way_of_computing(tmp_path, monkeypatch, setting, value):
-    arguments, weights = Mock(task="product", resume=True, restart=False), Mock(sha256="abc")
+    arguments, weights = Mock(task="product", resume=True, restart=False), Mock(identity="abc")
     runtime = device.Runtime("CPU", gpus=0, precision="float32", deterministic=False)
     begin = partial(train._checkpoint, arguments, tmp_path / "product", make_config("report"), "data", weights)
     begin(runtime)

@@ -177,7 +177,7 @@ def _checkpoint(
     settings = {
         "task": arguments.task,
         "data": data_identity,
-        "weights": weights.sha256,  # "backbone" is the setting, its name
+        "weights": weights.identity,  # "backbone" is the setting, its name
         "precision": runtime.precision,
         "gpus": runtime.gpus,
         "deterministic": runtime.deterministic,

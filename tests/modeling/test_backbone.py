@@ -155,6 +155,16 @@ def change_settings(folder, **changes):
     path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | changes), encoding="utf-8")
 
 
+def test_any_changed_file_makes_it_another_one(folder):
+    found = [backbone.find(str(folder))]
+    change_settings(folder, hidden_dropout_prob=0.3)
+    found.append(backbone.find(str(folder)))
+    (folder / "tokenizer_config.json").write_text('{"do_lower_case": false}')
+    found.append(backbone.find(str(folder)))
+    assert len({each.identity for each in found}) == 3
+    assert len({each.sha256 for each in found}) == 1
+
+
 def test_inputs_longer_than_the_backbone_has_positions_for_are_refused(folder):
     change_settings(folder, max_position_embeddings=20)
     found = backbone.find(str(folder))

@@ -32,7 +32,7 @@ EXAMPLES = TrainingRows((TASK,), np.arange(ROWS), TEXTS, LABEL_IDS)
 FOLDS = [Split(*(np.flatnonzero((np.arange(ROWS) % 3 == fold) == part) for part in (False, True))) for fold in range(3)]
 HISTORY = [{"epoch": 1, "seconds": 1.5, "loss": 0.1, "accuracy": 1.0}]
 RUNTIME = Runtime("CPU", 0, "float32", deterministic=False)
-BACKBONE = Backbone("tiny", Path("nowhere"), "nowhere", True, "0" * 64)
+BACKBONE = Backbone("tiny", Path("nowhere"), "nowhere", True, "0" * 64, "0" * 64)
 
 
 @pytest.fixture
@@ -204,7 +204,7 @@ def test_the_same_run_has_the_same_store_whatever_the_seed():
         {"folds": FOLDS[:2]},
         {"folds": [Split(FOLDS[0].train[1:], FOLDS[0].validation), *FOLDS[1:]]},
         {"folds": [Split(FOLDS[0].train, FOLDS[0].validation[1:]), *FOLDS[1:]]},
-        {"backbone": replace(BACKBONE, sha256="1" * 64)},
+        {"backbone": replace(BACKBONE, identity="1" * 64)},
         {"runtime": replace(RUNTIME, precision="mixed_bfloat16")},
         {"runtime": replace(RUNTIME, deterministic=True)},
         {"runtime": replace(RUNTIME, gpus=1)},

@@ -3,6 +3,7 @@
 A backbone is a folder with ``config.json`` (of a BERT or an MPNet), ``vocab.txt`` and ``model.safetensors``.
 """
 
+import hashlib
 import json
 import shutil
 import tempfile
@@ -10,7 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -36,6 +37,7 @@ MPNET_SHA256 = {
     "model.safetensors": "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658",
     "vocab.txt": "dbd90cb94e2247bd4d4ccaecbf616d2290e66691d7d5e5bb81f063c2d0649ada",
 }
+LOCAL = "local folder"  # the source of weights that no package and no hub vouches for
 FILES = ("config.json", "vocab.txt", "model.safetensors")
 TOKENIZER = "tokenizer_config.json"  # optional
 BERT_MAX_TOKENS = 512  # if config.json does not say
@@ -50,6 +52,7 @@ class Backbone:
     source: str  # in words, for the log and the model card
     lower_case: bool  # whether its vocabulary is uncased
     sha256: str  # of model.safetensors
+    identity: str  # changes with any file: what was trained from it before is of another network
     max_tokens: int = BERT_MAX_TOKENS  # the longest input that it can read
     model_type: str = "bert"  # or "mpnet"
 
@@ -80,7 +83,7 @@ def find(name: str) -> Backbone:
         return _verify(_read(name, folder / "all-mpnet-base-v2", source), MPNET_SHA256, "run `make install-teacher`")
     folder = Path(name).expanduser()
     if folder.is_dir():
-        return _read(name, folder, "local folder")
+        return _read(name, folder, LOCAL)
     if folder.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1:
         reason = "is a file" if folder.exists() else "does not exist"
         raise ModelError(f"the backbone folder {name} {reason}; give a folder that holds {', '.join(FILES)}")
@@ -104,7 +107,7 @@ def _verify(backbone: Backbone, expected: Mapping[str, str], remedy: str) -> Bac
                 f"{backbone.folder / file} has sha256 {sha256}, not {expected[file]}: it is damaged or has been "
                 f"changed; install the package again: {remedy}"
             )
-    return backbone
+    return replace(backbone, identity=backbone.sha256)  # the release is one
 
 
 @cache
@@ -183,7 +186,9 @@ def _read(name: str, folder: Path, source: str) -> Backbone:
         lower_case = bool(_read_json(folder / TOKENIZER).get("do_lower_case", True))
     max_tokens -= 2 * is_mpnet  # MPNet's positions start at 2
     sha256 = sha256_of(folder / "model.safetensors")
-    return Backbone(name, folder, source, lower_case, sha256, max_tokens, model_type)
+    files = [file for file in (folder / each for each in (*FILES, TOKENIZER)) if file.is_file()]
+    identity = hashlib.sha256("".join(sha256_of(file) for file in files).encode()).hexdigest()
+    return Backbone(name, folder, source, lower_case, sha256, identity, max_tokens, model_type)
 
 
 def _read_json(path: Path) -> Any:

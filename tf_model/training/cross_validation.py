@@ -107,7 +107,7 @@ def grouped_store(
     settings = {
         "data": data_identity([dataset_identity], rows, config),
         "folds": [[split.train.tolist(), split.validation.tolist()] for split in folds],
-        "backbone": backbone.sha256,
+        "backbone": backbone.identity,
         # False: no XLA, as in the folds that are kept.
         "computed": [runtime.precision, False, runtime.deterministic, *([runtime.gpus] if runtime.gpus else [])],
         "versions": versions(),
@@ -148,7 +148,6 @@ def calibrate_out_of_fold(
         "temperature": temperatures,
         **joint_metrics.threshold_for(rows, after),
         "folds": CALIBRATION_FOLDS,
-        "rows": len(rows),
         **joint_metrics.evaluate_calibration(rows, before, after),
     }
     return calibration, after
