@@ -399,6 +399,22 @@ def test_model_card_of_real_data_has_no_warning_and_says_what_the_data_was(metri
         assert ("can flatter " in model_card("product", [TASK], RECIPE, changed)) == leaks
 
 
+def test_model_card_names_other_rows_and_teachers_and_takes_no_folder_for_a_release(metrics):
+    from tf_model.export.model_card import model_card
+
+    changed = {
+        **metrics,
+        "dataset": data.ASSIGNMENT,
+        "backbone": {"name": "bert-base-uncased", "source": "local folder"},
+        "extra": {"rows": 7, "sha256": "abc"},
+        "teachers": [{"name": "mpnet"}, {"name": "answer"}],
+    }
+    card = model_card("product", [TASK], RECIPE, changed)
+    assert yaml.safe_load(card.split("---\n")[1])["license"] == "other"
+    for words in ("7 rows of another file", "It learned from mpnet, answer too", "trained mainly on tweets"):
+        assert words in card
+
+
 # ------------------------------------------------------------------------------------------- whole or not at all
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from tf_model.config import TrainingConfig
 from tf_model.evaluation.metrics import decimal
+from tf_model.modeling.backbone import LOCAL
 from tf_model.tasks import Task
 
 # The pretrained weights on the Hugging Face hub; all are Apache-2.0. Weights from a folder have no known name.
@@ -36,7 +37,7 @@ def model_card(
     template = Path(__file__).with_name("model_card.md.j2").read_text(encoding="utf-8")
     return environment.from_string(template).render(
         name=name,
-        base_model=HUB_NAMES.get(metrics["backbone"]["name"]),
+        base_model=HUB_NAMES.get(metrics["backbone"]["name"]) if metrics["backbone"]["source"] != LOCAL else None,
         tasks=tasks,
         config=config.to_dict(),
         metrics=metrics,
