@@ -287,6 +287,14 @@ def test_a_model_without_its_recipe_is_refused(trained, tmp_path):
         evaluate.main([*SAMPLE, "--model", str(copy)])
 
 
+def test_rows_that_were_added_in_training_do_not_judge_a_model(tmp_path, monkeypatch):
+    path = write_csv(tmp_path / "extra.csv", [("my iPad is great", "iPad", GOOD)])
+    model = replace(stub(), recipe=config.REPORT.to_dict(), metrics={"extra": {"sha256": data.read(path).sha256}})
+    monkeypatch.setattr(Predictor, "load", lambda *_: model)
+    with pytest.raises(UsageError, match=r"was trained on the rows of .*extra\.csv \(--extra\); evaluate it on others"):
+        evaluate.main(["--data", str(path)])
+
+
 def test_a_model_of_targets_is_evaluated_on_mentions_of_other_products(tmp_path, monkeypatch, capsys):
     (tmp_path / "products.csv").write_text("name,aliases\niPad,\n", encoding="utf-8")
     (tmp_path / "own.csv").write_text("name,aliases\nKindle,\n", encoding="utf-8")

@@ -76,6 +76,10 @@ def _evaluate_model(arguments: argparse.Namespace) -> dict[str, Any]:
         part, protocol = "validation part", predictor.metrics["protocol"]
         rows = rows.numbered(read_validation_rows(predictor.folder))
     else:
+        if dataset.sha256 == predictor.metrics.get("extra", {}).get("sha256"):
+            raise UsageError(
+                f"{predictor.folder} was trained on the rows of {dataset.path} (--extra); evaluate it on others"
+            )
         part = protocol = "all rows"
         cli.say(
             f"warning: {predictor.folder} was trained on other data (sha256 {predictor.data_sha256}); "

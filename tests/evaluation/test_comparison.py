@@ -250,6 +250,12 @@ def test_rows_without_a_label_of_a_task_are_one_clear_line(tmp_path, dataset):
         compare_models(old, new, dataset)
 
 
+def test_models_that_take_other_labels_for_no_emotion_are_refused(tmp_path, dataset):
+    old = model(tmp_path / "old", dataset, range(9), emotion=True)
+    with pytest.raises(ModelError, match="take different labels for no emotion"):
+        compare_models(old, replace(old, no_emotion=None), dataset)
+
+
 def test_models_of_different_tasks_are_refused(tmp_path, dataset):
     old = model(tmp_path / "old", dataset, range(9))
     new = replace(old, labels={"emotion": tasks.EMOTIONS})

@@ -63,6 +63,9 @@ def compare_models(old: Predictor, new: Predictor, dataset: data.Dataset) -> dic
             f"{' with other classes' if new.labels.keys() == old.labels.keys() else ''}; "
             "compare models of the same task, with the same classes"
         )
+    for task in old.tasks:
+        if task not in shared_tasks and set(task.labels) == set(new.labels.get(task.name, ())):
+            raise ModelError(f"{old_name} and {new_name} take different labels for no emotion; compare others")
     row_numbers = np.intersect1d(_validation_rows(old, dataset), _validation_rows(new, dataset))
     name = tasks.name_of(task.name for task in shared_tasks)
     products = data.products_to_judge(name, old.folder, dataset)
