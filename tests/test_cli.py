@@ -188,6 +188,22 @@ def test_a_reader_that_has_gone_is_no_error():
     assert run_without_reader(script) == (0, "")
 
 
+def test_nor_is_it_where_a_table_is_shown():
+    assert run_without_reader("from tf_model import cli\ncli.run(lambda argv: cli.stdout().print('table'))") == (0, "")
+
+
+def test_without_a_reader_of_its_progress_the_work_goes_on():
+    script = (
+        "from tf_model import cli\ncli.run(lambda argv: [cli.stderr().print('epoch') for _ in range(2)] and print(7))"
+    )
+    reader, writer = os.pipe()
+    os.close(reader)
+    with run_script(script, stdout=subprocess.PIPE, stderr=writer) as process:
+        os.close(writer)
+        assert process.communicate(timeout=30)[0] == "7\n"
+    assert process.returncode == 0
+
+
 def test_a_reader_that_has_gone_before_the_last_lines_is_no_error():
     assert run_without_reader("from tf_model import cli\ncli.run(lambda argv: print('short'))") == (0, "")
 

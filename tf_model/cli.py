@@ -101,14 +101,22 @@ def stdout() -> Any:
     """A rich console for results."""
     from rich.console import Console
 
-    return Console()
+    class Results(Console):
+        def on_broken_pipe(self) -> None:
+            raise  # the BrokenPipeError, which is no fault: see :func:`run`; rich would exit with 1
+
+    return Results()
 
 
 def stderr() -> Any:
-    """A rich console for progress and notes."""
+    """A rich console for progress and notes; a reader that has gone loses the lines, not the work."""
     from rich.console import Console
 
-    return Console(stderr=True)
+    class Progress(Console):
+        def on_broken_pipe(self) -> None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+    return Progress(stderr=True)
 
 
 @contextmanager
