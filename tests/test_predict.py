@@ -445,6 +445,11 @@ def test_a_server_of_targets_is_not_asked_about_whole_texts(monkeypatch):
         predict.main(["--text", "I love my iPad", "--server", "http://127.0.0.1:1/v1/models/target"])
 
 
+def test_an_empty_address_of_a_server_is_not_answered_by_another_model():
+    with pytest.raises(UsageError, match="expected the REST address of a server"):
+        predict.main(["--text", "I love my iPad", "--server", ""])
+
+
 # ---------------------------------------------------------------- the report's file
 
 

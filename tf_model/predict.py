@@ -146,7 +146,7 @@ def _open_input(arguments: argparse.Namespace) -> tables.Table:
 
 
 def _load(arguments: argparse.Namespace) -> Predictor | TargetPredictor:
-    if arguments.server:
+    if arguments.server is not None:
         from tf_model.serving.remote import RemotePredictor
 
         predictor = RemotePredictor.connect(arguments.server, folder=arguments.model)
@@ -290,7 +290,7 @@ def _predict_input(arguments: argparse.Namespace, predictor: Predictor, table: t
         raise OutputError(
             f"{lost_count:,} predictions are not in the log {recorder.path}; free it, and run the command again"
         )
-    if arguments.server:
+    if arguments.server is not None:
         predictor.check_version()
 
 

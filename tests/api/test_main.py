@@ -97,6 +97,11 @@ def test_a_port_that_is_taken_is_said():
         main(["--port", str(taken.getsockname()[1])])
 
 
+def test_an_empty_name_does_not_open_the_api_to_anybody():
+    with pytest.raises(UsageError, match="--host is empty, which would let anybody connect"):
+        main(["--host", ""])
+
+
 @pytest.mark.parametrize("options", [["--port", "70000"], ["--host", "no.such.name.invalid"]])
 def test_an_address_that_cannot_be_is_said(options):
     with pytest.raises(OutputError, match="cannot listen at"):

@@ -101,6 +101,8 @@ def _host_name(text: str) -> str:
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    if not host:
+        raise UsageError("--host is empty, which would let anybody connect; give an address, or 0.0.0.0 for all")
     try:
         listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except (OSError, OverflowError) as error:

@@ -116,7 +116,8 @@ def make_app(
         redoc_url=None,
         max_body_size=MOST_BYTES,
         responses={status: {"model": Problem, "description": text} for status, text in PROBLEMS.items()}
-        | {413: {"description": PROBLEMS[413], "content": {"text/plain": {}}}},
+        | {413: {"description": PROBLEMS[413], "content": {"text/plain": {}}}}
+        | {400: {"model": Problem, "description": PROBLEMS[400], "content": {"text/plain": {}}}},
         dependencies=[Security(HTTPBearer(auto_error=False))] if keys else None,  # for the description; see Guard
     )
     app.add_middleware(HostCheck, allowed_hosts=list(hosts), www_redirect=False)
