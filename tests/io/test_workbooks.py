@@ -114,6 +114,12 @@ def test_workbook_limits(tmp_path, monkeypatch):
         tables.check_output(tmp_path / "b.xlsx", table=table)
 
 
+def test_more_columns_than_a_sheet_holds_are_refused(tmp_path):
+    frame = pandas.DataFrame([range(16_385)])
+    with pytest.raises(OutputError, match=r"a sheet holds 16,384 columns, there are 16,385; write \.csv"):
+        save(frame, tmp_path / "a.xlsx")
+
+
 @FEW
 @given(rows=ROWS)
 def test_users_columns_survive_a_workbook(tmp_path, rows):

@@ -18,7 +18,7 @@ from tf_model.io.base import Table, TableWriter, as_text, explain_empty, rows_of
 from tf_model.io.characters import well_formed
 
 # Limits of the format: "Excel specifications and limits", support.microsoft.com.
-MOST_ROWS = 1_048_576
+MOST_ROWS, MOST_COLUMNS = 1_048_576, 16_384
 MOST_CHARACTERS = 32_767  # in a cell, in UTF-16 units
 MOST_WIDTH, WIDTH_ROWS = 60, 1_000  # of a column in characters, and the rows that decide it
 HEADER_ROWS = 1_000  # in which the header of a sheet is looked for, if there are several sheets
@@ -141,6 +141,10 @@ class WorkbookWriter(TableWriter):
     def write(self, frame: Any) -> None:
         """Append the rows of ``frame``, after a header if it is the first."""
         if not self.rows:
+            if (count := frame.shape[1]) > MOST_COLUMNS:
+                raise OutputError(
+                    f"a sheet holds {MOST_COLUMNS:,} columns, there are {count:,}; write .csv or .parquet"
+                )
             self._set_widths(frame)
         for row in chain([] if self.rows else [frame.columns], rows_of(frame)):
             self.rows += 1
