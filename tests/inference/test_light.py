@@ -187,7 +187,7 @@ def test_what_else_a_light_model_may_lack(copy, monkeypatch):
         Predictor.load(copy, "light")
     shutil.rmtree(copy / "light")
     assert Predictor.load(copy).runtime == "tensorflow"
-    with pytest.raises(ModelError, match=r"has no light model; write one with `python -m tf_model\.export`"):
+    with pytest.raises(ModelError, match=r"has no light model: `python -m tf_model\.export`, for a BERT, writes one"):
         Predictor.load(copy, "light")
 
 

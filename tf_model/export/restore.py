@@ -1,4 +1,4 @@
-"""Restore the classifier of a saved model, to export it again or to continue training from its weights."""
+"""Restore the classifier of a saved model, to export it again."""
 
 from pathlib import Path
 from typing import Any

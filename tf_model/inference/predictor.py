@@ -318,10 +318,10 @@ def _load_light(folder: Path, runtime: str, threads: int | None) -> LightModel |
         return None
     of_manifest = model_dir.read_json(folder / model_dir.MANIFEST).get("sha256") or {}
     if not (folder / model_dir.LIGHT).is_dir() and f"{model_dir.LIGHT}/light.json" not in of_manifest:
-        if runtime == "auto":
+        if runtime == "auto" and find_spec("tensorflow"):
             return None
-        export = "python -m tf_model.export"
-        raise ModelError(f"{paths.shown(folder)} has no light model; write one with `{export}`, or leave out --runtime")
+        export = "`python -m tf_model.export`, for a BERT,"
+        raise ModelError(f"{paths.shown(folder)} has no light model: {export} writes one; without it, use TensorFlow")
     from tf_model.inference.light import LightModel
 
     try:

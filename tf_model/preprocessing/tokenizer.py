@@ -31,7 +31,6 @@ class TextEncoder(tf.Module):
         self._cls = self._tokenizer.cls_token_id
         self._sep = self._tokenizer.sep_token_id
         self._unknown = self._tokenizer.token_to_id(UNKNOWN)
-        self.padding = self._tokenizer.pad_token_id
         self.max_tokens = max_tokens
 
     @property
