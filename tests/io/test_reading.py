@@ -29,6 +29,8 @@ XLSX_WORDS = ["expected an .xlsx workbook", "save it again as .xlsx"]
     ("name", "content", "words"),
     [
         ("a.csv", b"", ["a.csv is empty"]),
+        ("a.csv", b"\xef\xbb\xbf", ["a.csv is empty"]),
+        ("a.csv", b"\xff\xfe", ["a.csv is empty"]),
         ("a.txt", b"", ["is empty"]),
         ("a.csv", b"\n\n", ["is empty", "a header line and one row for each text"]),
         ("a.jsonl", b"\n", ["is empty", '{"text": "..."}']),
@@ -42,7 +44,7 @@ XLSX_WORDS = ["expected an .xlsx workbook", "save it again as .xlsx"]
             ["line 4", "expected 2 fields, as in the header, found 3"],
         ),
         ("a.csv", "text\na".encode("utf-32"), ["line 1", "NUL character"]),
-        ("a.csv", b"id,text\n1\n", ["line 2", "expected 2 fields", "found 1"]),
+        ("a.csv", b"id,text\n\n1\n", ["line 3", "expected 2 fields", "found 1"]),
         ("a.tsv", b'id\ttext\n1\t"two\nlines"\n2\n', ["line 4", "found 1"]),
         ("a.tsv", b"id\ttext\n1\ta\tb\n", ["line 2", "found 3", "without lines above", "quotes in it doubled"]),
         ("a.csv", b'id,text\n1,a\n2,"b\n3,c\n', ["line 3: unexpected end of data", "double quotes"]),
@@ -55,7 +57,10 @@ XLSX_WORDS = ["expected an .xlsx workbook", "save it again as .xlsx"]
         ("a.jsonl", b"[" * 100_000, ["line 1", "found '[[["]),
         ("a.jsonl", b'{"text": "a"}\n["b"]\n', ["line 2", """found '["b"]'""", "jq -c '.[]'"]),
         ("a.json", b'[\n{"text": "a"}]\n', ["line 1", "found '['"]),
+        ("a.xlsx", b"", XLSX_WORDS),
         ("a.xlsx", b"PK no zip", [*XLSX_WORDS, "BadZipFile"]),
+        ("a.xlsx", b"\xd0\xcf\x11\xe0", XLSX_WORDS),  # how an .xls begins
+        ("a.xlsx", b"PK\5\6" + bytes(18), XLSX_WORDS),  # an archive without files
         ("a.parquet", b"PAR1 no", ["expected a Parquet file", "create it again"]),
     ],
 )
@@ -65,15 +70,18 @@ def test_bad_input(tmp_path, name, content, words):
     assert [word for word in words if word not in message] == []
 
 
-@pytest.mark.parametrize("suffix", [".xlsx", ".parquet"])
-def test_damaged_in_the_middle(tmp_path, suffix):
+@pytest.mark.parametrize(
+    ("suffix", "words"), [(".xlsx", XLSX_WORDS), (".parquet", ["expected a Parquet file", "create it again"])]
+)
+@pytest.mark.parametrize(("rows", "size"), [(5000, 2000), (100, 40)])
+def test_cut_or_damaged_at_any_place(tmp_path, suffix, words, rows, size):
     path = tmp_path / f"a{suffix}"
-    save(pandas.DataFrame({"text": [f"text {i} {i * i % 977}" for i in range(5000)]}), path, rows=5000)
-    content = bytearray(path.read_bytes())
-    half = len(content) // 2
-    content[half : half + 2000] = b"\xff" * 2000
-    message_of(DataError, write(path, bytes(content)))
-    message_of(DataError, write(path, bytes(content[:half])))
+    save(pandas.DataFrame({"text": [f"text {i} {i * i % 977}" for i in range(rows)]}), path, rows=rows)
+    content = path.read_bytes()
+    for place in range(100, len(content), len(content) // 6):
+        for damaged in (content[:place], content[:place] + b"\xff" * size + content[place + size :]):
+            message = message_of(DataError, write(path, damaged))
+            assert [word for word in words if word not in message] == []
 
 
 @pytest.mark.parametrize("suffix", tables.OUTPUT_SUFFIXES)
