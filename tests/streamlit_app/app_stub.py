@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -24,11 +25,13 @@ from tf_model.inference.attribution import _WORD, MOST_WORDS, Attribution, Expla
 from tf_model.inference.predictor import BATCH_SIZE, Measured, Predictor, columns_of, probability_column
 from tf_model.model_dir import training_of
 from tf_model.modeling.joint_label import NOT_SURE, answer_text
+from tf_model.monitor.store import Store
 from tf_model.preprocessing.cleaning import unmark
 from tf_model.tasks import NO_EMOTION
 
 APP = paths.ROOT / "streamlit_app" / "app.py"
 THRESHOLD = 0.5
+MARKUP = "<b>bold</b> **strong** [link](http://127.0.0.1) :smile: $x$"
 SCRIPTS = ScriptCache()
 
 
@@ -252,6 +255,21 @@ def open_app(page: str | None = None) -> AppTest:
     return app
 
 
+def ask(text: str, app: AppTest | None = None) -> AppTest:
+    """The page Ask with the answer to ``text``."""
+    app = app or open_app()
+    app.text_area(key="ask_text").set_value(text).run()
+    assert not app.exception, app.exception
+    return app
+
+
+def press(app: AppTest, label: str) -> AppTest:
+    """Press the button with this label."""
+    next(each for each in app.button if each.label.replace("\\", "") == label).click().run()
+    assert not app.exception, app.exception
+    return app
+
+
 def start(name: str, content: bytes, column: str | None = None) -> Run:
     """Start the run of a file as the page does, by default with the column that the page proposes."""
     run, state = runs.store(name, content), loading.current_model()
@@ -266,7 +284,55 @@ def wait(run: Run, seconds: float = 20) -> Run:
     return runs.find(run.id)
 
 
+def run_of(app: AppTest) -> Run:
+    """The run that a page shows."""
+    return runs.find("".join(app.query_params["run"]))
+
+
+def open_run(run: Run, tab: str = "Labels") -> AppTest:
+    """Open the page of a run by its address, as a browser does."""
+    app = open_app("batch")
+    app.query_params["run"] = run.id
+    app.session_state[f"{run.id}_tab"] = tab
+    assert not app.run().exception, app.exception
+    return app
+
+
+def answer(app: AppTest) -> AppTest:
+    """Press the button that answers a file, and wait until the run has ended."""
+    [label] = [each.label for each in app.button if each.label.startswith("Answer ")]
+    wait(run_of(press(app, label)))
+    assert not app.run().exception, app.exception
+    return app
+
+
+def log_of(models: Path, name: str = "answer") -> Store:
+    """The log, with all that the model ``name`` has answered."""
+    recorder = recording._recorder(str(loading.monitor_log()), name, training_of(models / name))
+    assert recorder.flush()
+    return Store(loading.monitor_log())
+
+
+def fill_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every file that is to be written whole find no space."""
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tf_model.io.files.tempfile.mkdtemp", full)
+
+
 def words_of(app: AppTest) -> str:
     """All text of a page outside its widgets."""
     kinds = ("title", "header", "subheader", "markdown", "caption", "text", "info", "warning", "error", "success")
     return "\n".join(str(each.value) for kind in kinds for each in getattr(app, kind))
+
+
+def said(app: AppTest) -> str:
+    """The same, without the backslashes that keep it from being read as Markdown."""
+    return words_of(app).replace("\\", "")
+
+
+def figures(app: AppTest) -> dict[str, str]:
+    """The figures of a page by their labels."""
+    return {metric.label: metric.value for metric in app.metric}

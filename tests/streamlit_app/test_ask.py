@@ -6,7 +6,7 @@ import sqlite3
 import app_stub
 import pandas
 import pytest
-from app_stub import open_app, words_of
+from app_stub import ask, log_of, open_app, press, words_of
 
 from streamlit_app.charts import theme, token_highlighting
 from streamlit_app.components import loading, notices, recording
@@ -14,7 +14,7 @@ from tests.monitor.made_up import counts_of
 from tf_model import tasks
 from tf_model.errors import DataError, ModelError
 from tf_model.inference.attribution import MOST_WORDS
-from tf_model.model_dir import probability_column, training_of
+from tf_model.model_dir import probability_column
 from tf_model.monitor import store
 from tf_model.monitor.prometheus import Exporter
 from tf_model.monitor.recorder import Recorder
@@ -28,13 +28,6 @@ MARKUP = [
     "love 👩‍👩‍👧‍👦 🏳️‍🌈 iPad\u200d\ufe0f\u0301",
     "love iPad\0\x1b[31m\u202e",
 ]
-
-
-def ask(text, app=None):
-    app = app or open_app()
-    app.text_area(key="ask_text").set_value(text).run()
-    assert not app.exception, app.exception
-    return app
 
 
 def test_the_answer_stands_first_as_a_sentence(stub):
@@ -221,12 +214,6 @@ def test_an_answer_whose_words_cannot_be_weighed_can_still_be_judged(stub, model
 # ---------------------------------------------------------------- what is kept
 
 
-def log_of(models) -> Store:
-    recorder = recording._recorder(str(loading.monitor_log()), "answer", training_of(models / "answer"))
-    assert recorder.flush()
-    return Store(loading.monitor_log())
-
-
 def errors_of(models) -> pandas.DataFrame:
     return log_of(models).rows("errors")
 
@@ -253,7 +240,7 @@ def test_thumbs_up_is_stored_as_right(stub, models):
 def test_feedback_can_be_taken_back_and_is_kept_once_after_a_reload(stub, models):
     app = ask(LOVED)
     app.feedback[0].set_value(1).run()
-    next(each for each in app.button if each.label == "Undo").click().run()
+    press(app, "Undo")
     assert log_of(models).rows("corrections").empty
     assert not app.success
     app.feedback[0].set_value(1).run()
@@ -266,7 +253,7 @@ def test_feedback_can_be_taken_back_and_is_kept_once_after_a_reload(stub, models
 def test_a_thumb_down_without_what_is_right_is_not_kept(stub, models):
     app = ask(LOVED)
     app.feedback[0].set_value(0).run()
-    next(each for each in app.button if each.label == "Store").click().run()
+    press(app, "Store")
     assert app.info[-1].value == "Choose an emotion or a product first."
     assert log_of(models).rows("corrections").empty
 
@@ -275,12 +262,11 @@ def test_of_not_sure_only_what_is_right_can_be_said(stub, models):
     app = ask("hmm I love the iPad")
     assert not app.feedback
     assert "The model gave no answer to judge. If you know the answer, give it here." in words_of(app)
-    store = next(each for each in app.button if each.label == "Store")
-    store.click().run()
+    press(app, "Store")
     assert app.info[-1].value == "Choose an emotion or a product first."
     assert log_of(models).rows("corrections").empty
     app.selectbox[0].set_value(tasks.POSITIVE)
-    next(each for each in app.button if each.label == "Store").click().run()
+    press(app, "Store")
     assert app.success[0].value == "Thank you. Your feedback is stored."
     (row,) = log_of(models).rows("corrections").to_dict("records")
     assert (row["answer"], row["correct_emotion"]) == ("Not sure", tasks.POSITIVE)
@@ -295,7 +281,7 @@ def test_a_correction_is_stored_with_what_was_said_and_what_is_right(stub, model
     assert set(tasks.PRODUCTS) <= set(product.options)
     emotion.set_value(tasks.NEGATIVE)
     product.set_value("Google")
-    next(each for each in app.button if each.label == "Store").click().run()
+    press(app, "Store")
     assert app.success[0].value == "Thank you. Your feedback is stored."
     (row,) = log_of(models).rows("corrections").to_dict("records")
     assert (row["text"], row["is_correct"], row["answer"]) == (LOVED, False, "Positive emotion → iPad")
@@ -318,7 +304,7 @@ def test_who_names_what_was_answered_agrees_whatever_the_thumb(stub, models, tas
     app.feedback[0].set_value(0).run()
     for box, label in zip(app.selectbox, named, strict=True):
         box.set_value(label or box.value)
-    next(each for each in app.button if each.label == "Store").click().run()
+    press(app, "Store")
     (row,) = log_of(models).rows("corrections").to_dict("records")
     assert row["is_correct"] == is_correct
 
@@ -334,7 +320,7 @@ def test_feedback_that_is_not_stored_and_an_undo_that_fails_are_said(stub, monke
     assert {"Your feedback could not be stored.", "database is locked"} <= set(words_of(app).splitlines())
     app.feedback[0].set_value(None).run().feedback[0].set_value(1).run()
     monkeypatch.setattr(Recorder, "correct", fail)
-    next(each for each in app.button if each.label == "Undo").click().run()
+    press(app, "Undo")
     assert "Your feedback could not be stored." in words_of(app)
     assert app.success[0].value == "Thank you. Your feedback is stored."
 
@@ -398,7 +384,7 @@ def test_a_model_of_other_labels_is_asked_and_corrected_in_them(own_model, model
     assert product.options == ["Kindle", "Xbox"]
     emotion.set_value("meh")
     product.set_value("Kindle")
-    next(each for each in app.button if each.label == "Store").click().run()
+    press(app, "Store")
     (row,) = log_of(models).rows("corrections").to_dict("records")
     assert (row["correct_emotion"], row["correct_product"]) == ("meh", None)
     assert counts_of(log_of(models).path).labels("outcome") == {"answered": 1, "no_emotion": 1}

@@ -18,17 +18,30 @@ import pandas
 import pyarrow
 import pytest
 import streamlit as st
-from app_stub import APP, StubPredictor, open_app, start, stub_predict_texts, wait, words_of
+from app_stub import (
+    APP,
+    StubPredictor,
+    answer,
+    figures,
+    fill_disk,
+    log_of,
+    open_app,
+    open_run,
+    press,
+    run_of,
+    said,
+    start,
+    stub_predict_texts,
+    wait,
+    words_of,
+)
 
 from streamlit_app.charts import theme
-from streamlit_app.components import files, loading, recording, runs
-from streamlit_app.components.runs import Run
+from streamlit_app.components import files, runs
 from tests.monitor.made_up import counts_of
 from tf_model import eda, tasks
 from tf_model.errors import DataError, ModelError
 from tf_model.io import tables
-from tf_model.model_dir import training_of
-from tf_model.monitor.store import Store
 
 TEXTS = ["I love the iPad", "I hate my iPhone", "hmm I love Google", "Android is there"]
 ANSWERS = ["Positive emotion → iPad", "Negative emotion → iPhone", "Not sure", tasks.NO_EMOTION]
@@ -54,33 +67,6 @@ def upload(content: bytes, name: str):
     return app
 
 
-def press(app, label: str):
-    next(each for each in app.button if each.label.startswith(label)).click().run()
-    assert not app.exception, app.exception
-    return app
-
-
-def run_of(app) -> Run:
-    return runs.find("".join(app.query_params["run"]))
-
-
-def answer(app):
-    """Press the button, and wait until the run has ended."""
-    wait(run_of(press(app, "Answer ")))
-    app.run()
-    assert not app.exception, app.exception
-    return app
-
-
-def open_run(run: Run, tab: str = "Labels"):
-    """Open the page of a run by its address, as a browser does."""
-    app = open_app("batch")
-    app.query_params["run"] = run.id
-    app.session_state[f"{run.id}_tab"] = tab
-    assert not app.run().exception, app.exception
-    return app
-
-
 def rows_of(app) -> pandas.DataFrame:
     """The table in the tab Rows, with the current filters."""
     return open_run(run_of(app), "Rows").dataframe[-1].value
@@ -97,7 +83,7 @@ def choose(app, name: str, value):
 
 def counted(app) -> str:
     """How many texts the charts count."""
-    return next(each.value for each in app.metric if each.label == "Texts counted")
+    return figures(app)["Texts counted"]
 
 
 def buttons(app) -> list[str]:
@@ -158,7 +144,7 @@ def test_the_result_of_another_model_is_shown_with_its_name(stub, models):
     (models / "answer" / "saved_model.pb").write_bytes(b"another training")
     app.run()
     assert "1 row answered" in app.success[0].value
-    assert "answered by answer (Saved " in words_of(app).replace("\\", "")
+    assert "answered by answer (Saved " in said(app)
     words = "These answers come from a different model than the one now in use. So shares are not corrected"
     assert app.info[0].value.startswith(words)
 
@@ -169,7 +155,7 @@ def test_filters_act_together_on_charts_rows_and_downloads_and_are_kept(stub, tm
     assert rows_of(app)["answer"].tolist() == [ANSWERS[0], ANSWERS[2]]
     choose(app, "products", ["Google"])
     assert [each.proto.alt for each in app.get("plotly_chart")][1].startswith("Number of texts by emotion: ")
-    assert {each.label: each.value for each in app.metric} == {
+    assert figures(app) == {
         "Texts counted": "1",
         "Negative emotion": "0.0%",
         "Positive emotion": "100.0%",
@@ -225,7 +211,7 @@ def test_charts_have_words(stub, tmp_path):
         "Number of texts by emotion: Negative emotion 1, No emotion toward brand or product 1, Positive emotion 2."
     )
     assert "iPhone: Negative emotion 100%" in both
-    assert {each.label: each.value for each in app.metric} == {
+    assert figures(app) == {
         "Texts counted": "4",
         "Negative emotion": "25.0%",
         "Positive emotion": "50.0%",
@@ -261,7 +247,7 @@ def test_rows_that_are_not_fit_are_let_into_the_charts_by_one_checkbox(stub):
 
 def test_a_file_of_unfit_texts_is_not_said_to_be_filtered(stub):
     app = answer(upload("text\n👍\n".encode(), "a.csv"))
-    assert "1 row, column text, one row per text" in words_of(app).replace("\\", "")
+    assert "1 row, column text, one row per text" in said(app)
     assert app.info[-1].value.startswith("None of these texts is fit for the model.")
     choose(app, "contains", "x")
     assert "No text passes these filters." in app.info[-1].value
@@ -320,9 +306,7 @@ def test_predictions_and_errors_are_recorded(stub, models, tmp_path):
     app = answer(upload(content, "b.csv"))
     assert app.error[0].value == "The file could not be answered."
     assert "no memory" in words_of(app)
-    log = recording._recorder(str(loading.monitor_log()), "answer", training_of(models / "answer"))
-    assert log.flush()
-    store = Store(loading.monitor_log())
+    store = log_of(models)
     assert counts_of(store.path).predictions == counts_of(store.path, "batch").predictions == len(ANSWERS)
     assert store.rows("errors")[["source", "kind"]].values.tolist() == [["batch", "ModelError"]]
 
@@ -517,13 +501,6 @@ def test_a_run_is_not_begun_again_that_another_window_deleted_or_began(held):
     assert not run.folder.exists()
 
 
-def fill_disk(monkeypatch):
-    def full(*_, **__):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr("tf_model.io.files.tempfile.mkdtemp", full)
-
-
 def test_a_run_whose_end_cannot_be_stored_is_said_and_can_be_answered_again(held, monkeypatch, capfd):
     app = press(upload(b"text\nI love the iPad\n", "a.csv"), "Answer 1 row")
     assert held.reached.wait(20)
@@ -688,7 +665,7 @@ def test_mixed_values_can_be_shown():
 
 def test_a_model_of_other_labels_is_counted_in_them(own_model):
     app = answer(upload(b"text\nso good\na lamp\nhmm\n", "a.csv"))
-    assert {each.label: each.value for each in app.metric}["good"] == "33.3%"
+    assert figures(app)["good"] == "33.3%"
 
 
 def test_a_file_without_a_text_has_no_charts(stub):

@@ -4,9 +4,9 @@ import json
 import shutil
 from collections import Counter
 
-import app_stub
 import pandas as pd
 import pytest
+from app_stub import MARKUP, said
 from model_folders import ROWS, labelled, write_answer, write_single
 from sample_datasets import write_csv
 from streamlit.testing.v1 import AppTest
@@ -19,9 +19,7 @@ from tf_model.evaluation.metrics import evaluate_probabilities, wilson_interval
 from tf_model.io import files
 from tf_model.model_dir import probability_column
 
-models = app_stub.models  # a fixture: an empty folder of models
 PAGE = paths.ROOT / "streamlit_app" / "views" / "evaluate.py"
-MARKUP = "<b>bold</b> **strong** [link](http://127.0.0.1) :smile: $x$"
 
 
 @pytest.fixture(autouse=True)
@@ -38,11 +36,6 @@ def open_page(model=None, task=None):
         page.segmented_control(key="evaluate_task").set_value(task).run()
     assert not page.exception, page.exception
     return page
-
-
-def said(page):
-    kinds = ("markdown", "caption", "info", "warning", "error", "subheader")
-    return "\n".join(str(each.value) for kind in kinds for each in getattr(page, kind)).replace("\\", "")
 
 
 def table_with(page, column):

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 
-import app_stub
 import pytest
+from app_stub import MARKUP, figures, open_app
 from sample_datasets import write_csv
 from streamlit.testing.v1 import AppTest
 
 from tf_model import data, eda, paths, tasks
 from tf_model.data import DATA_VARIABLE
 
-models = app_stub.models  # a fixture: clears the caches of other tests
 PAGE = paths.ROOT / "streamlit_app" / "views" / "explore.py"
-MARKUP = "<b>bold</b> **strong** [link](http://127.0.0.1) :smile: $x$"
 TABS = ("Labels", "Words", "Repeats")
 
 
@@ -39,10 +37,6 @@ def open_page(tab: str | None = None) -> AppTest:
 def checked(page: AppTest) -> AppTest:
     assert not page.exception, page.exception
     return page
-
-
-def figures(page: AppTest) -> dict[str, str]:
-    return {metric.label: metric.value for metric in page.metric}
 
 
 def chart(page: AppTest, part_of_alt: str) -> dict:
@@ -122,7 +116,7 @@ def test_filters_stay_when_another_tab_is_opened(sample, tweets):
 
 
 def test_the_open_tab_stays_when_another_page_is_looked_at(sample, stub):
-    app = app_stub.open_app("explore")
+    app = open_app("explore")
     app.session_state["explore_tab"] = "Repeats"
     app.run()
     for name in ("evaluate", "explore"):

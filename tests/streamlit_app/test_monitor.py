@@ -3,11 +3,11 @@
 import io
 import time
 
-import app_stub
 import pandas as pd
 import prediction_logs
 import pytest
 import streamlit as st
+from app_stub import MARKUP, figures, open_app, said
 from prediction_logs import (
     APP,
     OTHER_TOPIC,
@@ -31,11 +31,9 @@ from tf_model.monitor.aggregates import Window
 from tf_model.monitor.events import Corrected, Failed, Stream
 from tf_model.monitor.store import Store
 
-models = app_stub.models  # a fixture: an empty folder of models
 PAGE = paths.ROOT / "streamlit_app" / "views" / "monitor.py"
 PIECES = [Window(0, 60), Window(60, 120)]
 OLD = Stream("old", "v0", "app")
-MARKUP = "<b>bold</b> **strong** [link](http://127.0.0.1) :smile: $x$"
 
 
 @pytest.fixture
@@ -61,17 +59,8 @@ def open_page(window=None):
     return page
 
 
-def said(page):
-    kinds = ("markdown", "caption", "info", "warning", "error", "success", "text")
-    return "\n".join(str(each.value) for kind in kinds for each in getattr(page, kind)).replace("\\", "")
-
-
 def alarms(page):
     return page.error[0].value.replace("\\", "")
-
-
-def figures(page):
-    return {metric.label: metric.value for metric in page.metric}
 
 
 def spoken(page):
@@ -386,7 +375,7 @@ def test_the_made_up_log_is_what_the_store_reads(healthy):
 
 def test_who_asked_is_kept_while_another_page_is_visited(healthy):
     write_healthy(healthy, time.time() - 1800, stream=Stream("old", "v0", "batch"))
-    app = app_stub.open_app("monitor")
+    app = open_app("monitor")
     app.selectbox(key="monitor_stream").set_value((APP.model, APP.version)).run()
     app.selectbox(key="monitor_source").set_value("app").run()
     app.switch_page("views/ask.py").run()

@@ -1,6 +1,5 @@
 """What a run shows beyond Explore: corrected shares, changes over time, two selections compared, real dates."""
 
-import errno
 import io
 import json
 import re
@@ -14,7 +13,7 @@ import openpyxl
 import pandas
 import pytest
 import streamlit as st
-from app_stub import open_app, start, wait, words_of
+from app_stub import fill_disk, open_app, open_run, press, run_of, said, start, wait, words_of
 from streamlit.testing.v1 import AppTest
 
 from streamlit_app.components import files, labelling, run_explorer, runs
@@ -43,21 +42,13 @@ def answered(lines):
     return wait(start("a.csv", "\n".join(lines).encode()))
 
 
-def open_tab(run, tab):
-    app = open_app("batch")
-    app.query_params["run"] = run.id
-    app.session_state[f"{run.id}_tab"] = tab
-    assert not app.run().exception, app.exception
-    return app
-
-
 def test_what_changed_is_said_in_a_sentence_and_its_texts_are_read(run):
-    app = open_tab(run, "Over time")
-    said = words_of(app).replace("\\", "")
-    assert "From the week of 1 June 2026 on, Negative emotion toward iPhone rose from 0% to 100% of the texts" in said
-    assert "Typical words since then: crashed, hate" in said
-    assert re.search(r"Positive emotion toward iPhone fell [^:]*\. Typical words before: .*\blove\b", said)
-    assert "Dates: column when." in said
+    app = open_run(run, "Over time")
+    first = said(app)
+    assert "From the week of 1 June 2026 on, Negative emotion toward iPhone rose from 0% to 100% of the texts" in first
+    assert "Typical words since then: crashed, hate" in first
+    assert re.search(r"Positive emotion toward iPhone fell [^:]*\. Typical words before: .*\blove\b", first)
+    assert "Dates: column when." in first
     [chart] = app.get("plotly_chart")
     assert "Negative emotion toward iPhone: share of the texts by week: week of 4 May 2026 0%" in chart.proto.alt
     key = f"{run.id}_time_week_iPhone_{tasks.NEGATIVE}_bar"
@@ -66,18 +57,18 @@ def test_what_changed_is_said_in_a_sentence_and_its_texts_are_read(run):
     assert app.dataframe[-1].value["text"].str.contains("crashed").all()
     assert list(app.dataframe[-1].value)[:4] == ["text", "when", "Source", tasks.ANSWER]
     app.segmented_control(key=f"{run.id}_period_week_week").set_value("month").run()
-    assert "From June 2026 on, Negative emotion toward iPhone rose from 0% to 100%" in words_of(app).replace("\\", "")
+    assert "From June 2026 on, Negative emotion toward iPhone rose from 0% to 100%" in said(app)
     [chart] = app.get("plotly_chart")
     assert "share of the texts by month: May 2026 0%, June 2026 100%" in chart.proto.alt
     app.multiselect(key=f"{run.id}_products").set_value(["iPhone"]).run()
     assert not app.exception, app.exception
-    assert "Negative emotion toward iPhone rose from 0% to 100%" in words_of(app).replace("\\", "")
+    assert "Negative emotion toward iPhone rose from 0% to 100%" in said(app)
     assert "all products" not in words_of(app)
 
 
 def test_days_are_offered_if_they_have_enough_texts(stub):
     days = [FIRST + timedelta(days=number // 30) for number in range(30 * 47)]
-    app = open_tab(
+    app = open_run(
         run := answered(["text,when", *(f"I love my iPad {n},{day}" for n, day in enumerate(days))]), "Over time"
     )
     choice = app.segmented_control(key=f"{run.id}_period_week_day")
@@ -90,7 +81,7 @@ def test_days_are_offered_if_they_have_enough_texts(stub):
 def test_a_week_without_texts_is_a_gap_in_the_curve(stub):
     weeks = [FIRST + timedelta(weeks=week) for week in range(WEEKS)]
     lines = [f"I love my iPad {number},{weeks[number]}" for number in range(WEEKS) if number != 2]
-    app = open_tab(answered(["text,when", *lines]), "Over time")
+    app = open_run(answered(["text,when", *lines]), "Over time")
     [chart] = app.get("plotly_chart")
     assert "week of 11 May 2026 0%, week of 25 May 2026 0%," in chart.proto.alt
     line, band = json.loads(chart.proto.spec)["data"]
@@ -100,7 +91,7 @@ def test_a_week_without_texts_is_a_gap_in_the_curve(stub):
 
 
 def test_a_week_between_two_gaps_has_an_interval(stub):
-    app = open_tab(
+    app = open_run(
         answered(["text,when", *(f"I love my iPad {n},{FIRST + timedelta(weeks=2 * n)}" for n in (0, 1))]), "Over time"
     )
     _, band = json.loads(app.get("plotly_chart")[0].proto.spec)["data"]
@@ -110,24 +101,24 @@ def test_a_week_between_two_gaps_has_an_interval(stub):
 
 def test_a_file_of_dates_in_the_future_alone_is_shown(stub):
     run = answered(["text,when", *(f"I love my iPad {number},2999-01-01" for number in range(3))])
-    app = open_tab(run, "Over time")
-    assert "3 rows with a date in the future, left out" in words_of(app).replace("\\", "")
+    app = open_run(run, "Over time")
+    assert "3 rows with a date in the future, left out" in said(app)
     assert "None of these texts has a date." in words_of(app)
     assert not app.date_input
 
 
 def test_dates_and_sources_are_filters_that_are_kept(run):
-    app = open_tab(run, "Rows")
+    app = open_run(run, "Rows")
     app.date_input(key=f"{run.id}_dates").set_value((FIRST, FIRST + timedelta(days=6))).run()
     app.multiselect(key=f"{run.id}_sources").set_value(["web"]).run()
     assert len(app.dataframe[-1].value) == 40
-    assert len(open_tab(run, "Rows").dataframe[-1].value) == 40
+    assert len(open_run(run, "Rows").dataframe[-1].value) == 40
     app.multiselect(key=f"{run.id}_sources").set_value(["shop"]).run()
     assert "0 of 320 rows pass the filters." in words_of(app)
 
 
 def test_two_selections_are_compared(run):
-    app = open_tab(run, "Compare")
+    app = open_run(run, "Compare")
     assert app.info[-1].value == "A and B hold the same texts: filter A or B by source, product or date."
     for side, source in (("A", "web"), ("B", "shop")):
         app.multiselect(key=f"{run.id}_{side}_sources").set_value([source]).run()
@@ -143,7 +134,7 @@ def test_two_selections_are_compared(run):
 
 
 def test_texts_on_both_sides_are_left_out_of_both(run):
-    app = open_tab(run, "Compare")
+    app = open_run(run, "Compare")
     app.multiselect(key=f"{run.id}_A_sources").set_value(["web"]).run()
     since = (FIRST + timedelta(weeks=3), FIRST + timedelta(weeks=7))
     app.date_input(key=f"{run.id}_B_dates").set_value(since).run()
@@ -154,7 +145,7 @@ def test_texts_on_both_sides_are_left_out_of_both(run):
 
 
 def test_a_part_is_compared_with_the_rest(run):
-    app = open_tab(run, "Compare")
+    app = open_run(run, "Compare")
     app.multiselect(key=f"{run.id}_B_sources").set_value(["shop"]).run()
     assert not app.exception, app.exception
     assert "80 of 320 texts pass both filters: counted in B alone." in said(app)
@@ -162,7 +153,7 @@ def test_a_part_is_compared_with_the_rest(run):
 
 
 def test_too_few_texts_are_not_said_to_be_alike(run):
-    app = open_tab(run, "Compare")
+    app = open_run(run, "Compare")
     app.text_input(key=f"{run.id}_A_contains").set_value("crashed 16").run()
     app.multiselect(key=f"{run.id}_B_sources").set_value(["web"]).run()
     assert "Not compared: A has 10 texts, B 240; each needs at least 30." in [each.value for each in app.info]
@@ -170,14 +161,13 @@ def test_too_few_texts_are_not_said_to_be_alike(run):
 
 def test_two_files_with_other_columns_are_compared(run):
     other = answered(["id,review", *(f"{number},I love my iPhone {number}" for number in range(60))])
-    app = open_tab(other, "Compare")
+    app = open_run(other, "Compare")
     first, second = app.selectbox(key=f"{other.id}_another").options
     assert first == "Two selections of this file"
     assert second.startswith("This file and a.csv (20")
     app.selectbox(key=f"{other.id}_another").set_value(run.id).run()
     assert not app.exception, app.exception
-    said = words_of(app).replace("\\", "")
-    assert "iPhone, Negative emotion: 0% in A, 50% in B, 50 points more" in said
+    assert "iPhone, Negative emotion: 0% in A, 50% in B, 50 points more" in said(app)
     assert app.dataframe[-1].value[["texts A", "texts B"]].max().tolist() == [60, 320]
 
 
@@ -186,7 +176,7 @@ def test_of_files_with_one_name_the_chosen_one_is_compared(run):
     for number, other in enumerate(others):
         other.began += number
         other.save()
-    app = open_tab(run, "Compare")
+    app = open_run(run, "Compare")
     app.selectbox(key=f"{run.id}_another").set_value(others[1].id).run()
     assert app.dataframe[-1].value["texts B"].max() == 50
 
@@ -194,10 +184,10 @@ def test_of_files_with_one_name_the_chosen_one_is_compared(run):
 @pytest.mark.parametrize("change", [{"version": "another"}, {"products": {"iPad": ["ipad"]}}])
 def test_files_that_were_answered_in_another_way_are_not_compared(run, change):
     other = answered(["text", *(f"I love my iPhone {number}" for number in range(40))])
-    assert open_tab(run, "Compare").selectbox(key=f"{run.id}_another")
+    assert open_run(run, "Compare").selectbox(key=f"{run.id}_another")
     vars(other).update(change)
     other.save()
-    assert f"{run.id}_another" not in [each.key for each in open_tab(run, "Compare").selectbox]
+    assert f"{run.id}_another" not in [each.key for each in open_run(run, "Compare").selectbox]
 
 
 def test_the_workbook_has_real_dates(run):
@@ -257,14 +247,9 @@ def corrected(monkeypatch):
     st.cache_resource.clear()
 
 
-def press(app, label):
-    next(each for each in app.button if each.label.replace("\\", "") == label).click().run()
-    assert not app.exception, app.exception
-
-
 def test_rows_are_checked_by_hand_and_kept_with_the_run(run, corrected, monkeypatch):
     monkeypatch.setattr(labelling, "ROWS_TO_CHECK", 12)
-    app = open_tab(run, "Labels")
+    app = open_run(run)
     order = shares.checking_order(run.answers().rows)
     before = app.dataframe[-1].value
     press(app, "Draw 12 rows to check by hand")
@@ -283,7 +268,7 @@ def test_rows_are_checked_by_hand_and_kept_with_the_run(run, corrected, monkeypa
     assert "1 left." in said(app)
     press(app, tasks.NEGATIVE)
     assert "12 of these texts, drawn at random, were checked by hand." in words_of(app)
-    after = open_tab(run, "Labels").dataframe[-1].value
+    after = open_run(run).dataframe[-1].value
     wide = before["high"] - before["low"]
     assert ((after["high"] - after["low"])[wide > 0.2] < wide[wide > 0.2]).all()
     assert after["corrected share"][0] > before["corrected share"][0]
@@ -291,7 +276,7 @@ def test_rows_are_checked_by_hand_and_kept_with_the_run(run, corrected, monkeypa
 
 @pytest.mark.parametrize("tab", ["Labels", "Over time", "Compare"])
 def test_a_filter_of_emotions_leaves_no_share(run, corrected, tab):
-    app = open_tab(run, tab)
+    app = open_run(run, tab)
     assert run_explorer.ALL_EMOTIONS not in words_of(app)
     assert "Below each share" in words_of(app)
     app.multiselect(key=f"{run.id}_emotions").set_value([tasks.NEGATIVE]).run()
@@ -303,7 +288,7 @@ def test_a_filter_of_emotions_leaves_no_share(run, corrected, tab):
 
 @pytest.mark.parametrize(("tab", "is_corrected"), [("Labels", True), ("Over time", False), ("Compare", False)])
 def test_what_a_share_allows_for_is_said_where_it_is_shown(run, corrected, tab, is_corrected):
-    app = open_tab(run, tab)
+    app = open_run(run, tab)
     if tab == "Compare":
         for side, source in (("A", "web"), ("B", "shop")):
             app.multiselect(key=f"{run.id}_{side}_sources").set_value([source]).run()
@@ -313,7 +298,7 @@ def test_what_a_share_allows_for_is_said_where_it_is_shown(run, corrected, tab, 
 
 def test_the_last_check_of_a_file_can_be_undone(stub, corrected):
     run = answered(["text", "I love my iPad", "The iPhone crashed"])
-    app = open_tab(run, "Labels")
+    app = open_run(run)
     assert "Below each share" not in words_of(app), "too few texts"
     press(app, "Draw 2 rows to check by hand")
     press(app, tasks.NEGATIVE)
@@ -327,7 +312,7 @@ def test_the_last_check_of_a_file_can_be_undone(stub, corrected):
 
 def test_charts_are_of_the_most_frequent_products(stub, monkeypatch):
     monkeypatch.setattr("streamlit_app.components.explorer.MOST_PRODUCTS", 1)
-    app = open_tab(answered(["text", "I love my iPad", "The iPhone crashed", "An iPhone"]), "Labels")
+    app = open_run(answered(["text", "I love my iPad", "The iPhone crashed", "An iPhone"]), "Labels")
     assert "Charts by product show the 1 most frequent of 2; filter for others." in words_of(app)
     alts = [chart.proto.alt for chart in app.get("plotly_chart")]
     assert alts[0] == "Number of texts by product: iPhone 2."
@@ -335,20 +320,16 @@ def test_charts_are_of_the_most_frequent_products(stub, monkeypatch):
 
 
 def test_a_check_that_cannot_be_stored_is_said_and_the_row_stays(run, corrected, monkeypatch):
-    app = open_tab(run, "Labels")
+    app = open_run(run)
     press(app, "Draw 50 rows to check by hand")
-
-    def full(*_, **__):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr("tf_model.io.files.tempfile.mkdtemp", full)
+    fill_disk(monkeypatch)
     press(app, tasks.NEGATIVE)
     assert r"checked\.json\: the disk is full" in app.toast[0].value
     assert "50 left." in said(app)
 
 
 def test_rows_that_two_windows_check_are_all_kept(run, corrected):
-    one, other = open_tab(run, "Labels"), open_tab(run, "Labels")
+    one, other = open_run(run), open_run(run)
     for app in (one, other):
         press(app, "Draw 50 rows to check by hand")
     press(one, tasks.NEGATIVE)
@@ -361,7 +342,7 @@ def test_rows_that_two_windows_check_are_all_kept(run, corrected):
 
 
 def test_a_filter_may_leave_fewer_rows_than_were_to_be_checked(run, corrected):
-    app = open_tab(run, "Labels")
+    app = open_run(run)
     press(app, "Draw 50 rows to check by hand")
     app.text_input(key=f"{run.id}_contains").set_value("iPad is there 20").run()
     left = run.answers().rows["text"].str.contains("iPad is there 20").sum()
@@ -377,16 +358,16 @@ def test_a_filter_may_leave_fewer_rows_than_were_to_be_checked(run, corrected):
 def test_a_row_of_which_nobody_can_tell_is_not_counted_as_checked(run, corrected):
     order = shares.checking_order(run.answers().rows)
     run.store(runs.CHECKED, {str(order[0]): tasks.NEGATIVE, str(order[1]): None})
-    app = open_tab(run, "Labels")
+    app = open_run(run)
     assert app.dataframe[-1].value["checked"].max() == 1
     assert "1 of these texts, drawn at random, were checked by hand." in words_of(app)
     assert "more were drawn from another selection" not in words_of(app)
 
 
 def test_shares_are_corrected_where_the_model_says_how_it_errs(run, request):
-    assert "Shares are not corrected: " in said(open_tab(run, "Labels"))
+    assert "Shares are not corrected: " in said(open_run(run))
     request.getfixturevalue("corrected")
-    app = open_tab(run, "Labels")
+    app = open_run(run)
     assert "corrected for the model's known errors" in words_of(app)
     beside = {each.label: each.delta for each in app.metric}
     assert beside["Texts counted"] == ""
@@ -403,11 +384,11 @@ def test_the_report_is_on_the_rows_that_pass_the_filters(run, stub, corrected, m
     monkeypatch.setattr(st, "download_button", lambda label, data, **options: offered.update({label: data}))
     monkeypatch.setattr(run_explorer, "figures", lambda *arguments, **kept: given.append((*arguments, kept)))
     monkeypatch.setattr(run_explorer, "render", lambda _: "a page")
-    open_tab(run, "Labels")
+    open_run(run)
     assert "Download report" not in offered, "nothing is known of how good the model is"
     stub.metrics["validation"] = {}
     run.store(run_explorer.THEMES, {"Negative emotion → iPad": {"1": "mine"}})
-    app = open_tab(run, "Labels")
+    app = open_run(run)
     app.multiselect(key=f"{run.id}_sources").set_value(["shop"]).run()
     assert offered["Download report"]() == "a page"
     [(result, texts, model, name, with_texts, kept)] = given
@@ -433,7 +414,7 @@ def test_the_report_counts_what_the_charts_count(stub, monkeypatch):
     monkeypatch.setattr(run_explorer, "render", lambda _: "a page")
     stub.metrics["validation"] = {}
     run = answered(["text", "I love my iPad", "I love my ipad!"])
-    app = open_tab(run, "Labels")
+    app = open_run(run)
     offered["Download report"]()
     app.checkbox(key=f"{run.id}_let_in").set_value(True).run()
     offered["Download report"]()
@@ -452,7 +433,7 @@ def test_the_report_is_by_the_chosen_period_without_quotes_if_asked_and_also_jso
 
     monkeypatch.setattr(run_explorer, "figures", figures)
     stub.metrics["validation"] = {}
-    app = open_tab(run, "Over time")
+    app = open_run(run, "Over time")
     app.segmented_control(key=f"{run.id}_period_week_week").set_value("month").run()
     app.toggle(key=f"{run.id}_quotes").set_value(False).run()
     app.session_state[f"{run.id}_tab"] = "Labels"
@@ -464,7 +445,7 @@ def test_the_report_is_by_the_chosen_period_without_quotes_if_asked_and_also_jso
 
 def test_texts_of_which_different_shares_were_read_have_one_reason(stub):
     run = answered(["text", *("I love my iPad " * count for count in (40, 80))])
-    app = open_tab(run, "Rows")
+    app = open_run(run, "Rows")
     assert "2 of 2 rows are not." in said(app)
     assert "- longer than the model reads: **2**" in said(app)
     assert app.multiselect(key=f"{run.id}_statuses").options == ["longer than the model reads"]
@@ -500,7 +481,7 @@ def themes(stub):
 
 def test_themes_are_shown_renamed_merged_and_kept_with_the_run(themes):
     key = f"{tasks.NEGATIVE} → iPhone"
-    app = open_tab(themes, "Themes")
+    app = open_run(themes, "Themes")
     table = app.dataframe[-1].value
     names = table["name"].tolist()
     [chart] = app.get("plotly_chart")
@@ -511,26 +492,21 @@ def test_themes_are_shown_renamed_merged_and_kept_with_the_run(themes):
     assert first.head(3).tolist() == table.iloc[0, -3:].tolist()
     app.multiselect[-1].set_value(names[:2])
     app.text_input[-1].set_value("<b>hardware</b>")
-    next(each for each in app.button if each.label == "Rename or merge").click().run()
-    assert not app.exception, app.exception
-    merged = open_tab(themes, "Themes").dataframe[-1].value
+    press(app, "Rename or merge")
+    merged = open_run(themes, "Themes").dataframe[-1].value
     assert len(merged) == len(table) - 1
     assert merged["name"].tolist()[0] == "<b>hardware</b>"
-    app = open_tab(themes, "Themes")
-    next(each for each in app.button if each.label == "Find themes again").click().run()
+    app = open_run(themes, "Themes")
+    press(app, "Find themes again")
     assert app.dataframe[-1].value["name"].tolist() == names
-    app = open_tab(themes, "Themes")
+    app = open_run(themes, "Themes")
     app.selectbox(key=f"{themes.id}_themes_emotion").set_value(tasks.POSITIVE).run()
     assert "Themes need 30 different texts" in app.info[-1].value
 
 
-def said(app):
-    return words_of(app).replace("\\", "")
-
-
 def label(run, name):
     """The tab with the label queue, with the annotator's name entered."""
-    app = open_tab(run, "Label queue")
+    app = open_run(run, "Label queue")
     app.text_input(key=labelling.ANNOTATOR).set_value(name).run()
     return app
 
@@ -540,7 +516,7 @@ def test_a_queue_is_labelled_by_two_people_and_gives_a_file_to_train_with(run, m
     monkeypatch.setattr(st, "download_button", lambda label, data, **options: offered.update({label: data}))
     monkeypatch.setattr(labelling, "label_queue", lambda rows, emotions, labelled: rows.index[:3])
     texts = run.answers().rows["text"]
-    assert "Type your name" in open_tab(run, "Label queue").info[-1].value
+    assert "Type your name" in open_run(run, "Label queue").info[-1].value
     app, late = label(run, "Ann"), label(run, "Dan")
     press(app, "Choose 50 texts to label")
     assert texts[0] in said(app)
@@ -615,7 +591,7 @@ def test_two_people_say_something_at_once(run):
 
 def test_a_run_that_was_deleted_in_another_window_stays_deleted(run, corrected, monkeypatch):
     monkeypatch.setattr(labelling, "label_queue", lambda rows, emotions, labelled: rows.index[:3])
-    checking, labelling_now, beginning = open_tab(run, "Labels"), label(run, "Ann"), label(run, "Ben")
+    checking, labelling_now, beginning = open_run(run), label(run, "Ann"), label(run, "Ben")
     press(checking, "Draw 50 rows to check by hand")
     press(labelling_now, "Choose 50 texts to label")
     run.delete()
@@ -629,7 +605,7 @@ def test_a_run_that_was_deleted_in_another_window_stays_deleted(run, corrected, 
 
 def test_the_queues_work_with_every_id_of_a_run(run, corrected):
     run.folder = run.folder.rename(run.folder.with_name(f"a__{run.id[3:]}"))
-    press(open_tab(run, "Labels"), "Draw 50 rows to check by hand")
+    press(open_run(run), "Draw 50 rows to check by hand")
     press(label(run, "Ann"), "Choose 50 texts to label")
 
 
@@ -658,8 +634,7 @@ def test_each_product_of_a_text_is_labelled_and_its_file_trains_targets(targets,
         ("a.csv", b'text\n"I love my Kindle, I hate my Xbox"\nIt is late\n', "text/csv")
     ).run()
     app.segmented_control(key="batch_rows").set_value("one row per product").run()
-    press(app, "Answer 2 rows")
-    run = wait(runs.find("".join(app.query_params["run"])))
+    run = wait(run_of(press(app, "Answer 2 rows")))
     app = label(run, "Ann")
     press(app, "Choose 50 texts to label")
     for emotion, product in ((tasks.POSITIVE, "Kindle"), (tasks.NEGATIVE, "Xbox")):
@@ -688,5 +663,5 @@ def test_themes_that_another_window_changes_meanwhile_are_kept(themes, monkeypat
         return find_themes(*arguments)
 
     monkeypatch.setattr(run_explorer, "find_themes", slow)
-    open_tab(themes, "Themes")
+    open_run(themes, "Themes")
     assert set(themes.stored(run_explorer.THEMES)) == {"other", f"{tasks.NEGATIVE} → iPhone"}

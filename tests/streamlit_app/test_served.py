@@ -5,10 +5,10 @@ import socket
 import sys
 
 import pytest
-from app_stub import make_model, open_app, words_of
+from app_stub import ask, make_model, open_app, press, run_of, said, wait, words_of
 from stand_in import VERSION, StandIn
 
-from streamlit_app.components import loading, run_explorer, runs
+from streamlit_app.components import loading, run_explorer
 from tf_model import tasks
 from tf_model.inference.predictor import Predictor
 from tf_model.monitor.store import Store
@@ -25,15 +25,9 @@ def server(models, monkeypatch):
     loading._connect.clear()
 
 
-def ask(text: str):
-    app = open_app()
-    return app.text_area[0].set_value(text).run()
-
-
 def test_a_question_is_answered_by_the_server(server, models):
     make_model(models)  # ignored
     app = ask("the new ipad is great")
-    assert not app.exception
     assert "Positive emotion" in words_of(app)
     assert "The stronger the colour, the more the word counted." in words_of(app), "the words are weighed, too"
     posted = [body for method, _, body in server.requests if method == "POST"]
@@ -60,12 +54,10 @@ def test_shares_are_not_corrected_for_the_errors_of_another_model(server, models
     monkeypatch.setattr(run_explorer, "correction_of", lambda _: pytest.fail("of a model that did not answer"))
     app = open_app("batch")
     app.file_uploader[0].set_value(("a.csv", b"text\nthe new ipad is great\n", "text/csv")).run()
-    next(each for each in app.button if each.label == "Answer 1 row").click().run()
-    if job := runs.find("".join(app.query_params["run"])).job:
-        job.join(20)
+    wait(run_of(press(app, "Answer 1 row")))
     assert not app.run().exception, app.exception
     assert "1 row answered" in app.success[0].value
-    assert "Shares are not corrected: the server's model" in words_of(app).replace("\\", "")
+    assert "Shares are not corrected: the server's model" in said(app)
 
 
 def test_what_the_server_answered_is_in_the_log_with_its_version(server, models):

@@ -3,8 +3,9 @@
 from pathlib import Path
 from types import SimpleNamespace
 
+import app_stub
 import pytest
-from app_stub import StubTargets, make_model, open_app, words_of
+from app_stub import StubTargets, ask, log_of, make_model, open_app, press, run_of, said, words_of
 
 from streamlit_app.charts import theme, token_highlighting
 from streamlit_app.components import loading, notices, products, recording, runs
@@ -13,21 +14,12 @@ from tf_model.data.products import Products, write_products
 from tf_model.eda import NO_LABEL
 from tf_model.errors import ModelError
 from tf_model.inference.predictor import Predictor
-from tf_model.model_dir import training_of
 from tf_model.monitor.__main__ import main
-from tf_model.monitor.store import Store
 from tf_model.preprocessing.cleaning import mark
 
 TEXT = "👍 I love my Kindle, but hate the <b>Xbox</b>"
 KINDLE, XBOX = (12, 18), (36, 40)
 FILE = 'text\n"I love my Kindle, hate the Xbox, hmm love the Xbox"\n\nI love the iPad\nan e-reader\n'
-
-
-def ask(text, app=None):
-    app = app or open_app()
-    app.text_area(key="ask_text").set_value(text).run()
-    assert not app.exception, app.exception
-    return app
 
 
 @pytest.fixture
@@ -170,7 +162,7 @@ def test_a_model_of_targets_that_fails_leaves_the_answer(targets, models):
     assert app.header[-1].value == "Positive emotion → Apple"
     with pytest.raises(FileNotFoundError, match=r"answers\.parquet"):
         answer()
-    assert log_of(models).rows("errors").empty, "as its answers are not recorded"
+    assert log_of(models, "target").rows("errors").empty, "as its answers are not recorded"
 
 
 def test_a_model_of_targets_that_is_broken_leaves_the_answer(targets, models, stub, monkeypatch):
@@ -203,7 +195,7 @@ def test_products_can_be_typed_and_stay_in_the_session(targets):
     app.switch_page("views/batch.py").run()
     app.switch_page("views/ask.py").run()
     assert "Your list: Pixel\\, Switch" in words_of(app)
-    next(each for each in app.button if each.label == "Use the model's own list").click().run()
+    press(app, "Use the model's own list")
     assert "The model's list: Kindle\\, Xbox" in words_of(app)
     assert app.text_area(key=products.TYPED).value == ""
 
@@ -303,25 +295,17 @@ def test_names_are_never_read_as_markdown(targets):
 # ---------------------------------------------------------------- feedback
 
 
-def log_of(models) -> Store:
-    log = recording._recorder(str(loading.monitor_log()), "target", training_of(models / "target"))
-    assert log.flush()
-    return Store(loading.monitor_log())
-
-
 def choose(app, label, value):
     next(each for each in app.selectbox if each.label == label).set_value(value)
     return app
 
 
 def store(app):
-    next(each for each in app.button if each.label == "Store").click().run()
-    assert not app.exception, app.exception
-    return app
+    return press(app, "Store")
 
 
 def spans(models):
-    kept = log_of(models).rows("corrections")[::-1]
+    kept = log_of(models, "target").rows("corrections")[::-1]
     columns = ["text", "correct_product", "correct_emotion", "start", "end", "is_correct"]
     return [tuple(row) for row in kept[columns].itertuples(index=False)]
 
@@ -343,8 +327,9 @@ def test_an_emotion_is_corrected_a_mention_added_and_one_removed(targets, models
         (TEXT, "Xbox", tasks.POSITIVE, 4, 11, False),
         (TEXT, "Xbox", tasks.POSITIVE, 20, 23, False),
     ]
-    assert log_of(models).rows("corrections")["answer"].fillna("").tolist() == ["", "", tasks.NEGATIVE, tasks.POSITIVE]
-    assert main(["export", "--log", str(log_of(models).path), str(tmp_path / "out.csv")]) == 0
+    log = log_of(models, "target")
+    assert log.rows("corrections")["answer"].fillna("").tolist() == ["", "", tasks.NEGATIVE, tasks.POSITIVE]
+    assert main(["export", "--log", str(log.path), str(tmp_path / "out.csv")]) == 0
     assert "(2 texts; left out: 2 corrections " in capsys.readouterr().err, "for the Xbox, the last one counts"
 
 
@@ -352,7 +337,7 @@ def test_a_correction_of_one_mention_is_taken_back_alone(targets, models):
     app = store(ask(TEXT))
     choose(app, "About …", "Xbox").run()
     store(app)
-    next(each for each in app.button if each.label == "Undo").click().run()
+    press(app, "Undo")
     assert spans(models) == [(TEXT, "Kindle", tasks.POSITIVE, *KINDLE, True)]
     assert not app.success
 
@@ -410,25 +395,17 @@ def answer(rows="one row per product", content=FILE, lines=""):
         app.segmented_control[0].set_value(rows).run()
     if lines:
         type_list(app, lines)
-    next(each for each in app.button if each.label.startswith("Answer ")).click().run()
-    run = runs.find("".join(app.query_params["run"]))
-    if run.job:
-        run.job.join(20)
-    app.run()
-    assert not app.exception, app.exception
-    return app, run.answers().table
+    return app_stub.answer(app), run_of(app).answers().table
 
 
 def offer_anew(app):
     """Cancel the run of a page, then have it offered again in a session of its own."""
-    run, app = runs.find("".join(app.query_params["run"])), open_app("batch")
+    run, app = run_of(app), open_app("batch")
     run.status = runs.CANCELLED
     run.save()
     app.query_params["run"] = run.id
     app.run()
-    next(each for each in app.button if each.label == "Answer it again").click().run()
-    assert not app.exception, app.exception
-    return app
+    return press(app, "Answer it again")
 
 
 def test_a_file_gets_a_row_for_each_product(targets):
@@ -461,7 +438,7 @@ def test_a_model_of_whole_texts_with_other_emotions_does_not_guess(targets, own_
     monkeypatch.setattr(Predictor, "load", lambda folder: load[Path(folder).name])
     app, result = answer(content="text\nI love my Kindle\nThis is good\n")
     assert result[["mention", "emotion"]].fillna("").values.tolist() == [["Kindle", tasks.POSITIVE], ["", ""]]
-    run = "".join(app.query_params["run"])
+    run = run_of(app).id
     assert app.multiselect(key=f"{run}_emotions").options == [*tasks.EMOTIONS, NO_LABEL]
     assert "This text names none of the products." in words_of(ask("This is good"))
     assert offer_anew(app).segmented_control[0].value == "one row per product"
@@ -482,7 +459,7 @@ def test_a_model_of_other_emotions_that_is_chosen_answers(stub, targets, own_mod
 
 def test_a_text_of_two_products_is_not_counted_as_repeated(targets):
     app, _ = answer()
-    run = "".join(app.query_params["run"])
+    run = run_of(app).id
     app.session_state[f"{run}_tab"] = "Repeats"
     assert not app.run().exception, app.exception
     assert app.selectbox(key=f"{run}_repeats_bar").options == ["once"]
@@ -490,7 +467,7 @@ def test_a_text_of_two_products_is_not_counted_as_repeated(targets):
 
 def test_the_words_of_a_text_of_two_products_count_once(targets):
     app, _ = answer(content="text\nmy Kindle beats my Xbox\nthe Kindle screen\n")
-    run = "".join(app.query_params["run"])
+    run = run_of(app).id
     app.session_state[f"{run}_tab"] = "Words"
     assert not app.run().exception, app.exception
     chart = next(each.proto.alt for each in app.get("plotly_chart") if each.proto.alt.startswith("Most frequent"))
@@ -502,7 +479,7 @@ def test_the_words_of_a_text_of_two_products_count_once(targets):
 
 def test_a_text_of_two_products_counts_once_in_the_notes_on_dates(targets):
     app, result = answer(content="text,date\nI love my Kindle and my Xbox,soon\nThe Kindle is here,2026-05-04\n")
-    dates = runs.find("".join(app.query_params["run"])).answers().dates
+    dates = run_of(app).answers().dates
     assert dates.notes == ("1 row with an unreadable date",)
     assert dates.values.isna().tolist() == [True, True, False]
     assert len(result) == 3
@@ -550,15 +527,15 @@ def test_the_products_that_are_looked_for_say_which_texts_are_fit(targets):
 
 def test_a_file_is_offered_anew_with_its_list_which_can_be_changed(targets):
     app = offer_anew(answer(lines="iPad: tablet; slate\nXbox")[0])
-    assert "Your list: iPad, Xbox" in words_of(app).replace("\\", "")
+    assert "Your list: iPad, Xbox" in said(app)
     assert app.text_area(key=products.TYPED).value == "iPad: tablet; slate\nXbox"
     app = offer_anew(answer()[0])
-    assert "The model's list: Kindle, Xbox" in words_of(app).replace("\\", ""), "whatever it lists by then"
+    assert "The model's list: Kindle, Xbox" in said(app), "whatever it lists by then"
 
 
 def test_a_list_that_cannot_be_typed_is_not_put_into_the_box(targets):
     page, _ = answer(lines="iPad: tablet")
-    run = runs.find("".join(page.query_params["run"]))
+    run = run_of(page)
     for alias, is_typed in (("Oasis, 2nd gen", False), ("re:oasis,? 2nd gen", True)):
         run.products = {"Kindle": [alias]}
         run.save()
@@ -569,7 +546,7 @@ def test_a_list_that_cannot_be_typed_is_not_put_into_the_box(targets):
 
 def test_a_file_of_one_row_per_text_is_offered_anew_without_a_list_of_its_own(targets):
     app = offer_anew(answer("one row per text")[0])
-    assert "The model's list: Kindle, Xbox" in words_of(app).replace("\\", "")
+    assert "The model's list: Kindle, Xbox" in said(app)
     assert app.segmented_control(key="batch_rows").value == "one row per text"
 
 
