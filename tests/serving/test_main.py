@@ -1,6 +1,5 @@
 """What TensorFlow Serving reads: versions, and settings, checked with its published messages."""
 
-import json
 import os
 import shutil
 from pathlib import Path
@@ -9,37 +8,15 @@ import pytest
 
 from tf_model import paths
 from tf_model.errors import ModelError, UsageError
-from tf_model.model_dir import TRAININGS, is_of_training, training_of
+from tf_model.model_dir import SAVED_MODEL, TRAININGS, is_of_training, training_of
 from tf_model.serving import __main__ as command
 
 DEPLOY = paths.ROOT / "tf_model" / "serving" / "deploy"
 
 
 @pytest.fixture
-def model(tmp_path) -> Path:
-    """A real SavedModel with our signature, made without a BERT: a text's length decides."""
-    from tf_model.device import import_tensorflow
-
-    tf = import_tensorflow()
-    folder = tmp_path / "product"
-    module = tf.Module()
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
-    def classify(text):
-        long = tf.cast(tf.strings.length(text) > 5, tf.float32)
-        probabilities = tf.stack([1 - long, long], axis=1)
-        best = tf.argmax(probabilities, axis=-1)
-        label = tf.gather(tf.constant(["iPhone", "iPad"]), best)
-        return {
-            "product": label,
-            "product_confidence": tf.reduce_max(probabilities, -1),
-            "product_probabilities": probabilities,
-        }
-
-    module.classify = classify
-    tf.saved_model.save(module, str(folder), signatures={"serving_default": classify})
-    (folder / "labels.json").write_text(json.dumps({"task": "product", "labels": {"product": ["iPhone", "iPad"]}}))
-    return folder
+def model(random_models, tmp_path) -> Path:
+    return shutil.copytree(random_models / "product", tmp_path / "product")
 
 
 def published(**messages: list[tuple[str, int, str]]):
@@ -74,9 +51,14 @@ def test_a_layout_holds_a_model_that_answers(model, tmp_path):
     [version] = (folder / "product").iterdir()
     assert int(version.name) // TRAININGS == int((model / "saved_model.pb").stat().st_mtime)
     assert is_of_training(version.name, training_of(model))
-    served = tf.saved_model.load(str(version)).signatures["serving_default"]
-    assert served(text=tf.constant(["a text"]))["product"].numpy().tolist() == [b"iPad"]
-    assert not (version / "labels.json").exists(), "only what TensorFlow wrote"
+    assert {each.name for each in version.iterdir()} <= {*SAVED_MODEL}, "only what TensorFlow wrote"
+    loaded = [tf.saved_model.load(str(each)) for each in (model, version)]  # kept, as signatures do not keep variables
+    texts = tf.constant(["a text", "I love my ipad", "great android apps", "the new iphone"])
+    expected, served = [each.signatures["serving_default"](text=texts) for each in loaded]
+    assert len({*served["product"].numpy().tolist()}) > 1, "else any graph would do"
+    assert served.keys() == expected.keys()
+    for name, values in served.items():
+        assert (values.numpy() == expected[name].numpy()).all(), name
 
 
 def test_a_model_that_is_there_is_left_alone_and_another_stands_beside_it(model, tmp_path):
