@@ -23,7 +23,7 @@ LABEL_IDS = np.array([0, 1, 2, 0] * 4)
 
 pytestmark = [
     pytest.mark.timeout(1200),  # several tests train a network or more
-    pytest.mark.usefixtures("made_once"),
+    pytest.mark.usefixtures("made_once", "stores"),
 ]
 
 
@@ -189,9 +189,7 @@ class Counted:
         return np.eye(9)[np.zeros(len(texts), int)]
 
 
-def test_command_records_run_by_run_and_fits_nothing_twice(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path / "checkpoints")
-    monkeypatch.setattr(runs, "RUNS", tmp_path)
+def test_command_records_run_by_run_and_fits_nothing_twice(monkeypatch, capsys):
     monkeypatch.setattr(variants, "FineTuned", Counted)
     monkeypatch.setattr(Counted, "fitted", [])
     command = ["--data", str(paths.SAMPLE_CORPUS), "--setting", "quick"]
@@ -237,8 +235,6 @@ def test_what_was_left_out_is_compared_with_its_control(problem):
 
 
 def test_a_switch_alone_is_compared_with_the_unchanged_training_that_is_recorded(tmp_path, monkeypatch):
-    monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path / "checkpoints")
-    monkeypatch.setattr(runs, "RUNS", tmp_path)
     monkeypatch.setattr(variants, "FineTuned", Counted)
     monkeypatch.setattr(Counted, "fitted", [])
     command = ["--data", str(paths.SAMPLE_CORPUS), "--setting", "quick", "--protocols", REPORT]
@@ -256,9 +252,7 @@ def test_a_switch_alone_is_compared_with_the_unchanged_training_that_is_recorded
     assert runs.load("ablation")["settings"]["quick"]["protocols"][REPORT] == found
 
 
-def test_figures_of_other_settings_do_not_stay(tmp_path, monkeypatch):
-    monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path / "checkpoints")
-    monkeypatch.setattr(runs, "RUNS", tmp_path)
+def test_figures_of_other_settings_do_not_stay(monkeypatch):
     monkeypatch.setattr(variants, "FineTuned", Counted)
     command = ["--data", str(paths.SAMPLE_CORPUS), "--protocols", REPORT, "--seeds", "0", "--switches", "unchanged"]
     for setting in ("quick", "report"):

@@ -16,10 +16,7 @@ from tf_model.training.cross_validation import FOLD_SEED, FOLDS
 
 LABELS = len(tasks.EMOTIONS)
 
-
-@pytest.fixture(autouse=True)
-def store(tmp_path, monkeypatch):
-    monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path / "checkpoints")
+pytestmark = pytest.mark.usefixtures("stores")
 
 
 def problem_of(texts, label_ids, groups=None) -> Problem:
@@ -47,8 +44,7 @@ def test_agreement_counts_pairs_weighted_by_rows():
     assert found["ceiling"] == [low, pytest.approx(np.sqrt(high))], "the agreement itself is not known better"
 
 
-def test_our_model_is_judged_on_the_repeated_texts(problems, tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "RUNS", tmp_path)
+def test_our_model_is_judged_on_the_repeated_texts(problems):
     problem = problems["product"]
     assert label_quality.our_accuracy(problem) is None, "nothing is recorded"
     right = [np.arange(len(problem.rows)) % 2 == 0, np.ones(len(problem.rows), bool)]
@@ -63,8 +59,7 @@ def test_our_model_is_judged_on_the_repeated_texts(problems, tmp_path, monkeypat
     assert found["our_interval"] == [0.5, 0.5]
 
 
-def test_of_whole_answers_no_emotion_is_one_label_and_an_unknown_target_none(problems, tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "RUNS", tmp_path)
+def test_of_whole_answers_no_emotion_is_one_label_and_an_unknown_target_none(problems):
     none, positive = (tasks.EMOTIONS.index(label) for label in (tasks.NO_EMOTION, tasks.POSITIVE))
     # Two labels without emotion agree, whatever the product. Emotion and none disagree, and so do two products.
     pairs = [[(0, none), (-1, none)], [(0, none), (0, positive)], [(0, positive), (1, positive)]]
@@ -157,9 +152,8 @@ def test_doubtful_labels_are_found_inside_the_training_part_and_left_out(monkeyp
 
 
 @pytest.mark.usefixtures("made_once")
-def test_command_records_method_by_method_and_keeps_what_was_recorded(problems, tmp_path, monkeypatch, capsys):
+def test_command_records_method_by_method_and_keeps_what_was_recorded(problems, monkeypatch, capsys):
     pytest.importorskip("cleanlab", reason="cleanlab is in the extra research")
-    monkeypatch.setattr(runs, "RUNS", tmp_path)
     monkeypatch.setattr(label_quality, "DRAWS", 1)
     command = ["--data", str(paths.SAMPLE_CORPUS), "--tasks", "product", "--methods"]
     assert label_quality.main([*command, "majority"]) == 0

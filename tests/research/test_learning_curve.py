@@ -26,10 +26,8 @@ def test_draws_are_nested_and_inside_the_training_part(problem):
     assert np.array_equal(learning_curve.sample_folds(problem, 50, 1)[0].train, other[0].train)
 
 
-@pytest.mark.usefixtures("made_once")
-def test_command_records_a_curve_that_rises(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path / "checkpoints")
-    monkeypatch.setattr(runs, "RUNS", tmp_path)
+@pytest.mark.usefixtures("made_once", "stores")
+def test_command_records_a_curve_that_rises(monkeypatch, capsys):
     arguments = ["--data", str(paths.SAMPLE_CORPUS), "--sizes", "20", "9999"]
     monkeypatch.setattr(learning_curve, "DRAWS", 2)
     assert learning_curve.main([*arguments, "--methods", "keywords", "words_logistic"]) == 0
