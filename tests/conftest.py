@@ -177,6 +177,16 @@ def save_random_models(bert: Path, parent: Path) -> None:
         model_dir.write_manifest(folder)
 
 
+@pytest.fixture
+def stubbed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands with the stub in place of a saved model."""
+    from stub_model import stub
+
+    from tf_model.inference.predictor import Predictor
+
+    monkeypatch.setattr(Predictor, "load", lambda folder=None: stub())
+
+
 @pytest.fixture(scope="session")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A private key to sign models with, and its public key."""

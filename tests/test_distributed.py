@@ -4,7 +4,6 @@ import csv
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ports import free_ports
 
 from tf_model import paths
 from tf_model.distributed import VARIABLE, Cluster, from_environment
@@ -124,16 +124,6 @@ def start(folder: Path, bert: Path, *arguments: str, place: int, ports: list[int
 def start_two(folder: Path, bert: Path, *arguments: str, second: tuple[str, ...] = ()):
     ports = free_ports(2)
     return [start(folder, bert, *arguments, *(second if place else ()), place=place, ports=ports) for place in range(2)]
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 def end(processes: list[subprocess.Popen]) -> list[tuple[int, str]]:

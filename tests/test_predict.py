@@ -33,12 +33,6 @@ from tf_model.io import tables
 from tf_model.serving import remote
 
 
-@pytest.fixture
-def stubbed(monkeypatch):
-    """The command with the stub in place of a saved model."""
-    monkeypatch.setattr(Predictor, "load", lambda folder=None: stub())
-
-
 def rows_of(path: Path) -> list[list[str]]:
     with path.open(encoding="utf-8", newline="") as stream:
         return list(csv.reader(stream))

@@ -18,12 +18,6 @@ from tf_model.inference.targets import TargetPredictor
 from tf_model.predict import Predictor
 
 
-@pytest.fixture
-def stubbed(monkeypatch):
-    """The command with the stub in place of a saved model."""
-    monkeypatch.setattr(Predictor, "load", lambda folder=None: stub())
-
-
 def test_texts_as_a_table(stubbed, capsys):
     assert predict.main(["--text", "[red]iPad[/red] \x1b[31m\r\u202e", "--text", "x", "--format", "table"]) == 0
     captured = capsys.readouterr()

@@ -1,12 +1,12 @@
 """Drift and estimated accuracy of the trained model on real tweets: what they notice, and what they miss."""
 
 import asyncio
-import socket
 import urllib.request
 
 import numpy
 import pandas
 import pytest
+from ports import free_ports
 
 from research.tools.app_client import crowd
 from research.tools.browser import running_app, staged_models
@@ -144,9 +144,7 @@ def test_the_estimate_of_the_accuracy_on_real_tweets(predictor, validated):
 
 def test_the_app_records_what_it_answers_and_closes_its_log_on_sigterm(predictor, monkeypatch):
     """Pages run in threads, which receive no signals: the log is closed because the server shuts down in order."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    [port] = free_ports()
     monkeypatch.setenv("TWEETS_METRICS", f"127.0.0.1:{port}")
     question = "the new iPad is great, I love it"
 

@@ -4,7 +4,6 @@ import json
 import math
 import re
 import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -17,6 +16,7 @@ import numpy
 import pandas
 import pytest
 import yaml
+from ports import free_ports
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from stub_model import stub
@@ -472,12 +472,6 @@ def test_the_example_asks_the_default_port():
 # ------------------------------------------------------------------------------------------------------ the real server
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def ask(port: int, path: str, **parameters: str) -> dict:
     url = f"http://127.0.0.1:{port}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
     return json.loads(urllib.request.urlopen(url, timeout=5).read())["data"]
@@ -499,7 +493,7 @@ def wait_for(condition, process: subprocess.Popen, log: Path, seconds: float = 6
 
 def test_a_real_prometheus_scrapes_it_and_answers_every_query(tmp_path):
     """The example configuration, rules and dashboard; only the ports and the interval differ."""
-    server_program, exporter, port = program("prometheus"), busy_exporter(), free_port()
+    server_program, exporter, [port] = program("prometheus"), busy_exporter(), free_ports()
     config = (DEPLOY / "prometheus.yml").read_text(encoding="utf-8")
     config = config.replace(f"{prometheus.ADDRESS}:{prometheus.PORT}", urllib.parse.urlsplit(exporter.serve(0)).netloc)
     (tmp_path / "prometheus.yml").write_text(config.replace("15s", "1s"), encoding="utf-8")

@@ -2,13 +2,13 @@
 
 import json
 import math
-import socket
 import subprocess
 import sys
 import threading
 import time
 
 import pytest
+from ports import free_ports
 from stand_in import ANSWERS, MODELS, VERSION, StandIn, metadata, product_outputs
 
 from tf_model import paths, tasks
@@ -139,9 +139,7 @@ def test_a_server_has_half_a_minute_to_restart(server, monkeypatch):
 
 def test_a_server_that_starts_late_is_waited_for(monkeypatch):
     monkeypatch.setattr(remote, "BACKOFF", 0.05)
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
+    [port] = free_ports()
     found = []
     thread = threading.Thread(
         target=lambda: found.append(RemotePredictor.connect(f"http://127.0.0.1:{port}", retries=8))
@@ -205,9 +203,7 @@ def test_a_model_that_was_unloaded(server):
 
 
 def test_nobody_is_there():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    url = f"http://127.0.0.1:{free_ports()[0]}"
     with pytest.raises(ModelError, match=rf"no model server answers at {url}/.*refused.*tried 3 times.*check --server"):
         RemotePredictor.connect(url, **QUICK)
 

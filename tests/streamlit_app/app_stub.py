@@ -20,6 +20,7 @@ from streamlit.testing.v1 import AppTest
 from streamlit_app.components import loading, products, recording, runs
 from streamlit_app.components.runs import Run
 from tf_model import paths, tasks
+from tf_model.data import DATA_VARIABLE
 from tf_model.data.products import Products, write_products
 from tf_model.inference.attribution import _WORD, MOST_WORDS, Attribution, Explanation
 from tf_model.inference.predictor import BATCH_SIZE, Measured, Predictor, columns_of, probability_column
@@ -194,6 +195,12 @@ def models(tmp_path, monkeypatch):
     _forget()
     yield folder
     _forget()
+
+
+@pytest.fixture
+def sample(models, monkeypatch) -> None:
+    """The sample corpus is the only dataset, whatever else the checkout holds."""
+    monkeypatch.setenv(DATA_VARIABLE, str(paths.SAMPLE_CORPUS))
 
 
 def _forget() -> None:

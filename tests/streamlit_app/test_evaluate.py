@@ -21,11 +21,7 @@ from tf_model.model_dir import probability_column
 
 PAGE = paths.ROOT / "streamlit_app" / "views" / "evaluate.py"
 
-
-@pytest.fixture(autouse=True)
-def no_data(monkeypatch, tmp_path):
-    """The sample corpus is the only dataset, whatever else the checkout holds."""
-    monkeypatch.setenv(DATA_VARIABLE, str(paths.SAMPLE_CORPUS))
+pytestmark = pytest.mark.usefixtures("sample")
 
 
 def open_page(model=None, task=None):

@@ -21,12 +21,6 @@ def tweets():
     return eda.describe(data.read(paths.SAMPLE_CORPUS).labelled)
 
 
-@pytest.fixture
-def sample(models, monkeypatch):
-    """The page reads the sample corpus."""
-    monkeypatch.setenv(DATA_VARIABLE, str(paths.SAMPLE_CORPUS))
-
-
 def open_page(tab: str | None = None) -> AppTest:
     page = AppTest.from_file(str(PAGE), default_timeout=120)
     if tab:

@@ -6,18 +6,13 @@ import socket
 import urllib.request
 
 import pytest
+from ports import free_ports
 
 from research.tools.browser import running_app
 from streamlit_app.__main__ import main
 from tf_model import paths
 
 pytestmark = pytest.mark.timeout(300)  # the default, given so that this slow file begins early
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.mark.parametrize("option", ["-h", "--help"])
@@ -41,7 +36,8 @@ def test_a_port_that_is_taken_stops_the_metrics_and_not_the_app(tmp_path, monkey
 
 
 def test_metrics_come_before_any_page_pages_of_others_are_refused_and_nobody_on_the_internet_is_asked(tmp_path):
-    metrics = f"127.0.0.1:{free_port()}"
+    [port] = free_ports()
+    metrics = f"127.0.0.1:{port}"
     upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
     with socket.socket() as internet:
         internet.bind(("127.0.0.1", 0))

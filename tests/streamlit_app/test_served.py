@@ -1,11 +1,11 @@
 """The app with a model on a server: the same answers, and one line where the server is down."""
 
 import json
-import socket
 import sys
 
 import pytest
 from app_stub import ask, make_model, open_app, press, run_of, said, wait, words_of
+from ports import free_ports
 from stand_in import VERSION, StandIn
 
 from streamlit_app.components import loading, run_explorer
@@ -71,9 +71,7 @@ def test_what_the_server_answered_is_in_the_log_with_its_version(server, models)
 
 
 def test_a_server_that_is_down_is_named_and_nothing_else_is_offered(models, monkeypatch):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    url = f"http://127.0.0.1:{free_ports()[0]}"
     monkeypatch.setattr(sys, "argv", ["app.py", f"--server={url}"])
     app = open_app()
     assert not app.exception
