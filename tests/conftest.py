@@ -143,28 +143,22 @@ def random_models(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def save_random_models(bert: Path, parent: Path) -> None:
-    """Save models whose weights are large enough for texts to get different classes; only ``product`` pools [CLS]."""
+    """Save random classifiers; only ``product`` pools [CLS]."""
+    from model_folders import random_classifier
+
     from tf_model import config, model_dir, tasks
-    from tf_model.device import prepare
     from tf_model.export.light import write_light
     from tf_model.export.saved_model import save_graph
     from tf_model.io.files import write_json
-    from tf_model.modeling import backbone, classifier
-    from tf_model.training.trainer import Fitted, text_encoder
 
-    tiny, temperatures = backbone.find(str(bert)), {"product": 1.7, "emotion": 0.8, "target": 1.7}
+    temperatures = {"product": 1.7, "emotion": 0.8, "target": 1.7}
     for name, recipe in (
         ("product", config.make_config("tuned", backbone=str(bert), pooling="cls")),
         ("answer", config.make_config("answer", backbone=str(bert))),
         ("target", config.make_config("target", backbone=str(bert))),
     ):
         folder, chosen = parent / name, tasks.ANSWER_TASKS if name == "answer" else (tasks.ALL_TASKS[name],)
-        prepare(3, precision="float32")
-        network = classifier.build(tiny, [len(task.labels) for task in chosen], recipe.pooling)
-        for variable in network.trainable_variables:
-            if "LayerNorm" not in variable.name:
-                variable.assign(variable * 12)
-        fitted = Fitted(network, text_encoder(recipe, tiny))
+        fitted = random_classifier(bert, recipe, chosen)
         calibration = {"temperature": {task.name: temperatures[task.name] for task in chosen}, "threshold": 0.4}
         calibration = calibration if name != "product" else None
         save_graph(fitted, chosen, folder, calibration)

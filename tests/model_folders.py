@@ -1,15 +1,19 @@
-"""Folders like those of trained models, made in a moment: the files are real, the graph is empty."""
+"""Folders like those of trained models, made in a moment: real files, an empty graph; and networks never trained."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from tf_model import config, tasks
+from tf_model.device import prepare
 from tf_model.evaluation.metrics import evaluate_probabilities
 from tf_model.model_dir import probability_column
+from tf_model.modeling import backbone, classifier
 from tf_model.training.cross_validation import FoldResult
+from tf_model.training.trainer import Fitted, text_encoder
 
 SHA256 = "f" * 64
 ROWS = 60
@@ -27,6 +31,17 @@ def distributions(label_ids: np.ndarray, classes: int, seed: int) -> np.ndarray:
 def labelled(labels, rows: int = ROWS, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     label_ids = np.random.default_rng(seed).integers(0, len(labels), rows)
     return label_ids, distributions(label_ids, len(labels), seed)
+
+
+def random_classifier(bert: Path, recipe, chosen: Sequence[tasks.Task], *, seed: int = 3, scale: float = 12) -> Fitted:
+    """A classifier of the ``chosen`` tasks whose random weights are large enough for texts to get different classes."""
+    prepare(seed, precision="float32")
+    weights = backbone.find(str(bert))
+    network = classifier.build(weights, [len(task.labels) for task in chosen], recipe.pooling)
+    for variable in network.trainable_variables:
+        if "LayerNorm" not in variable.name:
+            variable.assign(variable * scale)
+    return Fitted(network, text_encoder(recipe, weights))
 
 
 def guessed_fold(config, backbone, rows, encoded, split, **_) -> FoldResult:

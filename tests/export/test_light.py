@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from model_folders import random_classifier
 
 from tests.evaluation.test_joint_metrics import rows_of, surely
 from tf_model import config, data, model_dir, tasks
@@ -14,9 +15,8 @@ from tf_model.errors import OutputError
 from tf_model.export import light
 from tf_model.inference.light import LightModel
 from tf_model.io.files import whole_folder
-from tf_model.modeling import backbone, classifier
 from tf_model.preprocessing.batching import encode
-from tf_model.training.trainer import Fitted, text_encoder
+from tf_model.training.trainer import Fitted
 
 TEXTS = [
     "I love my new iPad 2!",
@@ -31,17 +31,8 @@ CALIBRATION = {"temperature": {"product": 1.7, "emotion": 0.8}, "threshold": 0.4
 
 @pytest.fixture(scope="module", params=["cls", "mean"])
 def fitted(request, tiny_bert: Path) -> Fitted:
-    """A classifier with random weights, large enough for texts to get different classes."""
-    from tf_model.device import prepare
-
-    prepare(3, precision="float32")
     recipe = config.make_config("answer", backbone=str(tiny_bert), pooling=request.param)
-    tiny = backbone.find(str(tiny_bert))
-    bert = classifier.build(tiny, [len(task.labels) for task in tasks.ANSWER_TASKS], request.param)
-    for variable in bert.trainable_variables:
-        if "LayerNorm" not in variable.name:
-            variable.assign(variable * 12)
-    return Fitted(bert, text_encoder(recipe, tiny))
+    return random_classifier(tiny_bert, recipe, tasks.ANSWER_TASKS)
 
 
 @pytest.fixture(scope="module")

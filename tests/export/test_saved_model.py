@@ -16,6 +16,7 @@ import numpy as np
 import pandas
 import pytest
 import yaml
+from model_folders import random_classifier
 
 from tf_model import data, model_dir, paths, tasks
 from tf_model.config import make_config
@@ -23,11 +24,11 @@ from tf_model.errors import ModelError, OutputError
 from tf_model.evaluation.joint_metrics import evaluate_predictions
 from tf_model.export import saved_model
 from tf_model.inference.predictor import Predictor
-from tf_model.modeling import backbone
+from tf_model.modeling.classifier import compile_model
 from tf_model.preprocessing.cleaning import mark
 
 TASK = tasks.PRODUCT
-RECIPE = make_config("tuned", epochs=2)
+RECIPE = make_config("tuned", epochs=2, pooling="cls")
 OWN_FILES = {
     *("recipe.json", "labels.json", "metrics.json", "manifest.json"),
     *("history.csv", "validation_predictions.csv", "model_card.md"),
@@ -76,23 +77,12 @@ def texts() -> list[str]:
 @pytest.fixture(scope="module")
 def fitted(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory):
     """A classifier with large random weights, so that texts differ in their classes, and a built optimizer."""
-    from tf_model.device import prepare
-    from tf_model.modeling import classifier as model
-    from tf_model.preprocessing.tokenizer import TextEncoder
-    from tf_model.training.trainer import Fitted
-
-    prepare(1, precision="float32")
     folder = shutil.copytree(tiny_bert, tmp_path_factory.mktemp("gone"), dirs_exist_ok=True)
-    tiny = backbone.find(str(folder))
-    bert = model.build(tiny, [len(TASK.labels)])
-    model.compile_model(bert, RECIPE, steps=1)
-    bert.optimizer.build(bert.trainable_variables)
-    for variable in bert.trainable_variables:
-        if "LayerNorm" not in variable.name:
-            variable.assign(variable * 50)
-    encoder = TextEncoder(tiny.vocabulary, RECIPE.cleaning, tiny.lower_case, RECIPE.max_tokens)
+    made = random_classifier(folder, RECIPE, [TASK], seed=1, scale=50)
+    compile_model(made.model, RECIPE, steps=1)
+    made.model.optimizer.build(made.model.trainable_variables)
     shutil.rmtree(folder)  # the export must not need it
-    return Fitted(bert, encoder, HISTORY)
+    return replace(made, history=HISTORY)
 
 
 @pytest.fixture(scope="module")

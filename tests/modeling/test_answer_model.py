@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
-from model_folders import guessed_fold
+from model_folders import guessed_fold, random_classifier
 
 from tf_model import data, paths, predict, tasks
 from tf_model.config import make_config
@@ -17,7 +18,6 @@ from tf_model.evaluation import joint_metrics
 from tf_model.export import saved_model
 from tf_model.inference.attribution import MOST_WORDS
 from tf_model.inference.predictor import Predictor
-from tf_model.modeling import backbone
 from tf_model.modeling.joint_label import NOT_SURE
 
 pytestmark = pytest.mark.timeout(300)  # the default, given so that this slow file begins early
@@ -34,20 +34,8 @@ TEXTS = [
 
 @pytest.fixture(scope="module")
 def fitted(tiny_bert: Path):
-    """A classifier of both tasks with random weights, large enough that texts differ in class."""
-    from tf_model.device import prepare
-    from tf_model.modeling import classifier as model
-    from tf_model.preprocessing.tokenizer import TextEncoder
-    from tf_model.training.trainer import Fitted
-
-    prepare(1, precision="float32")
-    tiny = backbone.find(str(tiny_bert))
-    bert = model.build(tiny, [len(names) for names in LABELS.values()], "mean")
-    for variable in bert.trainable_variables:
-        if "LayerNorm" not in variable.name:
-            variable.assign(variable * 12)
-    encoder = TextEncoder(tiny.vocabulary, RECIPE.cleaning, tiny.lower_case, RECIPE.max_tokens)
-    return Fitted(bert, encoder, [{"epoch": 1, "seconds": 1.0, "loss": 2.0, "accuracy": 0.3}])
+    made = random_classifier(tiny_bert, RECIPE, tasks.ANSWER_TASKS, seed=1)
+    return replace(made, history=[{"epoch": 1, "seconds": 1.0, "loss": 2.0, "accuracy": 0.3}])
 
 
 @pytest.fixture(scope="module")
