@@ -79,6 +79,8 @@ class Rows:
 def labelled_rows(folder: Path, task: str, dataset: data.Dataset) -> Rows:
     """The labelled validation rows of a saved model, with their texts from the dataset that it was validated on."""
     report = read_report(folder)
+    if report.data_sha256 != dataset.sha256:
+        raise DataError(f"{folder} was trained on other data than {dataset.path}; name that with --data")
     predictions = report.labelled(task)
     texts = dataset.labelled.set_index("row")[tasks.TEXT_COLUMN].loc[predictions.rows].tolist()
     names_by_text = map(list, map(data.products_of(dataset).first_mentions, texts))

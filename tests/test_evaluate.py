@@ -301,7 +301,7 @@ def test_a_model_of_targets_is_evaluated_on_mentions_of_other_products(tmp_path,
     rows = [("my Kindle is great", "Kindle"), ("my Kindle is bad", "Kindle"), ("an iPad is great", "iPad")]
     lines = [f"{text},{product},{tasks.POSITIVE}" for text, product in rows]
     (tmp_path / "rows.csv").write_text("\n".join(["text,product,emotion", *lines]), encoding="utf-8")
-    (tmp_path / "validation_predictions.csv").write_text("row,product\n0,iPad\n", encoding="utf-8")
+    (tmp_path / "validation_predictions.csv").write_text("row,product\n2,iPad\n", encoding="utf-8")
     model = replace(target_stub(), folder=tmp_path, recipe=config.TARGET.to_dict())
     monkeypatch.setattr(Predictor, "load", lambda *_: model)
     arguments = ["--data", str(tmp_path / "rows.csv")]
@@ -313,6 +313,10 @@ def test_a_model_of_targets_is_evaluated_on_mentions_of_other_products(tmp_path,
     said = capsys.readouterr()
     assert "note: 1 row is left out" in said.err
     assert "accuracy 0.5000" in said.out
+    metrics = {"data_sha256": data.read(tmp_path / "rows.csv").sha256, "protocol": "random split"}
+    monkeypatch.setattr(Predictor, "load", lambda *_: replace(model, metrics=metrics))
+    with pytest.raises(DataError, match=r"no validation text of .* names a product of .*own\.csv; list those that"):
+        evaluate.main([*arguments, "--products", str(tmp_path / "own.csv")])
     monkeypatch.setattr(Predictor, "load", lambda *_: replace(stub(), folder=tmp_path, recipe=config.REPORT.to_dict()))
     (tmp_path / "known.csv").write_text("text,product\nan iPad,iPad\nmy iPhone,iPhone\n", encoding="utf-8")
     with pytest.raises(UsageError, match="--products needs a model of the task target"):

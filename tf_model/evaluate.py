@@ -13,7 +13,7 @@ import numpy as np
 from tf_model import cli, data, device, paths, tasks
 from tf_model.config import add_config_arguments, config_of, make_config, parse_config
 from tf_model.data import splits
-from tf_model.errors import UsageError, plural
+from tf_model.errors import DataError, UsageError, plural
 from tf_model.evaluation import joint_metrics
 from tf_model.evaluation.metrics import pack, summarize
 from tf_model.io import files
@@ -75,6 +75,11 @@ def _evaluate_model(arguments: argparse.Namespace) -> dict[str, Any]:
         # Use the recorded rows: with another list of products than in training, the split would differ.
         part, protocol = "validation part", predictor.metrics["protocol"]
         rows = rows.numbered(read_validation_rows(predictor.folder))
+        if not len(rows):
+            raise DataError(
+                f"no validation text of {predictor.folder} names a product of {arguments.products}; list those that "
+                "it was trained on, or name other data with --data"
+            )
     else:
         if dataset.sha256 == predictor.metrics.get("extra", {}).get("sha256"):
             raise UsageError(

@@ -207,12 +207,13 @@ def test_a_model_is_judged_on_the_products_of_its_list_or_of_the_dataset(tmp_pat
 
 def test_labels_of_products_that_are_not_found_are_counted(tmp_path, capsys):
     rows = [("my Switch broke", "Nintendo Switch", "negative"), ("a Kindle", "Kindle", "positive")] * 2
-    rows += [("a Kindle, so what", "", "neutral")] * 2
+    rows += [("a Kindle, so what", "", "neutral"), ("lovely", "", "positive"), ("nothing here", "", "neutral")] * 2
     dataset = data.read(write_csv(tmp_path / "own.csv", rows, BRANDS))
     data.checked_rows(dataset, "target", Products({"Kindle": []}))
     said = capsys.readouterr().err
     assert "note: 2 rows are left out: their texts do not name the labelled product" in said
     assert "spell the labels as the names there" in said
+    assert "note: rows with an emotion, but without a product, were left out: 2" in said
 
 
 def test_a_product_without_a_label_is_assumed_once_in_a_text_with_a_row_for_each_of_the_others(tmp_path):

@@ -116,6 +116,10 @@ class TestNearDuplicateGroups:
         marked = [mark(text, 4, 10), mark(text, 15, 19)]
         assert partition(near_duplicate_groups([*marked, LONG])) == {frozenset([0, 1]), frozenset([2])}
 
+    def test_mentions_of_two_products_that_read_alike_share_a_group(self):
+        texts = [mark("I love my Kindle", 10, 16), mark("i love my Xbox!", 10, 14), mark("I hate my Xbox", 10, 14)]
+        assert partition(near_duplicate_groups(texts)) == {frozenset([0, 1]), frozenset([2])}
+
     def test_a_word_that_ends_in_rt_is_no_retweet_mark(self):
         assert len(set(near_duplicate_groups(["start @me: go", "go"]))) == 2
 

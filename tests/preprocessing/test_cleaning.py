@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tf_model.device import import_tensorflow
-from tf_model.preprocessing.cleaning import CLEANINGS, mark, mark_bytes
+from tf_model.inference.predictor import model_input
+from tf_model.preprocessing.cleaning import CLEANINGS, KEPT_CHARACTERS, mark, mark_bytes
 from tf_model.tasks import TEXT_COLUMN
 
 tf = import_tensorflow()
@@ -313,6 +314,13 @@ def test_a_mention_is_marked_alike_in_python_and_in_the_graph_and_becomes_the_on
     marked = [mark(*row) for row in rows]
     assert marked_in_the_graph(rows) == marked
     assert [text.count("[MASK]") for text in clean("target", marked)] == [1] * len(rows)
+
+
+def test_of_a_very_long_text_what_is_near_the_mention_is_kept():
+    near = KEPT_CHARACTERS * "é"
+    marked = mark(f"far{near}Xbox{near}off", 3 + len(near), 7 + len(near))
+    assert marked == f"{near}\x02Xbox\x03{near}"
+    assert model_input(marked).decode() == marked, "all of it is read"
 
 
 @pytest.mark.parametrize("graph", [mark_bytes, tf.function(mark_bytes)])

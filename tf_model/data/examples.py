@@ -226,10 +226,14 @@ def say_unnamed(dataset: Dataset, rows: TrainingRows) -> None:
     if rows.tasks[0].name != tasks.TARGET.name:
         return
     frame = dataset.labelled
-    has_labels = frame[tasks.PRODUCT_COLUMN].notna() & frame[tasks.EMOTION_COLUMN].isin(rows.tasks[0].labels)
-    if count := int((has_labels & ~frame["row"].isin(rows.rows)).sum()):
+    emotions = frame[tasks.EMOTION_COLUMN]
+    is_lost = emotions.isin(rows.tasks[0].labels) & ~frame["row"].isin(rows.rows)
+    has_product = frame[tasks.PRODUCT_COLUMN].notna()
+    if count := int((is_lost & has_product).sum()):
         noun = plural(count, "row is left out: its text does", "rows are left out: their texts do")
         cli.say(
             f"note: {count:,} {noun} not name the labelled product; list its other names in --products, and spell the "
             "labels as the names there"
         )
+    if count := int((is_lost & ~has_product & (emotions != rows.tasks[0].no_emotion)).sum()):
+        cli.say(f"note: rows with an emotion, but without a product, were left out: {count:,}")

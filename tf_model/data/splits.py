@@ -13,7 +13,7 @@ import numpy as np
 from tf_model import tasks
 from tf_model.data.examples import TrainingRows
 from tf_model.errors import DataError, UsageError, listed
-from tf_model.preprocessing.cleaning import unmark
+from tf_model.preprocessing.cleaning import MASK, MENTION, unmark
 
 # Applied to lower-cased text. "RT @a: RT @b: text" is a retweet of a retweet.
 RETWEET_MARKS = re.compile(r"^(?:\W*rt:?\s*@\w+)+")
@@ -181,12 +181,15 @@ def _similarity_blocks(texts: Sequence[str], rows: np.ndarray, columns: np.ndarr
     """Yield a block of ``rows``, [B], and its similarities to ``columns``, sparse float32 [B, columns]."""
     if not len(rows):
         return
-    ngrams, words = _ngram_vectors(texts), _word_vectors(texts)
-    ngram_columns, word_columns = ngrams[columns].T.tocsr(), words[columns].T.tocsr()
+    # Of marked texts, those that a model of targets reads alike are duplicates too, whatever product is masked.
+    masked_texts = [re.sub(MENTION, MASK, text) for text in texts]
+    vectors = [_ngram_vectors(texts), _word_vectors(texts), _word_vectors(masked_texts)]
+    pairs = [(each, each[columns].T.tocsr()) for each in vectors]
     block_size = min(BLOCK_ROWS, max(BLOCK_PAIRS // len(columns), 1))
     for start in range(0, len(rows), block_size):
         block = rows[start : start + block_size]
-        yield block, (ngrams[block] @ ngram_columns).maximum(words[block] @ word_columns).tocsr()
+        ngrams, words, masked = (each[block] @ of_columns for each, of_columns in pairs)
+        yield block, ngrams.maximum(words).maximum(masked).tocsr()
 
 
 def _ngram_vectors(texts: Sequence[str]) -> Any:

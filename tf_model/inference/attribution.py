@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tf_model.preprocessing.cleaning import MAX_TOKENS, MENTION_END, MENTION_START, unmark
+from tf_model.preprocessing.cleaning import MAX_TOKENS, MENTION, MENTION_START, unmark
 
 MOST_WORDS = MAX_TOKENS  # per text; a model reads no more
-_WORD = re.compile(rf"(?:{MENTION_START}[^{MENTION_END}]*{MENTION_END}|\S)+")
+_WORD = re.compile(rf"(?:{MENTION}|\S)+")
 
 
 @dataclass(frozen=True)

@@ -140,6 +140,8 @@ TRIMMED = replace(
 # The mention marked by :func:`mark` becomes BERT's mask token: the model reads what the text says about a product, not
 # its name, so what it learns about one product holds for any other.
 MENTION_START, MENTION_END = "\x02", "\x03"
+MENTION = f"{MENTION_START}[^{MENTION_END}]*{MENTION_END}"  # as a pattern
+KEPT_CHARACTERS = 9_000  # on each side of it: more than any model reads
 MASK = "[MASK]"
 TARGET = replace(
     TRIMMED,
@@ -147,7 +149,7 @@ TARGET = replace(
     steps=(
         (r"\p{Mn}+", ""),  # before the next step, or "[M\u00c1SK]" would become a special token after it
         (r"\[(CLS|SEP|PAD|UNK|MASK)\]", r"(\1)"),  # a "[MASK]" that somebody wrote is no special token
-        (f"{MENTION_START}[^{MENTION_END}]*{MENTION_END}", f" {MASK} "),
+        (MENTION, f" {MASK} "),
         *TRIMMED.steps,
     ),
 )
@@ -156,9 +158,10 @@ CLEANINGS = {cleaning.name: cleaning for cleaning in (REPORT, NORMALIZED, NO_RET
 
 
 def mark(text: str, start: int, end: int) -> str:
-    """Mark the mention ``text[start:end]`` for :data:`TARGET`."""
+    """Mark the mention ``text[start:end]`` for :data:`TARGET`; what is far from it is cut off."""
     text = text.replace(MENTION_START, " ").replace(MENTION_END, " ")
-    return f"{text[:start]}{MENTION_START}{text[start:end]}{MENTION_END}{text[end:]}"
+    before, after = text[max(start - KEPT_CHARACTERS, 0) : start], text[end : end + KEPT_CHARACTERS]
+    return f"{before}{MENTION_START}{text[start:end]}{MENTION_END}{after}"
 
 
 def unmark(text: str) -> str:
