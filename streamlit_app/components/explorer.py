@@ -329,7 +329,7 @@ class Explorer:
             key=f"{key}_texts",
         )
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption(f"{len(index):,} {plural(len(index), 'text', 'texts')}.")
+            st.caption(f"{len(index):,} {plural(len(index), 'row', 'rows')}.")
             self._offer_downloads(index, f"{key}_{name}")
 
     def _offer_downloads(self, index: pd.Index, key: str) -> None:

@@ -17,8 +17,9 @@ from tf_model.errors import DataError, TweetTargetError, quoted
 from tf_model.inference.fit import known_products
 from tf_model.inference.targets import TargetPredictor, can_guess
 
-OWN_LIST, PROBLEM = "products", "products_problem"  # in the session: its own list, and the problem with a refused list
 TYPED, FILE = "products_typed", "products_file"
+# In the session: its own list, and of a refused list where it is from, TYPED or FILE, and the problem.
+OWN_LIST, PROBLEM = "products", "products_problem"
 MOST_SHOWN = 12  # names
 MOST_BYTES = 1_000_000  # of an uploaded list: more names would fill the memory
 
@@ -45,8 +46,9 @@ def choose(targets: ModelState | None, texts: ModelState | None) -> TargetPredic
         st.file_uploader("Or a products file", type=kinds, key=FILE, on_change=_take_file)
         if OWN_LIST in st.session_state:
             st.button("Use the model's own list", icon=":material/undo:", on_click=_forget)
-    if PROBLEM in st.session_state:
-        notices.say_problem("This list of products cannot be used; the previous one stays.", st.session_state[PROBLEM])
+    source, problem = st.session_state.get(PROBLEM, (None, None))
+    if source and st.session_state.get(source):  # else another page has its own, empty uploader
+        notices.say_problem("This list of products cannot be used; the previous one stays.", problem)
     try:
         products = st.session_state.get(OWN_LIST) or read_products(targets.folder / model_dir.PRODUCTS)
     except TweetTargetError as error:
@@ -95,37 +97,40 @@ def _take_typed() -> None:
         if st.session_state.get(FILE):
             _take_file()
     elif line_with_comma := next(filter(_has_comma, lines), None):
-        st.session_state[PROBLEM] = (
-            f"{quoted(line_with_comma)} has a comma; write one product per line, and ; between aliases."
-        )
+        _refuse(TYPED, f"{quoted(line_with_comma)} has a comma; write one product per line, and ; between aliases.")
     elif line_with_several := next((line for line in lines if ";" in line.partition(":")[0]), None):
-        st.session_state[PROBLEM] = f"{quoted(line_with_several)} has a ; but no colon before it; one product per line."
+        _refuse(TYPED, f"{quoted(line_with_several)} has a ; but no colon before it; one product per line.")
     elif repeated := next((name for name, count in Counter(names).items() if count > 1), None):
-        st.session_state[PROBLEM] = (
-            f"{quoted(repeated)} has two lines; put all its aliases on one, and leave colons out of names."
-        )
+        _refuse(TYPED, f"{quoted(repeated)} has two lines; put all its aliases on one, and leave colons out of names.")
     else:
         table = io.StringIO()
         csv.writer(table).writerows([("name", "aliases"), *(line.partition(":")[::2] for line in lines)])
-        _take(table.getvalue().encode(), ".csv", "your list")
+        _take(TYPED, table.getvalue().encode(), ".csv", "your list")
 
 
 def _take_file() -> None:
     file = st.session_state[FILE]
     if file and file.size > MOST_BYTES:
-        st.session_state[PROBLEM] = f"{quoted(file.name)} has more than {MOST_BYTES:,} bytes, the most allowed."
+        _refuse(FILE, f"{quoted(file.name)} has more than {MOST_BYTES:,} bytes, the most allowed.")
     elif file:
-        _take(file.getvalue(), Path(file.name).suffix, file.name)
-    elif not st.session_state.pop(PROBLEM, None):  # without a refused file, the list before it stays
+        _take(FILE, file.getvalue(), Path(file.name).suffix, file.name)
+    elif st.session_state.get(PROBLEM, ("",))[0] == FILE:  # the file was refused: the list before it stays
+        del st.session_state[PROBLEM]
+    else:
+        st.session_state.pop(OWN_LIST, None)
         _take_typed()
 
 
-def _take(content: bytes, suffix: str, name: str) -> None:
+def _take(source: str, content: bytes, suffix: str, name: str) -> None:
     st.session_state.pop(PROBLEM, None)
     try:
         st.session_state[OWN_LIST] = parse_products(content, suffix, name)
     except DataError as error:
-        st.session_state[PROBLEM] = str(error)
+        _refuse(source, str(error))
+
+
+def _refuse(source: str, problem: str) -> None:
+    st.session_state[PROBLEM] = source, problem
 
 
 def _forget() -> None:

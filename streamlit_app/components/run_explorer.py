@@ -262,15 +262,15 @@ class RunExplorer(Explorer):
                 one = one if is_part == [True, False] else one & ~in_both
                 other = other if is_part == [False, True] else other & ~in_both
                 counted = f"counted in {SIDES[is_part.index(True)]} alone" if any(is_part) else "left out of both"
-                st.caption(f"{in_both.sum():,} of {len(rows):,} texts pass both filters: {counted}.")
+                st.caption(f"{in_both.sum():,} of {len(rows):,} {self.noun.lower()} pass both filters: {counted}.")
         table = compare(rows, one, other, self.run.emotions)
         st.caption(UNCORRECTED)
         significant = table[table["p_value"] < SIGNIFICANCE]
         for line in significant.itertuples():
             st.markdown(plain_markdown(_difference_in_words(line)))
         if table["p_value"].isna().all():
-            words = f"Not compared: A has {one.sum():,} texts, B {other.sum():,}; each needs at least {LEAST_TEXTS}."
-            st.info(words, icon=":material/compare_arrows:")
+            counted = f"A has {one.sum():,} {self.noun.lower()}, B {other.sum():,}"
+            st.info(f"Not compared: {counted}; each needs at least {LEAST_TEXTS}.", icon=":material/compare_arrows:")
         elif significant.empty:
             st.info("No share differs by more than chance.", icon=":material/drag_handle:")
         for side, words in zip(SIDES, distinctive_words(rows, one, other), strict=True):

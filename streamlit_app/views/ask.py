@@ -21,6 +21,7 @@ from tf_model.inference.fit import FIT, FitCheck
 from tf_model.inference.predictor import Measured, Predictor, model_input, probability_column
 from tf_model.inference.targets import TargetPredictor
 from tf_model.modeling.joint_label import NOT_SURE, answer_text
+from tf_model.monitor.events import Corrected
 from tf_model.monitor.recorder import Recorder
 from tf_model.preprocessing.cleaning import mark
 
@@ -35,7 +36,7 @@ MISSED_PRODUCT = "A product that was missed …"
 NO_MENTION = "These words do not name it"
 NOT_STORED = "Your feedback could not be stored."
 LEAST_WEIGHT = 0.001  # of a word that counts, in nats; leaving out a word that is not read changes less
-# In the session: the text; the thanks for each feedback, with start and product of its mention, to undo it.
+# In the session: the text; the feedback on each text or product, to thank for it and to undo it, the last one first.
 TEXT, THANKS = "ask_text", "ask_thanks"
 
 
@@ -265,7 +266,7 @@ def _take_feedback(state: ModelState, text: str, row: Mapping[str, Any]) -> None
     if log is None:
         return
     key = f"{hash((state.name, state.version, text)):x}"  # for the widgets of this text and model
-    if _show_thanks(log, text, key):
+    if _show_thanks(log, key):
         return
     storage_note = "The text is stored with your feedback, on this machine only; the page Monitor shows it."
     if abstained:
@@ -287,15 +288,15 @@ def _log_for_feedback(state: ModelState, question: str) -> Recorder | None:
     return log
 
 
-def _show_thanks(log: Recorder, text: str, key: str) -> bool:
-    thanks: dict[str, dict[str, Any]] = st.session_state.setdefault(THANKS, {})
-    if key not in thanks:
+def _show_thanks(log: Recorder, key: str) -> bool:
+    given: list[Corrected] = st.session_state.setdefault(THANKS, {}).get(key)
+    if not given:
         return False
     st.success("Thank you. Your feedback is stored.", icon=":material/check_circle:")
     if st.button("Undo", icon=":material/undo:", key=f"undo_{key}"):
         with notices.explained(NOT_STORED):
-            log.correct(text, {}, is_correct=None, **thanks[key])
-            del thanks[key]
+            log.take_back(given[-1])
+            given.pop()
             st.rerun()
     return True
 
@@ -334,7 +335,7 @@ def _take_mention_feedback(
     text_key = f"{hash((state.name, state.version, text, *row_by_product)):x}"
     subject = st.selectbox("About …", [*row_by_product, MISSED_PRODUCT], key=f"about_{text_key}")
     key, row = f"{text_key}_{subject}", row_by_product.get(subject)
-    if _show_thanks(log, text, key) and row:  # a text may name several products that were missed
+    if _show_thanks(log, key) and row:  # a text may name several products that were missed
         return
     no_emotion = state.predictor.no_emotion
     with st.form(f"mention_{key}"):
@@ -369,8 +370,8 @@ def _take_mention_feedback(
 def _store(log: Recorder, text: str, row: Mapping[str, Any], key: str, *, is_correct: bool, **correct: Any) -> None:
     prediction = {name: value for name, value in row.items() if "_probability_" not in name}
     with notices.explained(NOT_STORED):
-        log.correct(text, prediction, is_correct=is_correct, **correct)
-        st.session_state[THANKS][key] = {name: correct[name] for name in ("start", "product") if "start" in correct}
+        given = log.correct(text, prediction, is_correct=is_correct, **correct)
+        st.session_state[THANKS].setdefault(key, []).append(given)
         st.rerun()
 
 

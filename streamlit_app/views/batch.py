@@ -188,7 +188,8 @@ def _show_run(name: str, state: ModelState | None) -> None:
         return
     rows = f"{run.rows:,} {plural(run.rows, 'row', 'rows')}"
     settings = f"column {run.column}, {PER_PRODUCT if run.per_product else PER_TEXT}"
-    st.caption(plain_markdown(f"{rows}, {settings}, answered by {run.model} ({run.which}) on {_dates(run)}"))
+    verb = "answered by" if run.status == runs.DONE else "begun with"
+    st.caption(plain_markdown(f"{rows}, {settings}, {verb} {run.model} ({run.which}) on {_dates(run)}"))
     if run.status == runs.RUNNING or run.job:
         _follow(run)
     elif run.status == runs.DONE:

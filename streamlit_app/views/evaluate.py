@@ -99,10 +99,13 @@ def _texts_of(report: ModelReport) -> tuple[dict[int, str] | None, str]:
 # ---------------------------------------------------------------- in plain words
 
 
+def _noun(report: ModelReport) -> str:
+    return "mentions" if tasks.TARGET.name in report.labels else "texts"
+
+
 def _show_trust(report: ModelReport) -> None:
     """For each emotion and product, recall and precision as counts of 100 texts."""
-    validation, is_target = report.metrics["validation"], tasks.TARGET.name in report.labels
-    noun = "mentions" if is_target else "texts"
+    validation, noun = report.metrics["validation"], _noun(report)
     matrices = {task: validation[task]["confusion_matrix"] for task in reversed(report.labels)}
     st.subheader("Can I trust it?", anchor=False)
     for task, matrix in matrices.items():
@@ -132,7 +135,7 @@ def _show_trust(report: ModelReport) -> None:
             "-" if answer[name] is None else f"{100 * answer[name]:.0f}" for name in names
         )
         both = _of_100(answer["accuracy"] * answer["rows"], answer["rows"])
-        together = "" if is_target else f"Emotion and product together are right in {both} of 100 texts. "
+        together = "" if noun == "mentions" else f"Emotion and product together are right in {both} of 100 texts. "
         st.markdown(
             f"{together}Of the {noun} with an emotion, {non_neutral} of 100 are right. "
             f'It answers "Not sure" to {not_sure} of 100; {answered} of 100 other answers are right.'
@@ -197,11 +200,12 @@ def _show_threshold(report: ModelReport, task: str, confidences: np.ndarray, cor
         persist_state="session",
     )
     effect = error_analysis.threshold_effect(confidences, correct, threshold)
-    sentence = f"At {threshold:.2f} no validation tweet gets an answer."
+    noun = _noun(report)
+    sentence = f"At {threshold:.2f} none of the validation {noun} gets an answer."
     if effect["answered"]:
         low, high = effect["accuracy_interval"]
         sentence = (
-            f"At {threshold:.2f}, {effect['answered']:,} of {effect['rows']:,} validation tweets get an answer; "
+            f"At {threshold:.2f}, {effect['answered']:,} of {effect['rows']:,} validation {noun} get an answer; "
             f"{effect['correct']:,} of these are correct: {effect['accuracy']:.1%} (95% CI {low:.1%} to {high:.1%}). "
             f"{effect['abstained_wrong']:,} wrong answers are avoided, "
             f"{effect['abstained_correct']:,} correct ones lost."

@@ -19,6 +19,7 @@ from tf_model import data, paths, tasks
 from tf_model.cli import duration
 from tf_model.errors import TweetTargetError, plural
 from tf_model.model_dir import ASSIGNMENT, METRICS, SAMPLE, read_json
+from tf_model.modeling.joint_label import NOT_SURE
 from tf_model.monitor import accuracy, drift, reference
 from tf_model.monitor.aggregates import CPU, ERRORS, MEMORY, SECONDS
 from tf_model.monitor.events import ABSTAINED
@@ -61,7 +62,7 @@ def main() -> None:
         names = _names(store.versions() if store.exists else [])
         if not names:
             words = "Questions on Ask, and files on Batch with one row per text, appear here."
-            st.info(f"Nothing has been recorded yet. {words}", icon=":material/monitoring:")
+            st.info(f"No answer has been recorded yet. {words}", icon=":material/monitoring:")
             _offer_corrections(store)
             return
         window = pick("Time", WINDOWS, "monitor_window", default=DEFAULT_WINDOW)
@@ -271,10 +272,14 @@ def _show_corrections(corrections: pd.DataFrame) -> None:
     """The newest feedback of users."""
     st.subheader("Corrections", anchor=False)
     if corrections.empty:
-        st.caption("None in this period. People judge answers on the page Ask.")
+        st.caption(
+            "None in this period. People judge answers on the page Ask; what they say of single products is in the "
+            "download below."
+        )
         return
     answer = ["answer"] if corrections["answer"].notna().any() else ["product", "emotion"]
-    newest = corrections.assign(judged=corrections["is_correct"].map({True: "correct", False: "wrong"}))
+    judged = corrections["is_correct"].map({True: "correct", False: "wrong"})
+    newest = corrections.assign(judged=judged.mask(corrections["answer"] == NOT_SURE, "neither"))
     # A dataframe shows users' texts as they are, never as HTML or Markdown.
     st.dataframe(
         newest[["time", "text", *answer, "judged", "correct_product", "correct_emotion"]].dropna(axis=1, how="all"),

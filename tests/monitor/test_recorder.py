@@ -325,6 +325,15 @@ def test_one_call_that_cannot_be_understood_takes_no_other_with_it(recorder, pat
     assert counts_of(path).labels("product")["iPad"] >= 1
 
 
+def test_who_takes_feedback_back_takes_only_his_own(recorder, path):
+    mine = recorder.correct("a text", {}, is_correct=False, emotion=tasks.NEGATIVE)
+    other = recorder.correct("a text", {}, is_correct=True)
+    recorder.take_back(mine)
+    assert Store(path).rows("corrections")["is_correct"].tolist() == [True]
+    recorder.take_back(other)
+    assert Store(path).rows("corrections").empty
+
+
 def test_a_correction_that_cannot_be_written_is_an_error_in_one_line(recorder, path, monkeypatch):
     seen = []
     recorder.observers.append(seen.append)

@@ -319,7 +319,7 @@ def test_feedback_that_is_not_stored_and_an_undo_that_fails_are_said(stub, monke
         app.feedback[0].set_value(1).run()
     assert {"Your feedback could not be stored.", "database is locked"} <= set(words_of(app).splitlines())
     app.feedback[0].set_value(None).run().feedback[0].set_value(1).run()
-    monkeypatch.setattr(Recorder, "correct", fail)
+    monkeypatch.setattr(Recorder, "take_back", fail)
     press(app, "Undo")
     assert "Your feedback could not be stored." in words_of(app)
     assert app.success[0].value == "Thank you. Your feedback is stored."

@@ -231,7 +231,7 @@ def test_rows_without_a_text_are_said_and_kept_and_left_out_of_the_charts(stub):
 
 def test_rows_that_are_not_fit_are_let_into_the_charts_by_one_checkbox(stub):
     app = answer(upload("text\nI love the iPad\nI love the ipad!\n👍\nI hate my iPhone\n".encode(), "a.csv"))
-    assert run_of(app).answers().table["status"].tolist() == ["fit", "repeated", "only emoji or signs", "fit"]
+    assert run_of(app).answers().table["status"].tolist() == ["fit", "repeated", "only emoji, signs or links", "fit"]
     assert "2 of 4 rows are not" in words_of(app)
     assert counted(app) == "2"
     choose(app, "let_in", True)

@@ -106,7 +106,7 @@ class TestFigures:
         words = f"Confusion matrix of 9 classes. Most often confused: {true} taken for {predicted}: {count};"
         assert spoken[0].startswith(words)
         assert "On average the confidence is off by" in spoken[1]
-        assert "validation tweets get an answer" in spoken[2]
+        assert "validation texts get an answer" in spoken[2]
 
 
 class TestTrust:
@@ -156,10 +156,10 @@ class TestThreshold:
         write_single(models)
         page = open_page()
         page.slider(key="evaluate_threshold_product_product_None").set_value(0.0).run()
-        assert f"At 0.00, {ROWS} of {ROWS} validation tweets get an answer;" in said(page)
+        assert f"At 0.00, {ROWS} of {ROWS} validation texts get an answer;" in said(page)
         assert "0 wrong answers are avoided, 0 correct ones lost." in said(page)
         page.slider(key="evaluate_threshold_product_product_None").set_value(1.0).run()
-        assert "At 1.00 no validation tweet gets an answer." in said(page)
+        assert "At 1.00 none of the validation texts gets an answer." in said(page)
 
     def test_each_model_has_a_slider_of_its_own(self, models):
         write_single(models)
@@ -195,7 +195,7 @@ class TestAnswer:
     def test_each_task_by_itself(self, models):
         write_answer(models)
         page = open_page(task="product")
-        assert f" of {ROWS * 2 // 3} validation tweets get an answer;" in said(page)
+        assert f" of {ROWS * 2 // 3} validation texts get an answer;" in said(page)
 
 
 class TestMistakes:

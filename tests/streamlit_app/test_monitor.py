@@ -74,11 +74,11 @@ def table_with(page, column):
 class TestStates:
     def test_without_a_log_it_says_how_to_get_one(self, models):
         page = open_page()
-        assert "Nothing has been recorded yet" in page.info[0].value
+        assert "No answer has been recorded yet" in page.info[0].value
         assert not page.get("plotly_chart")
 
     def test_an_empty_log(self, store):
-        assert "Nothing has been recorded yet" in open_page().info[0].value
+        assert "No answer has been recorded yet" in open_page().info[0].value
 
     def test_a_file_that_is_no_log(self, models):
         path = loading.monitor_log()
@@ -229,7 +229,7 @@ class TestCorrections:
         store = Store(loading.monitor_log())
         store.path.parent.mkdir()
         write_corrections(store, time.time() - 90_000, correct=1, wrong=0, stream=Stream("target", "v1", "app"))
-        assert "Nothing has been recorded yet." in open_page().info[0].value
+        assert "No answer has been recorded yet." in open_page().info[0].value
         assert "made up 0" in offered["Download all corrections"]()
 
     def test_they_train_the_chosen_model(self, healthy, models, monkeypatch, tmp_path):

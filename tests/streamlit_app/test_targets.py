@@ -142,7 +142,7 @@ def test_words_left_out_around_a_mention_are_told_from_the_words_of_the_mention(
     app = ask("I love the pixel two", type_list(open_app(), "Pixel: pixel two"))
     assert "**Pixel**: Positive emotion" in words_of(app)
     assert "were weighed" not in words_of(app)
-    assert "64 of the text's 204 words were weighed." in words_of(ask("I love the pixel two" + " word" * 200, app))
+    assert "128 of the text's 204 words were weighed." in words_of(ask("I love the pixel two" + " word" * 200, app))
 
 
 def test_a_rerun_finds_nothing_anew(targets, stub):
@@ -256,6 +256,14 @@ def test_without_the_file_the_typed_list_is_used_again(targets):
     assert "Your list: Pixel" in words_of(app)
 
 
+def test_without_the_file_a_refused_typed_list_is_still_said_to_be_refused(targets):
+    app = open_app()
+    app.file_uploader(key=products.FILE).set_value(("mine.csv", b"name,aliases\nPixel,\n", "text/csv")).run()
+    type_list(app, "Echo, Alexa").file_uploader(key=products.FILE).set_value(None).run()
+    assert "has a comma" in app.text[-1].value
+    assert "The model's list" in words_of(app)
+
+
 def test_without_the_typed_list_the_file_is_used_again(targets):
     app = type_list(open_app(), "Switch")
     app.file_uploader(key=products.FILE).set_value(("mine.csv", b"name,aliases\nPixel,\n", "text/csv")).run()
@@ -331,6 +339,9 @@ def test_an_emotion_is_corrected_a_mention_added_and_one_removed(targets, models
     assert log.rows("corrections")["answer"].fillna("").tolist() == ["", "", tasks.NEGATIVE, tasks.POSITIVE]
     assert main(["export", "--log", str(log.path), str(tmp_path / "out.csv")]) == 0
     assert "(2 texts; left out: 2 corrections " in capsys.readouterr().err, "for the Xbox, the last one counts"
+    press(press(app, "Undo"), "Undo")
+    assert [each[1] for each in spans(models)] == ["Kindle", "Xbox"], "both missed ones are taken back"
+    assert not app.success
 
 
 def test_a_correction_of_one_mention_is_taken_back_alone(targets, models):
@@ -474,7 +485,7 @@ def test_the_words_of_a_text_of_two_products_count_once(targets):
     assert chart == "Most frequent words: kindle 2, beats 1, screen 1, xbox 1."
     app.selectbox(key=f"{run}_frequent_False_bar").set_value("beats").run()
     assert list(app.dataframe[-1].value)[:4] == ["text", "product", "emotion", "best_guess"]
-    assert "1 text." in [each.value for each in app.caption]
+    assert "1 row." in [each.value for each in app.caption]
 
 
 def test_a_text_of_two_products_counts_once_in_the_notes_on_dates(targets):

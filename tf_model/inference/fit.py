@@ -17,7 +17,7 @@ from tf_model.preprocessing.cleaning import CLEANINGS, MAX_TOKENS, url_pattern
 
 STATUS = "status"  # name of the column
 FIT = "fit"
-BLANK, NO_WORDS, REPEATED = "blank", "only emoji or signs", "repeated"
+BLANK, NO_WORDS, REPEATED = "blank", "only emoji, signs or links", "repeated"
 TOO_LONG = "longer than the model reads"
 OTHER_LANGUAGE = "other language"
 NO_PRODUCT, SEVERAL = "no known product", "several products"

@@ -65,7 +65,7 @@ class Corrected:
     stream: Stream
     text: str
     prediction: Mapping[str, Any]  # labels and confidences, where known
-    is_correct: bool | None  # None takes back the last judgement of the same answer
+    is_correct: bool | None  # None takes back the last judgement of the same answer until ``time``
     product: str | None  # according to the user, None if not given; likewise the emotion
     emotion: str | None
     start: int | None = None  # of a mention of the product, in characters of the text; None: the whole text

@@ -127,29 +127,35 @@ class Recorder(AbstractContextManager["Recorder"]):
         text: str,
         prediction: Mapping[str, Any],
         *,
-        is_correct: bool | None,
+        is_correct: bool,
         product: str | None = None,
         emotion: str | None = None,
         start: int | None = None,
         end: int | None = None,
-    ) -> None:
+    ) -> Corrected:
         """Write a user's judgement of a prediction, with the text and the labels that the user named, if any.
 
         With ``start`` and ``end``, it is about the mention at these characters of the text as a model reads it. It
-        replaces the last correction of the same model, version, text and start, and for a mention of the same product;
-        if ``is_correct`` is None, it only takes that back. Raises :class:`DataError` or :class:`OutputError` if it
-        cannot be written.
+        replaces the last correction of the same model, version, text and start, and for a mention of the same product.
+        Returns what :meth:`take_back` needs. Raises :class:`DataError` or :class:`OutputError` if it cannot be written.
         """
         predicted: dict[str, Any] = {name: label_or_none(prediction.get(name)) for name in LABEL_COLUMNS}
         predicted |= {name: number_or_none(prediction.get(name)) for name in CONFIDENCE_COLUMNS}
         user_labels = label_or_none(product), label_or_none(emotion), start, end
-        verdict = None if is_correct is None else bool(is_correct)  # SQLite does not take numpy's
+        verdict = bool(is_correct)  # SQLite does not take numpy's
         read = model_input(text).decode()
         correction = Corrected(time.time(), self._stream("app"), read, predicted, verdict, *user_labels)
         named = product if start is not None else None  # another mention may begin at the same character
-        earlier = replace(correction, is_correct=None, product=named)
-        self._store.write([earlier] if is_correct is None else [earlier, correction])  # both, or none
+        earlier = replace(correction, time=math.inf, is_correct=None, product=named)
+        self._store.write([earlier, correction])  # both, or none
         self._notify(correction)
+        return correction
+
+    def take_back(self, correction: Corrected) -> None:
+        """Remove what :meth:`correct` wrote, unless a later correction has replaced it."""
+        taken_back = replace(correction, is_correct=None)
+        self._store.write([taken_back])
+        self._notify(taken_back)
 
     def _stream(self, source: str) -> Stream:
         return Stream(self.model, self.version, source)

@@ -266,12 +266,12 @@ def _write_event(connection: sqlite3.Connection, event: Event, stream: int) -> N
 
 
 def _write_correction(connection: sqlite3.Connection, event: Corrected, stream: int) -> None:
-    if event.is_correct is None:  # take back the last one of the same text, start and, if named, product
+    if event.is_correct is None:  # take back the last one of the same text, start and, if named, product until then
         last = (
             "SELECT max(id) FROM corrections "
-            "WHERE stream = ? AND text = ? AND start IS ? AND (? IS NULL OR correct_product = ?)"
+            "WHERE stream = ? AND text = ? AND start IS ? AND time <= ? AND (? IS NULL OR correct_product = ?)"
         )
-        values = [stream, event.text, event.start, event.product, event.product]
+        values = [stream, event.text, event.start, event.time, event.product, event.product]
         connection.execute(f"DELETE FROM corrections WHERE id = ({last})", values)
         return
     predicted = [event.prediction.get(name) for name in (*LABEL_COLUMNS, *CONFIDENCE_COLUMNS)]
