@@ -148,7 +148,7 @@ class StubTargets(StubPredictor):
     def explain(self, text: str) -> Explanation:
         if text not in loading.WARM_UP:
             self.explained.append(text)
-        words = tuple(unmark(match.group()) for match in _WORD.finditer(text))
+        words = tuple(unmark(match.group()) for match in _WORD.finditer(text))[:MOST_WORDS]
         weights = tuple(float(word == "love") for word in words)
         return Explanation(words, {"target": Attribution(tasks.POSITIVE, weights)})
 
