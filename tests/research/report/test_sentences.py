@@ -136,7 +136,7 @@ RUNS = lookup.REPORTED_BEFORE, lookup.CHOSEN_ON, lookup.TRIED, lookup.TRIED_IN_F
 
 def no_variant_is_better_at_both() -> bool:
     measured = [each for run in RUNS for each in variants(run).values()]
-    return len(measured) == 16 and not any(all(row["low"] > 0 for row in by_task.values()) for by_task in measured)
+    return len(measured) == 17 and not any(all(row["low"] > 0 for row in by_task.values()) for by_task in measured)
 
 
 def r_drop_is_slower() -> bool:
@@ -166,13 +166,6 @@ def third_task_does_not_survive() -> bool:
     product, emotion, *_ = gains
     p_values = holm(np.array([lookup.normal_p(each["difference"], each["low"], each["high"]) for each in gains]))
     return product["seeds"] == 1 and product["low"] > 0 and emotion["high"] < 0 and (p_values[:2] > 0.05).all()
-
-
-def averaged_weights_gain_little() -> bool:
-    gain, on_non_neutral = (
-        lookup.variant("ema", task, lookup.TRIED_IN_FLOAT32) for task in ("answer", lookup.NON_NEUTRAL)
-    )
-    return 0 < gain["low"] < gain["difference"] < 0.005 and gain["seeds"] == 2 and on_non_neutral["difference"] <= 0
 
 
 def before_does_not_differ() -> bool:
@@ -255,6 +248,12 @@ def larger_network_is_not_measurably_better() -> bool:
     return low <= ours <= high
 
 
+def adapters_are_worse_and_slower() -> bool:
+    levers = lookup.recorded(lookup.TRIED)["levers"]
+    seconds, of_all = (levers[name]["seeds"]["100"]["seconds"] for name in ("lora", runs.UNCHANGED))
+    return lookup.variant("lora", "answer", lookup.TRIED)["high"] < 0 and seconds > 1.5 * of_all
+
+
 def label_errors_do_not_help() -> bool:
     """Compares training without the most doubtful labels to training without as many random ones of each class."""
     cases = [
@@ -299,7 +298,7 @@ def not_measured() -> dict[str, bool]:
         ),
         "whole answer of the networks": not any("answer" in each for each in networks),
         "other settings of the networks": "scratch" not in lookup.recorded("choose_baselines")["methods"],
-        "other variants": not {"masked", "mpnet", "mpnet_lora", "lora"} & set(tried),
+        "other variants": not {"masked", "mpnet", "mpnet_lora"} & set(tried),
         "soft labels, distillation": not any(name.startswith("distilled") for name in tried),
         "ours without label errors": not any("tuned" in task["without_doubtful"] for task in quality.values()),
         "ours with few": ours[ours["task"] == "emotion"]["size"].min() == 800 and ours["size"].max() == 1600,
@@ -395,7 +394,7 @@ SENTENCES: list[tuple[str, str, Callable[[], bool]]] = [
     ),
     (
         "results",
-        "Three layers lose too much (goal: at most 0.5 points), also if taught by six.",
+        "Three layers lose too much (goal: at most 0.5), also if taught by six.",
         lambda: (
             lookup.variant("half_layers", "answer", lookup.CHOSEN_ON)["high"] < -0.005
             and lookup.variant("half_layers_distilled", "answer", lookup.TRIED_IN_FLOAT32)["high"] < -0.005
@@ -405,11 +404,6 @@ SENTENCES: list[tuple[str, str, Callable[[], bool]]] = [
         "results",
         "A third task may help the product and cost the emotion: on one seed, neither survives Holm's correction.",
         third_task_does_not_survive,
-    ),
-    (
-        "results",
-        "Averaged weights gain less than half a point, and nothing on non-neutral tweets.",
-        averaged_weights_gain_little,
     ),
     (
         "results",
@@ -633,3 +627,4 @@ def test_pages_that_no_run_is_filled_into_say_what_was_measured():
     assert all(one > other for one, other in zip(queue["by_seed"], random["by_seed"], strict=True))
     assert not any(lookup.reached_on_mentions()), "README says that none is reached"
     assert larger_network_is_not_measurably_better(), "docs/machines.md says so"
+    assert adapters_are_worse_and_slower(), "docs/machines.md says so"
