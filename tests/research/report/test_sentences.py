@@ -251,9 +251,7 @@ def larger_network_is_not_measurably_better() -> bool:
 def adapters_are_worse_and_slower() -> bool:
     levers = lookup.recorded(lookup.TRIED)["levers"]
     seconds, of_all = (levers[name]["seeds"]["100"]["seconds"] for name in ("lora", runs.UNCHANGED))
-    return (
-        lookup.variant("lora", "answer", lookup.TRIED)["high"] < 0 and seconds > 1.3 * of_all
-    )  # the machine did other work
+    return lookup.variant("lora", "answer", lookup.TRIED)["high"] < 0 and seconds > 1.3 * of_all
 
 
 def label_errors_do_not_help() -> bool:
