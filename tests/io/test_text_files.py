@@ -95,6 +95,12 @@ def test_full_disk_in_the_middle_of_a_csv(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_rows_that_quotes_may_have_joined_are_told(tmp_path):
+    for rows, told in (('1\t"hello there\n2\tfine\n3\tthe end"\n', True), ('1\t"hello\nthere"\n2\tfine\n', False)):
+        with tables.open_table(write(tmp_path / "a.tsv", f"id\ttext\n{rows * 2}")) as table:
+            assert [note.startswith("some rows have several lines") for note in table.notes] == [True] * told
+
+
 # ---------------------------------------------------------------- encodings and lines
 
 

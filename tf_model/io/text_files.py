@@ -21,6 +21,7 @@ from tf_model.io.files import explain_read_errors
 _NUL = "expected text, found a NUL character, as in UTF-16"
 MOST_CHARACTERS = 2**24  # of a line, or of a cell of several lines; more is not a text, and would fill the memory
 _NOT_UTF_8 = "not all of it is UTF-8: the other bytes were read as Windows-1252"
+_JOINED = 'some rows have several lines, each like a row of its own: if they are, write each " in a text twice'
 _UNCLOSED = "unexpected end of data"  # the csv module's words for a quote that is never closed
 
 
@@ -146,6 +147,8 @@ class Delimited(_TextFile):
             if not reason:
                 if fields:
                     width = len(fields)
+                    if len(lines) > 1 and width > 1 and all(each.count("\t") == width - 1 for each in lines):
+                        self.notes += [_JOINED] if _JOINED not in self.notes else []
                     yield number, fields
             elif self.on_bad_row and width and reason != _UNCLOSED:
                 self.on_bad_row(line, reason, "".join(lines).rstrip("\r\n"))
