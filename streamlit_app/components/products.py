@@ -48,7 +48,7 @@ def choose(targets: ModelState | None, texts: ModelState | None) -> TargetPredic
             st.button("Use the model's own list", icon=":material/undo:", on_click=_forget)
     source, problem = st.session_state.get(PROBLEM, (None, None))
     if source and st.session_state.get(source):  # else another page has its own, empty uploader
-        notices.say_problem("This list of products cannot be used; the previous one stays.", problem)
+        notices.say_problem("This list of products cannot be used; the one below is in use.", problem)
     try:
         products = st.session_state.get(OWN_LIST) or read_products(targets.folder / model_dir.PRODUCTS)
     except TweetTargetError as error:

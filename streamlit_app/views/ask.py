@@ -36,7 +36,7 @@ MISSED_PRODUCT = "A product that was missed …"
 NO_MENTION = "These words do not name it"
 NOT_STORED = "Your feedback could not be stored."
 LEAST_WEIGHT = 0.001  # of a word that counts, in nats; leaving out a word that is not read changes less
-# In the session: the text; the feedback on each text or product, to thank for it and to undo it, the last one first.
+# In the session: the text; the feedback on each text or product, to thank for it and to undo the last.
 TEXT, THANKS = "ask_text", "ask_thanks"
 
 

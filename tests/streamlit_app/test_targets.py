@@ -232,7 +232,7 @@ def test_a_products_file_can_be_uploaded(targets, name, content):
 )
 def test_a_bad_list_gives_one_line_and_the_one_before_stays(targets, lines, said):
     app = type_list(type_list(open_app(), "Pixel"), lines)
-    assert app.error[0].value == "This list of products cannot be used; the previous one stays."
+    assert app.error[0].value == "This list of products cannot be used; the one below is in use."
     assert said in app.text[-1].value
     assert "Your list: Pixel" in words_of(app)
     assert not type_list(app, "Pixel").error
@@ -249,7 +249,7 @@ def test_a_huge_products_file_is_refused_before_it_is_read(targets, monkeypatch)
 def test_without_the_file_the_typed_list_is_used_again(targets):
     app = type_list(open_app(), "Pixel")
     app.file_uploader(key=products.FILE).set_value(("mine.csv", b"no table", "text/csv")).run()
-    assert app.error[0].value == "This list of products cannot be used; the previous one stays."
+    assert app.error[0].value == "This list of products cannot be used; the one below is in use."
     app.file_uploader(key=products.FILE).set_value(None).run()
     assert not app.error
     assert app.text_area(key=products.TYPED).value == "Pixel"

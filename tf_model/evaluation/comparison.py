@@ -65,7 +65,9 @@ def compare_models(old: Predictor, new: Predictor, dataset: data.Dataset) -> dic
         )
     for task in old.tasks:
         if task not in shared_tasks and set(task.labels) == set(new.labels.get(task.name, ())):
-            raise ModelError(f"{old_name} and {new_name} take different labels for no emotion; compare others")
+            raise ModelError(
+                f"{old_name} and {new_name} take different labels for no emotion; train both with the same --no-emotion"
+            )
     row_numbers = np.intersect1d(_validation_rows(old, dataset), _validation_rows(new, dataset))
     name = tasks.name_of(task.name for task in shared_tasks)
     products = data.products_to_judge(name, old.folder, dataset)

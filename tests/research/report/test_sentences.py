@@ -254,6 +254,17 @@ def adapters_are_worse_and_slower() -> bool:
     return lookup.variant("lora", "answer", lookup.TRIED)["high"] < 0 and seconds > 1.3 * of_all
 
 
+def light_model_is_as_fast_as_the_docs_say() -> bool:
+    ways = lookup.recorded("bench_peers")["ways"]
+    latency, rate = ({way: metrics[name] for way, metrics in ways.items()} for name in ("p50", "texts_per_second"))
+    slower = [way for way in ways if "int8" not in way and way != "ours"]
+    return (
+        all(abs(latency["ours"] / latency[way] - 1) < 0.15 for way in ("ONNX Runtime int8", "OpenVINO int8"))
+        and all(latency["ours"] < latency[way] and rate["ours"] > rate[way] for way in slower)
+        and rate["ONNX Runtime int8"] < rate["ours"] < rate["OpenVINO int8"]
+    )
+
+
 def label_errors_do_not_help() -> bool:
     """Compares training without the most doubtful labels to training without as many random ones of each class."""
     cases = [
@@ -628,3 +639,4 @@ def test_pages_that_no_run_is_filled_into_say_what_was_measured():
     assert not any(lookup.reached_on_mentions()), "README says that none is reached"
     assert larger_network_is_not_measurably_better(), "docs/machines.md says so"
     assert adapters_are_worse_and_slower(), "docs/machines.md says so"
+    assert light_model_is_as_fast_as_the_docs_say(), "docs/serving.md says so"
