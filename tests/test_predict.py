@@ -303,7 +303,7 @@ def test_a_log_that_stays_locked_is_an_error(stubbed, tmp_path, monkeypatch, cap
     (tmp_path / "a.txt").write_text("a\nb\n")
     with closing(store.Store().open()), closing(sqlite3.connect(paths.MONITOR_LOG, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(OutputError, match=r"2 predictions are not in the log .*; free it, and run the"):
+        with pytest.raises(OutputError, match=r"2 predictions are not in the log .*; before the next run, end"):
             predict.main([str(tmp_path / "a.txt"), "--output", str(tmp_path / "b.csv"), "--record"])
         other.execute("ROLLBACK")
     assert rows_of(tmp_path / "b.csv")[0][0] == "text"

@@ -39,7 +39,7 @@ class TrainingConfig:
         MAX_TOKENS, "most tokens of an input, special tokens included"
     )
     epochs: Annotated[int, Field(ge=1)] = _setting(
-        10, "passes over the training rows; with another backbone than minilm, report: 10"
+        10, "passes over the training rows; the recipe report has 10 with any backbone but minilm"
     )
     batch_size: Annotated[int, Field(ge=1)] = _setting(32, "examples per step, over all devices")
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = _setting(1e-5, "peak learning rate of Adam")

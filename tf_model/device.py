@@ -159,5 +159,8 @@ def add_arguments(parser: argparse.ArgumentParser, title: str = "how to compute"
         help="number format of the layers; auto: chosen by the device",
     )
     group.add_argument(
-        "--deterministic", action=argparse.BooleanOptionalAction, default=False, help="same numbers on every run"
+        "--deterministic",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="same numbers on every run on this machine",
     )

@@ -244,7 +244,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, help="workbook or CSV file; searched for if not given")
     data.add_column_arguments(parser)
     products_help = (
-        "product names and aliases, for --task target or a model of it (default: as in the labels, or its own)"
+        "names and aliases, for --task target (default: those of the labels) or its model (default: its own)"
     )
     parser.add_argument("--products", type=Path, metavar="FILE", help=products_help)
     parser.add_argument("--json", type=Path, help="also write all results to this JSON file")

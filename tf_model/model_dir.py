@@ -71,7 +71,7 @@ def read_labels(folder: Path) -> dict[str, tuple[str, ...]]:
         raise ModelError(f"{folder} cannot be read ({error.strerror}); check its permissions") from error
     if missing:
         raise ModelError(
-            f"{folder} holds no complete model: {missing} is missing; export it again, or give another folder"
+            f"{folder} holds no complete model: {missing} is missing; train it again, or give another folder"
         )
     labels = read_json(folder / LABELS).get("labels")
     if not isinstance(labels, dict) or not labels or not labels.keys() <= tasks.ALL_TASKS.keys():

@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--text", action="append", help="a text instead of a file, repeatable; --text=TEXT if it begins with a dash")
     add("--output", type=Path, metavar="OUTPUT", help=f"the file to write ({outputs})")
     add("--format", choices=("table", "csv", "json"), help="how to print (default: a table on a terminal, else csv)")
-    add("--overwrite", action="store_true", help="replace OUTPUT if it exists; --engine ray resumes its own without it")
+    add("--overwrite", action="store_true", help="replace OUTPUT if it exists; not needed to resume --engine ray")
     add("--column", metavar="NAME", help="the column with the texts; detected if not given")
     add("--sheet", metavar="NAME", help="the sheet of a workbook (default: the first with a text column)")
     where = "(default: saved_models/answer, else product; with --targets, target)"
@@ -288,7 +288,8 @@ def _predict_input(arguments: argparse.Namespace, predictor: Predictor, table: t
         cli.say(note)
     if arguments.record and (lost_count := recorder.waiting + recorder.dropped):
         raise OutputError(
-            f"{lost_count:,} predictions are not in the log {recorder.path}; free it, and run the command again"
+            f"{lost_count:,} predictions are not in the log {recorder.path}, and the monitor does not count them; the "
+            "answers are complete; before the next run, end the program that uses the log"
         )
     if arguments.server is not None:
         predictor.check_version()

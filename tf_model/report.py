@@ -1,4 +1,4 @@
-"""Report on a file of texts: what people feel about each product, how certain that is, what changed, and why."""
+"""Report on a file of texts: what people feel about each product, how certain that is, and what changed."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _load(arguments: argparse.Namespace) -> tuple[Predictor | TargetPredictor, P
     classes = labels[tasks.PRODUCT.name]
     products = read_products(arguments.products) if arguments.products else known_products(labels)
     if arguments.products and (unknown := [name for name in products.aliases if name not in classes]):
-        advice = "a model of targets works for any product: run `make targets`"
+        advice = "a `target` model works for any product: run `make targets`"
         raise UsageError(f"{paths.shown(folder)} knows only {listed(classes)}, not {listed(unknown)}; {advice}")
     return Predictor.load(folder), products
 

@@ -1,4 +1,4 @@
-"""The charts of the Monitor page: the five signals over time, and the distributions behind drift."""
+"""The charts of the Monitor page: accuracy, latency, throughput, errors and resources over time, and drift."""
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle

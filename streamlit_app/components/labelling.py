@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from streamlit_app.components.files import as_training_csv
-from streamlit_app.components.notices import plain_markdown, said_by_toast, show_live
+from streamlit_app.components.notices import IN_A_TERMINAL, plain_markdown, said_by_toast, show_live
 from streamlit_app.components.runs import CHECKED, Run
 from streamlit_app.components.training import can_train, offer_training
 from streamlit_app.components.widgets import offer_file
@@ -135,7 +135,10 @@ def show_queue(run: Run, rows: pd.DataFrame, table: pd.DataFrame, key: str) -> N
     options = f"--task {task}{' --data TABLE' if is_own else ''} --extra labels.csv --name candidate"
     st.code(f"python -m tf_model.train {options}", language="bash")
     words = " TABLE is what the model was trained on; repeat its other options too." if is_own else ""
-    st.caption(f"Trains on these labels too. Rows without a majority, or that nobody could label, are left out.{words}")
+    st.caption(
+        f"Trains on these labels too; run it {IN_A_TERMINAL}, with labels.csv there. Rows without a majority, or that "
+        f"nobody could label, are left out.{words}"
+    )
     if not is_own and can_train():
         offer_training(task, lambda: as_training_csv(file), f"{key}_train")
 

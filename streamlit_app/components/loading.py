@@ -144,7 +144,7 @@ def _version(folder: Path) -> str:
     try:
         status = (folder / GRAPH).stat()
     except FileNotFoundError:
-        raise ModelError(f"{folder} holds no complete model: {GRAPH} is missing; export it again") from None
+        raise ModelError(f"{folder} holds no complete model: {GRAPH} is missing; train it again") from None
     except OSError as error:
         raise ModelError(f"{folder / GRAPH} cannot be read: {error.strerror}; check its permissions") from error
     return f"{status.st_mtime_ns:x}-{status.st_ino:x}"

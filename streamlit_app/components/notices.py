@@ -14,6 +14,7 @@ from tf_model.data.dataset import ASSIGNMENT
 from tf_model.errors import TweetTargetError
 from tf_model.paths import shown
 
+IN_A_TERMINAL = "in a terminal, in the project's folder, after `. .venv/bin/activate`"
 FULL_ANSWER = "make answer"  # the command that trains the model of both tasks
 SPOKEN = "spoken"  # in the session: what a screen reader says once the page is drawn
 _LIVE_HTML = '<p role="status"></p>'
@@ -124,5 +125,5 @@ def _say_limits(state: ModelState) -> None:
     elif state.predictor.metrics.get("dataset") == ASSIGNMENT:
         products = state.predictor.labels.get(tasks.PRODUCT.name)
         scope = f"{len(products)} Apple and Google products" if products else "emotions toward Apple and Google"
-        warning = " The answer for a whole text about another brand still names one of them." if products else ""
+        warning = " The answer for a whole text about another brand may name one of them." if products else ""
         st.caption(f"The model knows {scope}, from English tweets of one festival in March 2011.{warning}")

@@ -32,7 +32,7 @@ def choose(targets: ModelState | None, texts: ModelState | None) -> TargetPredic
     """
     if targets is None or targets.predictor is None:
         if targets is not None:
-            notices.say_problem("The model of targets cannot be used.", targets.problem)
+            notices.say_problem("The model `target` cannot be used.", targets.problem)
         return None
     with st.expander("Products to look for", icon=":material/sell:"):
         st.text_area(

@@ -63,7 +63,7 @@ def _exporter(address: str) -> Exporter | None:
         if not port.isdecimal():
             raise UsageError(f"expected HOST:PORT in {METRICS_VARIABLE}, such as 127.0.0.1:9464, got {address!r}")
         exporter = Exporter()
-        exporter.serve(int(port), host or "127.0.0.1")
+        exporter.serve(int(port), host.strip("[]") or "127.0.0.1")  # IPv6: [::1]:9464
     except TweetTargetError as error:
         cli.say(f"warning: no metrics are served: {error}")
         return None

@@ -178,9 +178,9 @@ class RunExplorer(Explorer):
         elsewhere = f" {others:,} more were drawn from another selection: the column checked says where they count."
         _show_table(shares.rename(columns={"share": "corrected share"}), "Counted and corrected share of each emotion")
         st.caption(
-            "Counted: the model's answers. Corrected share: adjusted for the model's known errors, with its 95% "
+            "Counted: the most probable emotions. Corrected share: adjusted for the model's known errors, with its 95% "
             f"interval; unknown for fewer than {LEAST_TEXTS} texts. If these texts differ from those on which "
-            "the model was validated, the error may be larger: check rows by hand. If the true shares are like those, "
+            "the model was validated, the error may be larger: check rows by hand. If the true shares are like theirs, "
             "the counted share of a single product can be as close, or closer. "
             f"{sample.count():,} of these texts, drawn at random, were checked by hand.{elsewhere * (others > 0)}"
         )

@@ -17,7 +17,7 @@ from pathlib import Path
 import streamlit as st
 
 from streamlit_app.components import loading
-from streamlit_app.components.notices import plain_markdown, said_by_toast, say_problem
+from streamlit_app.components.notices import IN_A_TERMINAL, plain_markdown, said_by_toast, say_problem
 from tf_model import paths
 from tf_model.io.files import explain_write_errors
 
@@ -78,7 +78,10 @@ def offer_training(task: str, labels: Callable[[], str], key: str) -> None:
         return
     if newest.folder.is_dir():
         name, target = plain_markdown(newest.folder.name), newest.folder.with_name(newest.task)
-        st.success(f"The new model is {name}: Evaluate shows how often it is right. This puts it to use:")
+        st.success(
+            f"The new model is {name}: Evaluate shows how often it is right. To use it, unless its accuracy is lower, "
+            f"run this {IN_A_TERMINAL}:"
+        )
         command = ["python", "-m", "tf_model.promote", paths.shown(newest.folder)]
         is_elsewhere = target.parent != paths.SAVED_MODELS
         st.code(shlex.join([*command, *(["--to", paths.shown(target)] if is_elsewhere else [])]), language="bash")

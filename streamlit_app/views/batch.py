@@ -49,8 +49,8 @@ def _take_file() -> None:
     )
     st.caption(
         f"Up to {LIMITS.rows:,} rows, {LIMITS.columns:,} columns, {LIMITS.cells:,} cells and 100 MB "
-        f"({LIMITS.bytes // 10**6} MB unpacked). Larger files: `{files.COMMAND_LINE}`, or, as far as they fit into "
-        f"memory, `{files.REPORT}`"
+        f"({LIMITS.bytes // 10**6} MB unpacked). Larger files, {notices.IN_A_TERMINAL}: `{files.COMMAND_LINE}`, "
+        f"or, as far as they fit into memory, `{files.REPORT}`"
     )
     if file is None:
         return

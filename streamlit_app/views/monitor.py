@@ -169,7 +169,7 @@ def _show_summary(report: Report) -> None:
 
 
 def _show_signals(report: Report) -> None:
-    """The five signals over time."""
+    """Accuracy, latency, throughput, errors and resources over time."""
     windows = report.windows
     piece = f"each {duration(windows[0].until - windows[0].since)}"
     left, right = st.columns(2)
@@ -220,7 +220,7 @@ def _show_accuracy(report: Report, piece: str) -> None:
 def _accuracy_words(figure: accuracy.Accuracy) -> str:
     if figure.accuracy is None:
         return f"too few to say ({figure.rows:,})"
-    return f"{figure.accuracy:.0%} (95%: {figure.low:.0%} to {figure.high:.0%}, of {figure.rows:,})"
+    return f"{figure.accuracy:.0%} (95% interval {figure.low:.0%} to {figure.high:.0%}, {figure.rows:,} answers)"
 
 
 def _show_latency(report: Report) -> None:

@@ -292,7 +292,7 @@ def test_what_the_models_cannot_do_is_said():
     ask, mention = client(targets=None), {"text": "my xbone", "start": 3, "end": 8}
     assert ask.post("/targets", json={"texts": ["a"]}).status_code == 404
     assert ask.post("/explain", json=mention).status_code == 404
-    assert "model of targets" in ask.post("/explain", json=mention).json()["detail"]
+    assert "no `target` model" in ask.post("/explain", json=mention).json()["detail"]
     assert ask.get("/model").json()["targets"] is None
 
 

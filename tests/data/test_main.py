@@ -176,7 +176,7 @@ def test_a_table_of_other_products(tmp_path, capsys):
     assert main(["--data", str(path), *options, "--no-emotion", "sad"]) == 0
     assert "sad                       2   33.3%  no emotion" in capsys.readouterr().out
     main(["--audit", str(path), *options])
-    assert "leakage, the report's split of emotion: " in capsys.readouterr().out
+    assert "leakage, the random split of --task emotion: " in capsys.readouterr().out
 
 
 def test_a_class_that_training_refuses_is_named(tmp_path, capsys):

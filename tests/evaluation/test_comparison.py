@@ -294,6 +294,6 @@ def test_what_is_printed(tmp_path, dataset, capsys):
     assert "[new]" in said  # a name is not markup
     assert "+0.6154" in said
     assert (
-        "the new model is better: accuracy of the product 1.0000 against 0.3846, right where the other is wrong 8 "
-        "against 0 times, p = 0.0078"
+        "the new model is better: accuracy of the product 1.0000 against 0.3846, correct where the other is wrong: "
+        "new 8 times, old 0, p = 0.0078"
     ) in said

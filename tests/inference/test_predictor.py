@@ -170,12 +170,12 @@ def test_folders_that_hold_no_whole_model(tmp_path, product_model):
         Predictor.load(product_model / "saved_model.pb")
     folder = copy_of(product_model, tmp_path / "m")
     (folder / "labels.json").unlink()
-    with pytest.raises(ModelError, match=r"labels\.json is missing; export it again"):
+    with pytest.raises(ModelError, match=r"labels\.json is missing; train it again"):
         Predictor.load(folder)
     for damage in ("saved_model.pb", "variables/variables.index"):
         folder = copy_of(product_model, tmp_path / damage.split("/")[0])
         (folder / damage).write_bytes(b"no model")
-        with pytest.raises(ModelError, match=r"TensorFlow .* cannot load it \(.*export it again") as caught:
+        with pytest.raises(ModelError, match=r"TensorFlow .* cannot load it \(.*train it again") as caught:
             Predictor.load(folder)
         assert "\n" not in str(caught.value)
     with pytest.raises(ModelError, match=r"metrics\.json cannot be read"):

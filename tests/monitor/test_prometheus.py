@@ -459,7 +459,7 @@ def test_the_limits_of_the_alerts_are_those_of_the_report():
         for panel in dashboard()["panels"]
         if panel["type"] == "stat" and "thresholds" in panel["fieldConfig"]["defaults"]
     }
-    assert colours["Failed calls"] == report.ERROR_SHARE
+    assert colours["Failed requests"] == report.ERROR_SHARE
     assert colours["p95 in the app"] == report.P95_SECONDS
 
 
@@ -526,7 +526,7 @@ def test_a_real_prometheus_scrapes_it_and_answers_every_query(tmp_path):
             return all(rule["health"] == "ok" for group in groups for rule in group["rules"])
 
         wait_for(evaluated, process, log)
-        # Half of the calls fail: the alert is pending until that lasts. The estimate is near the measured accuracy.
+        # Half of the requests fail: the alert is pending until that lasts. The estimate is near the measured accuracy.
         wait_for(lambda: states(port)["TweetTargetErrors"] == "pending", process, log)
         assert states(port)["TweetTargetAccuracy"] == states(port)["TweetTargetDrift"] == "inactive"
         exporter.judge = lambda: judged(sure=0.4)

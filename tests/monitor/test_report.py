@@ -115,7 +115,7 @@ def test_less_confidence_is_an_alarm_of_the_estimated_accuracy(judge):
     found = judge(*unsure)
     text = next(alarm.words for alarm in found.alarms if alarm.signal == "accuracy")
     assert text.startswith("the accuracy of the product is estimated at 70% over 800 predictions (at most ")
-    assert "on the validation part it was 90%; a drop of 5% is allowed" in text
+    assert "on the validation part it was 90%; a drop of 5 points is allowed" in text
 
 
 def corrections(correct, wrong):

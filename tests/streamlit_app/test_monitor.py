@@ -206,7 +206,7 @@ class TestCorrections:
     def test_accuracy_with_its_interval(self, healthy):
         write_corrections(healthy, time.time() - 900, correct=80, wrong=20, text=MARKUP)
         page = open_page()
-        assert "Judged correct by users: 80% (95%: 71% to 87%, of 100)." in said(page)
+        assert "Judged correct by users: 80% (95% interval 71% to 87%, 100 answers)." in said(page)
         shown = table_with(page, "judged")
         assert shown["text"].iloc[0] == f"{MARKUP} 99"
         assert shown["correct_product"].iloc[0] == "iPad"

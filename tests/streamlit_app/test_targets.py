@@ -173,7 +173,7 @@ def test_a_model_of_targets_that_is_broken_leaves_the_answer(targets, models, st
 
     monkeypatch.setattr(Predictor, "load", load)
     app = ask(TEXT)
-    assert app.error[0].value == "The model of targets cannot be used."
+    assert app.error[0].value == "The model `target` cannot be used."
     assert app.header[0].value == "Positive emotion → Apple"
 
 

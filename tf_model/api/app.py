@@ -65,7 +65,7 @@ class Problem(BaseModel):
     detail: str
 
 
-NO_TARGETS = "this server has no model of targets; run `make targets`, or give one with --targets"
+NO_TARGETS = "this server has no `target` model; run `make targets`, or give one with --targets"
 NOT_SUPPORTED = {404: {"model": Problem, "description": "This model cannot do that."}}
 
 

@@ -33,7 +33,9 @@ def main(argv: list[str] | None = None) -> int:
     split = group.add_mutually_exclusive_group()
     split.add_argument("--against", metavar="FILE", help="training examples, to find leakage into the audited file")
     split.add_argument(
-        "--split-column", metavar="COLUMN", help="column with `train` in training rows (default: the report's split)"
+        "--split-column",
+        metavar="COLUMN",
+        help="column with `train` in training rows (default: the random split of a model of one task)",
     )
     output = group.add_mutually_exclusive_group()
     output.add_argument("--show-texts", action="store_true", help="print the texts of the reported rows")

@@ -124,9 +124,9 @@ def _leakage_of_report_split(dataset: Dataset, remarks: list[str]) -> Iterator[d
         try:
             split = splits.report_split(frame[task.column].map(task.labels.index).to_numpy(), labels=task.labels)
         except DataError as error:
-            remarks.append(f"the report's split cannot be made for the task {task.name}: {error}")
+            remarks.append(f"the random split cannot be made for the task {task.name}: {error}")
             continue
-        yield _leakage(frame, split, f"the report's split of {task.name}")
+        yield _leakage(frame, split, f"the random split of --task {task.name}")
 
 
 def _leakage(frame: pd.DataFrame, split: splits.Split, name: str) -> dict[str, Any]:

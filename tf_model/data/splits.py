@@ -68,7 +68,7 @@ def training_split(rows: TrainingRows, seed: int, validation_size: float) -> tup
     folds = max(2, round(1 / validation_size))
     if abs(1 / folds - validation_size) > 0.01:
         raise UsageError(
-            "a model that gives answers is validated on one of several folds, so --validation-size can be 0.5, 0.33, "
+            "--task answer and target validate on one of several folds, so --validation-size can be 0.5, 0.33, "
             f"0.25, 0.2 and so on, not {validation_size:g}; the nearest is {1 / folds:.2g}"
         )
     groups = near_duplicate_groups(rows.texts)

@@ -152,6 +152,6 @@ def result_line(comparison: Mapping[str, Any]) -> str:
         outcome = f"the new model is {comparison['verdict']}"
     return (
         f"{outcome}: accuracy of the {comparison['task']} {result['new']['accuracy']:.4f} against "
-        f"{result['old']['accuracy']:.4f}, right where the other is wrong {result['only_new_right']} against "
-        f"{result['only_old_right']} times, p = {result['p_value']:.2g}"
+        f"{result['old']['accuracy']:.4f}, correct where the other is wrong: new {result['only_new_right']} times, old "
+        f"{result['only_old_right']}, p = {result['p_value']:.2g}"
     )

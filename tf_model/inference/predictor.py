@@ -352,7 +352,7 @@ def _load_graph(folder: Path, labels: Mapping[str, Sequence[str]], threads: int 
         model = tf.saved_model.load(str(folder))
     except Exception as error:  # damaged files raise OSError, ValueError, KeyError, protobuf and tf.errors
         raise ModelError(
-            f"{folder}: TensorFlow {tf.__version__} cannot load it ({first_line(error)[:300]}); export it again"
+            f"{folder}: TensorFlow {tf.__version__} cannot load it ({first_line(error)[:300]}); train it again"
         ) from error
     signature = model.signatures.get(model_dir.SIGNATURE)
     outputs = signature.structured_outputs if signature else {}

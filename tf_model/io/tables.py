@@ -119,7 +119,9 @@ def choose_text_column(sample: Any, name: str) -> tuple[int, str]:
         if text_lengths or present.empty:
             lengths[position] = text_lengths or [0]
     if not lengths:
-        raise DataError(f"{name}: expected a column of texts, but none of {listed(columns)} holds text")
+        raise DataError(
+            f"{name}: expected a column of texts, but none of {listed(columns)} holds text; give another file"
+        )
     if len(columns) == 1:
         return 0, "the only column"
     names = {plain_name(columns[position]): position for position in reversed(lengths)}

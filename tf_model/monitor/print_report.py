@@ -60,7 +60,7 @@ def print_report(console: Console, report: Report) -> None:
         _print_line(console, f"drift: not judged: at least {drift.MINIMUM_ROWS} predictions are needed")
     else:
         rows = {
-            each.feature: (
+            drift.FEATURE_NAMES[each.feature]: (
                 *(decimal(each.index, 3), decimal(each.bound, 3), f"{each.p_value:.1g}"),
                 "" if report.is_by_source else "ALARM" if each.alarm else "ok",
             )

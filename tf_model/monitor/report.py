@@ -183,7 +183,7 @@ def _accuracy(reference: Reference, user_accuracy: Accuracy, estimates: Mapping[
         alarms.append(
             f"users called {user_accuracy.correct:,} of {user_accuracy.rows:,} predictions correct "
             f"({user_accuracy.accuracy:.0%}, at most {user_accuracy.high:.0%}); {scope}it was {known_accuracy:.0%} on "
-            f"{reference.origin}; a drop of {ACCURACY_DROP:.0%} is allowed, "
+            f"{reference.origin}; a drop of {100 * ACCURACY_DROP:.0f} points is allowed, "
             "and users judge mistakes more readily than correct answers"
         )
     for task, before in expected.items():
@@ -192,7 +192,7 @@ def _accuracy(reference: Reference, user_accuracy: Accuracy, estimates: Mapping[
             alarms.append(
                 f"the accuracy of the {task} is estimated at {now.accuracy:.0%} over {now.rows:,} predictions "
                 f"(at most {now.high:.0%}); on {reference.origin} it was {before.accuracy:.0%}; a drop of "
-                f"{ACCURACY_DROP:.0%} is allowed"
+                f"{100 * ACCURACY_DROP:.0f} points is allowed"
             )
     return alarms if is_comparable or expected else None
 

@@ -1,4 +1,4 @@
-"""``python -m tf_model.promote``: replace the model in use by a new one, unless that is worse, or roll back.
+"""``python -m tf_model.promote``: replace the model in use by a new one, unless that is less accurate, or roll back.
 
 The new model is copied to the versions of the model in use, see :mod:`tf_model.promote.versions`.
 """
@@ -156,7 +156,7 @@ def _compare(model: Predictor, target: Path, path: str | None, force: bool) -> M
         cli.say(f"note: {new} and {old} were not compared: {error}")
         return None
     if comparison["tasks"][comparison["task"]]["difference"] < 0 and not force:
-        raise ModelError(f"{result_line(comparison)}; {advice}")
+        raise ModelError(f"the new model's accuracy is lower; {result_line(comparison)}; {advice}")
     return comparison
 
 
@@ -168,7 +168,11 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--to", type=Path, metavar="DIR", help="the model to replace (default: the one of the same task)")
     add("--data", metavar="PATH", help="the dataset to compare both on; searched for if not given")
-    add("--force", action="store_true", help="promote it even if it is worse, has other classes or cannot be compared")
+    add(
+        "--force",
+        action="store_true",
+        help="promote it even if its accuracy is lower, or it has other classes or cannot be compared",
+    )
     add("--verify", type=Path, metavar="PUBLIC_KEY", help="refuse a model not signed with this key (PEM)")
     add("--sign", type=Path, metavar="KEY", help="sign the promoted copy with this elliptic-curve key (PEM)")
     return parser
