@@ -287,11 +287,12 @@ def test_a_model_without_its_recipe_is_refused(trained, tmp_path):
         evaluate.main([*SAMPLE, "--model", str(copy)])
 
 
-def test_rows_that_were_added_in_training_do_not_judge_a_model(tmp_path, monkeypatch):
-    path = write_csv(tmp_path / "extra.csv", [("my iPad is great", "iPad", GOOD)])
-    model = replace(stub(), recipe=config.REPORT.to_dict(), metrics={"extra": {"sha256": data.read(path).sha256}})
+@pytest.mark.parametrize("option", ["extra", "unlabelled"])
+def test_rows_that_were_added_in_training_do_not_judge_a_model(option, tmp_path, monkeypatch):
+    path = write_csv(tmp_path / "more.csv", [("my iPad is great", "iPad", GOOD)])
+    model = replace(stub(), recipe=config.REPORT.to_dict(), metrics={option: {"sha256": data.read(path).sha256}})
     monkeypatch.setattr(Predictor, "load", lambda *_: model)
-    with pytest.raises(UsageError, match=r"was trained on the rows of .*extra\.csv \(--extra\); evaluate it on others"):
+    with pytest.raises(UsageError, match=rf"was trained on the rows of .*more\.csv \(--{option}\); evaluate it on"):
         evaluate.main(["--data", str(path)])
 
 

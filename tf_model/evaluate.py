@@ -81,10 +81,11 @@ def _evaluate_model(arguments: argparse.Namespace) -> dict[str, Any]:
                 "it was trained on, or name other data with --data"
             )
     else:
-        if dataset.sha256 == predictor.metrics.get("extra", {}).get("sha256"):
-            raise UsageError(
-                f"{predictor.folder} was trained on the rows of {dataset.path} (--extra); evaluate it on others"
-            )
+        for option in ("extra", "unlabelled"):
+            if dataset.sha256 == predictor.metrics.get(option, {}).get("sha256"):
+                raise UsageError(
+                    f"{predictor.folder} was trained on the rows of {dataset.path} (--{option}); evaluate it on others"
+                )
         part = protocol = "all rows"
         cli.say(
             f"warning: {predictor.folder} was trained on other data (sha256 {predictor.data_sha256}); "
@@ -182,8 +183,6 @@ def _evaluate_seeds(
     average_metrics = {"averaged": evaluate("all seeds averaged", np.mean(scores, axis=0))} if has_average else {}
     headlines = [metrics["headline"] for metrics in seed_metrics.values()]
     summary = {name: summarize(each[name] for each in headlines) for name in headlines[0]}
-    if has_answer:
-        scores = [joint_metrics.calibrate_across(rows, each, parts) for each in scores]
     for name, interval in joint_metrics.accuracy_intervals(rows, scores, groups).items():
         summary[name]["interval"] = interval
     for name, values in summary.items():

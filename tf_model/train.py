@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     from tf_model.preprocessing.batching import encode
 
-    teachers = []
+    teachers, unlabelled = [], {}
     if arguments.teacher:
         extra_texts = []
         if arguments.unlabelled:
@@ -71,6 +71,7 @@ def main(argv: list[str] | None = None) -> int:
                 cli.say_notes(table.notes)
                 texts = (text for chunk in table.chunks() for text in table.texts(chunk))
                 extra_texts = [tables.as_text(text) for text in texts if isinstance(text, str | bytes)]
+            unlabelled = {"file": arguments.unlabelled.name, "sha256": files.sha256_of(arguments.unlabelled)}
         rows, split = distillation.teach(arguments.teacher, dataset, rows, split, config, extra_texts, extra_sha256)
         teacher_files = [(each.name, each / model_dir.OUT_OF_FOLD) for each in arguments.teacher]
         teachers = [{"name": name, "sha256": files.sha256_of(path)} for name, path in teacher_files]
@@ -137,6 +138,7 @@ def main(argv: list[str] | None = None) -> int:
             "versions": device.versions(),
             **({"extra": extra} if extra else {}),
             **({"teachers": teachers} if teachers else {}),
+            **({"unlabelled": unlabelled} if unlabelled else {}),
         }
         validation, scores = rows.take(split.validation), scores[split.validation]
         export(

@@ -235,6 +235,14 @@ def test_the_marks_of_a_mention_hide_no_near_duplicate(join_targets):
     assert reasons(joined) == {"near-duplicate of a validation text": 1}
 
 
+def test_a_mention_that_reads_like_one_that_validates_is_left_out(join_targets):
+    text = ROWS[0][0]
+    joined = join_targets(
+        [(f"{text} iPad", "iPad", BAD, "", ""), (f"{text} Kindle", "", GOOD, 38, 44), (TWO, "", GOOD, 4, 9)]
+    )
+    assert reasons(joined) == {"near-duplicate of a validation text": 2}
+
+
 def test_a_mention_in_a_text_that_validates_is_left_out(join_targets):
     text = f"{ROWS[0][0]} iPhone"
     joined = join_targets([(text, "Phone", BAD, 18, 23), (TWO, "Pixel", GOOD, 4, 9), (VALIDATES, "iPad", BAD, 8, 14)])

@@ -256,6 +256,15 @@ def test_models_that_take_other_labels_for_no_emotion_are_refused(tmp_path, data
         compare_models(old, replace(old, no_emotion=None), dataset)
 
 
+def test_models_of_different_columns_are_refused(tmp_path, dataset):
+    old = model(tmp_path / "old", dataset, range(9), columns={"text": "raw", "product": "brand", "emotion": "mood"})
+    new = model(tmp_path / "new", dataset, range(9), columns={"text": "raw", "product": "brand", "emotion": None})
+    assert compare_models(old, new, dataset)["rows"] == 9, "neither predicts the emotion"
+    new.metrics["columns"]["text"] = "translated"
+    with pytest.raises(ModelError, match="columns, 'raw' and 'translated'; train both with the same --text-column"):
+        compare_models(old, new, dataset)
+
+
 def test_models_of_different_tasks_are_refused(tmp_path, dataset):
     old = model(tmp_path / "old", dataset, range(9))
     new = replace(old, labels={"emotion": tasks.EMOTIONS})

@@ -13,6 +13,7 @@ from tf_model.data import splits
 from tf_model.errors import ModelError, UsageError
 from tf_model.evaluation.joint_metrics import by_task
 from tf_model.inference.predictor import Predictor, probability_column
+from tf_model.io.files import sha256_of
 from tf_model.model_dir import read_out_of_fold
 from tf_model.training import cross_validation
 from tf_model.training.distillation import NO_ROW, blend, teach
@@ -123,6 +124,7 @@ def test_a_student_is_trained_by_the_real_command(answer_model, shallow_bert, tm
     metrics = json.loads((tmp_path / "answer" / "metrics.json").read_text())
     assert [each["name"] for each in metrics["teachers"]] == ["answer"]
     assert len(metrics["teachers"][0]["sha256"]) == 64
+    assert metrics["unlabelled"] == {"file": "more.txt", "sha256": sha256_of(tmp_path / "more.txt")}
     np.testing.assert_array_equal(read_out_of_fold(tmp_path / "answer")[0], read_out_of_fold(answer_model)[0])
     assert (tmp_path / "answer" / "history.csv").read_text().startswith("epoch,seconds,loss,accuracy,val_loss,")
 

@@ -12,9 +12,10 @@ import numpy as np
 from tf_model import cli, paths, tasks
 from tf_model.data import splits
 from tf_model.data.dataset import FIRST_ROW, Dataset, Dropped, check_schema, read
-from tf_model.data.examples import SPAN, TrainingRows, training_rows
+from tf_model.data.examples import SPAN, TrainingRows, products_of, training_rows
 from tf_model.data.products import Products
 from tf_model.errors import DataError, UsageError, plural
+from tf_model.preprocessing.cleaning import mark
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,6 +64,11 @@ def join(
     ]
     leave_out(f"text{of_product} already in the dataset, whose label counts", np.array(is_learned, bool))
     is_near = splits.near_validation(frame[tasks.TEXT_COLUMN], rows, split, dataset.labelled[tasks.TEXT_COLUMN])
+    if is_target:  # a mention may read like one that validates, whatever product either names
+        validated = {splits.bare_words(splits.as_read(rows.texts[position])) for position in split.validation}
+        is_near |= [
+            not validated.isdisjoint(_read_of(row, products or products_of(dataset))) for row in frame.itertuples()
+        ]
     leave_out("near-duplicate of a validation text", is_near)
     new_rows = frame.assign(row=int(dataset.labelled["row"].max()) + 1 + np.arange(len(frame)))
     all_labelled = pd.concat([dataset.labelled, new_rows], ignore_index=True)
@@ -102,6 +108,13 @@ def _with_spans(file: Dataset) -> pd.DataFrame:
             f"got {' and '.join(cells[is_wrong].iloc[0].fillna('nothing'))}; correct them, or leave both empty"
         )
     return file.labelled.assign(**spans)
+
+
+def _read_of(row: Any, products: Products) -> set[str]:
+    """What a model of targets reads of each mention in a row with a text and, perhaps, a span."""
+    has_span, text = row.start == row.start, getattr(row, tasks.TEXT_COLUMN)
+    spans = {(row.start, row.end)} if has_span else {(m.start, m.end) for m in products.first_mentions(text).values()}
+    return {splits.bare_words(splits.as_read(mark(text, int(start), int(end)))) for start, end in spans}
 
 
 def _keys(frame: Any, is_target: bool) -> list[tuple[str, str]]:

@@ -182,7 +182,7 @@ def _similarity_blocks(texts: Sequence[str], rows: np.ndarray, columns: np.ndarr
     if not len(rows):
         return
     # Of marked texts, those that a model of targets reads alike are duplicates too, whatever product is masked.
-    masked_texts = [re.sub(MENTION, MASK, text) for text in texts]
+    masked_texts = [as_read(text) for text in texts]
     vectors = [_ngram_vectors(texts), _word_vectors(texts), _word_vectors(masked_texts)]
     pairs = [(each, each[columns].T.tocsr()) for each in vectors]
     block_size = min(BLOCK_ROWS, max(BLOCK_PAIRS // len(columns), 1))
@@ -209,6 +209,11 @@ def _word_vectors(texts: Sequence[str]) -> Any:
 
     _, sequence = np.unique(np.array([bare_words(text) for text in texts], dtype=object), return_inverse=True)
     return csr_array((np.ones(len(texts), dtype=np.float32), (np.arange(len(texts)), sequence)))
+
+
+def as_read(text: str) -> str:
+    """A text with its marked mention masked, as a model of targets reads it."""
+    return re.sub(MENTION, MASK, text)
 
 
 def bare_words(text: str) -> str:

@@ -68,6 +68,14 @@ def compare_models(old: Predictor, new: Predictor, dataset: data.Dataset) -> dic
             raise ModelError(
                 f"{old_name} and {new_name} take different labels for no emotion; train both with the same --no-emotion"
             )
+    labels = tasks.TASKS if tasks.TARGET.name in old.labels else [task.name for task in shared_tasks]
+    for part in ("text", *labels):
+        columns = [model.metrics.get("columns", {}).get(part) for model in (old, new)]
+        if columns[0] != columns[1]:
+            raise ModelError(
+                f"{old_name} and {new_name} were trained on different columns, {columns[0]!r} and {columns[1]!r}; "
+                f"train both with the same --{part}-column"
+            )
     row_numbers = np.intersect1d(_validation_rows(old, dataset), _validation_rows(new, dataset))
     name = tasks.name_of(task.name for task in shared_tasks)
     products = data.products_to_judge(name, old.folder, dataset)
