@@ -17,7 +17,7 @@ from research.methods.baseline_models import OURS, Method, methods
 from research.runs import load, load_to_extend, record, show, still_valid
 from research.study import GROUPED, REPORT, Correct, Problem, make_problem
 from tf_model import cli, config, data, paths, tasks
-from tf_model.errors import DataError
+from tf_model.errors import DataError, UsageError
 from tf_model.evaluation.comparison import paired_test
 from tf_model.model_dir import read_report
 from tf_model.training.cross_validation import FOLD_SEED, FOLDS
@@ -34,6 +34,8 @@ def main(argv: list[str] | None = None) -> int:
     )
     our_source.add_argument("--recorded", action="store_true", help="add to the recorded comparison")
     arguments = parser.parse_args(argv)
+    if arguments.models and arguments.task == tasks.ANSWER:
+        raise UsageError("--models needs --task product or emotion: answer is not trained on the report's split")
     command = study.command_line("compare", argv)
     dataset = data.load(arguments.data)
     problem, protocol = make_problem(dataset, arguments.task), REPORT if arguments.models else GROUPED
@@ -98,17 +100,20 @@ def _ours(arguments: argparse.Namespace, problem: Problem) -> dict[str, Correct]
         return {
             seed: study.correct_by_question(problem, study.predicted_by_task(problem, each)) for seed, each in scores
         }
-    is_answer = problem.name == tasks.ANSWER
-    if by_seed := recorded_ours(problem, config.ANSWER if is_answer else config.TUNED):
+    if by_seed := recorded_ours(problem):
         return by_seed
-    command = "make grouped-answer" if is_answer else f'make grouped ARGS="--task {problem.name}"'
+    commands = {tasks.ANSWER: "make grouped-answer", tasks.PRODUCT.name: "make grouped"}
+    emotion = 'make grouped ARGS="--task emotion --json research/runs/grouped_emotion.json"'  # not over the product's
+    command = commands.get(problem.name, emotion)
     raise DataError(f"which {problem.name} rows our model predicts correctly is not recorded; run `{command}` first")
 
 
-def recorded_ours(problem: Problem, recipe: config.TrainingConfig = config.ANSWER) -> dict[str, Correct]:
-    """Which rows our model of a recipe predicts correctly, by seed; empty if cross-validation has not recorded it."""
+def recorded_ours(problem: Problem) -> dict[str, Correct]:
+    """Which rows our model predicts correctly, by seed; empty if cross-validation has not recorded it."""
     identity = {"data_sha256": problem.data_sha256, "part": "all", "folds": FOLDS, "fold_seed": FOLD_SEED}
-    run, rows = study.load_to_extend(f"grouped_{recipe.name}", identity, recipe), study.question_rows(problem)
+    recipe = config.ANSWER if problem.name == tasks.ANSWER else config.TUNED
+    name = "grouped_tuned" if problem.name == tasks.PRODUCT.name else f"grouped_{problem.name}"
+    run, rows = study.load_to_extend(name, identity, recipe), study.question_rows(problem)
     seeds = run.get("seeds", {}).items()
     by_seed = {seed: study.unpacked(metrics.get("right", {}), rows) for seed, metrics in seeds}
     return {seed: correct for seed, correct in by_seed.items() if correct}

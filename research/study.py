@@ -132,7 +132,7 @@ def score_folds(
     """
     fold_rows = [[split.train.tolist(), split.validation.tolist()] for split in folds]
     text = json.dumps([*depends_on, fold_rows, versions(), version("scikit-learn")], sort_keys=True)
-    path = paths.CHECKPOINTS / "studies" / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.npz"
+    path = paths.CHECKPOINTS / ".studies" / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.npz"
     all_scores, seconds = None, 0.0
     for number, split in enumerate(folds, start=1):
         fold_path = path.with_suffix(f".fold-{number}.npz")
