@@ -156,6 +156,8 @@ def _load(folder: str, version: str) -> Predictor:
     gc.unfreeze()  # lets a replaced model be collected
     predictor = Predictor.load(folder)
     predictor.predict_measured(WARM_UP)
+    if _version(Path(folder)) != version:  # kept for the old version, it would answer after a rollback to that
+        raise ModelError(f"{folder} was replaced while it was being loaded; reload the page")
     gc.collect()
     gc.freeze()  # keeps TensorFlow's objects out of Streamlit's garbage collection after each page (0.25 s each)
     return predictor

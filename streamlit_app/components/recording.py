@@ -15,7 +15,14 @@ from tf_model.monitor.prometheus import Exporter
 from tf_model.monitor.recorder import Recorder
 
 APP, BATCH = "app", "batch"
-failures: dict[str, str] = {}  # why nothing can be recorded, by the log's path
+failures: dict[str, str] = {}  # why no log can be opened, by its path
+_recorders: list[Recorder] = []  # in use
+
+
+def failure() -> str | None:
+    """Why nothing can be recorded at the moment, in one line."""
+    path = str(loading.monitor_log())
+    return failures.get(path) or next((each.failure for each in _recorders if str(each.path) == path), None)
 
 
 def recorder(state: ModelState) -> Recorder | None:
@@ -35,9 +42,15 @@ def recorder(state: ModelState) -> Recorder | None:
 
 
 # No recorder is closed while the app runs: a running job may still write to that of an earlier model.
-@st.cache_resource(show_spinner=False, on_release=lambda new_recorder: new_recorder.close())
+def _release(old_recorder: Recorder) -> None:
+    _recorders.remove(old_recorder)
+    old_recorder.close()
+
+
+@st.cache_resource(show_spinner=False, on_release=_release)
 def _recorder(path: str, model: str, version: str, _labels: Mapping[str, Sequence[str]] = {}) -> Recorder:
     new_recorder = Recorder(path, model=model, version=version)
+    _recorders.append(new_recorder)
     exporter = serve_metrics()
     # Answers of a model of targets are not recorded, so /metrics describes the model of texts beside it.
     if exporter is not None and tasks.TARGET.name not in _labels:

@@ -35,6 +35,7 @@ from tf_model.inference.targets import TargetPredictor
 from tf_model.io import tables
 from tf_model.io.files import explain_write_errors, whole_file, write_json
 from tf_model.modeling.joint_label import NOT_SURE
+from tf_model.serving.remote import RemotePredictor
 
 NEW, RUNNING, DONE = "new", "running", "done"
 CANCELLED, FAILED, INTERRUPTED = "cancelled", "failed", "interrupted"
@@ -167,7 +168,7 @@ def start(run: Run, state: ModelState, column: str, finder: TargetPredictor | No
     labels = state.predictor.labels
     classes = sum(map(len, labels.values()))
     run.status, run.began, run.column = RUNNING, time.time(), column
-    run.model, run.version, run.which = state.name, state.version, state.version_label
+    run.model, run.version, run.which = state.name, state.predictor.version, state.version_label
     run.no_emotion, run.dataset = state.predictor.no_emotion, state.predictor.metrics.get("dataset")
     run.predicted = list((finder or state.predictor).columns(probabilities=True))[:-classes]  # without probabilities
     run.emotions = list(emotions_of(labels)) if tasks.has_answer(labels) else []
@@ -354,6 +355,8 @@ class Job(threading.Thread):
             self._log.record_measured(texts, measured, recording.BATCH)
 
         predictor = self.finder or self.state.predictor
+        if self.state.server_url:  # no page waits for this: outlast a restart of the server
+            predictor = RemotePredictor.connect(self.state.server_url, predictor.folder)
         options = {"record": record} if self._log else {}
         columns = list(predictor.columns(probabilities=True))
         check = FitCheck(self.state.predictor, self.products)
@@ -364,6 +367,8 @@ class Job(threading.Thread):
                 extra_columns = {STATUS: check.of_rows(table, chunk), _ROW: rows + chunk.index}
                 parts.append(chunk[columns].assign(**extra_columns))
                 rows += chunk.index.nunique()
+        if self.state.server_url:
+            self.state.predictor.check_version()
         return pd.concat(parts, ignore_index=True)
 
     def _advance(self, rows: int) -> None:

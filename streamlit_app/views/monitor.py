@@ -1,5 +1,6 @@
 """Monitor: accuracy, latency, throughput, resources, errors and drift of the model in use."""
 
+import shlex
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -56,7 +57,7 @@ def main() -> None:
     st.title("Monitor")
     st.markdown("How the model is doing in use, from the log of predictions, errors and corrections.")
     store = Store(loading.monitor_log())
-    if reason := recording.failures.get(str(store.path)):
+    if reason := recording.failure():
         notices.say_problem("Answers cannot be recorded.", reason)
     with notices.explained(UNREADABLE):
         names = _names(store.versions() if store.exists else [])
@@ -309,10 +310,12 @@ def _offer_corrections(store: Store) -> None:
         corrections = store.rows("corrections")
         return labelled_rows(corrections[corrections["model"].isin(models)])
 
+    log = store.path.absolute()
+    elsewhere = "" if log == paths.MONITOR_LOG else f" --log {shlex.quote(str(log))}"
     words = (
         "All with a label, from every model and time, for `python -m tf_model.train --task answer --extra "
         "corrections.csv --name candidate`; those of one model: "
-        "`python -m tf_model.monitor export corrections.csv --model NAME`"
+        f"`python -m tf_model.monitor export corrections.csv --model NAME{elsewhere}`"
     )
     name, key = "corrections.csv", "monitor_corrections"
     offer_file("Download all corrections", lambda: as_training_csv(rows(models)), name, key, help=words)

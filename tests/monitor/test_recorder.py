@@ -138,6 +138,8 @@ def test_predictions_of_a_product_alone_and_with_probabilities_can_be_recorded(r
 def test_a_call_that_fails_is_recorded_and_its_error_goes_on(recorder, path):
     with pytest.raises(ModelError, match="it broke"), recorder.recording_errors("batch"):
         raise ModelError("it broke")
+    with pytest.raises(DataError), recorder.recording_errors("batch"):  # no failure of the model, and it quotes a text
+        raise DataError("expected a row, found 'a text'")
     assert recorder.flush()
     assert Store(path).rows("errors")[["source", "kind", "message"]].values.tolist() == [
         ["batch", "ModelError", "it broke"]
@@ -325,13 +327,18 @@ def test_one_call_that_cannot_be_understood_takes_no_other_with_it(recorder, pat
     assert counts_of(path).labels("product")["iPad"] >= 1
 
 
-def test_who_takes_feedback_back_takes_only_his_own(recorder, path):
+def test_who_takes_feedback_back_takes_only_his_own_and_leaves_no_text(recorder, path):
+    def holds_the_text() -> bool:
+        return any(b"a text" in file.read_bytes() for file in path.parent.glob(f"{path.name}*"))
+
     mine = recorder.correct("a text", {}, is_correct=False, emotion=tasks.NEGATIVE)
     other = recorder.correct("a text", {}, is_correct=True)
     recorder.take_back(mine)
     assert Store(path).rows("corrections")["is_correct"].tolist() == [True]
+    assert holds_the_text()
     recorder.take_back(other)
     assert Store(path).rows("corrections").empty
+    assert not holds_the_text()
 
 
 def test_a_correction_that_cannot_be_written_is_an_error_in_one_line(recorder, path, monkeypatch):

@@ -162,5 +162,10 @@ def test_the_monitoring_settings_fit_the_published_message():
 
 def test_the_command_says_what_it_wrote(model, tmp_path, capsys):
     assert command.main([str(model), "--output", str(tmp_path / "serving")]) == 0
-    assert "1 model is in " in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "1 model is in " in said
+    assert "will not be served" not in said
     assert (tmp_path / "serving" / "models.config").is_file()
+    shutil.copytree(model, tmp_path / "brands")
+    assert command.main([str(tmp_path / "brands"), "--output", str(tmp_path / "serving")]) == 0
+    assert f"note: {model.name} from earlier runs will not be served" in capsys.readouterr().err

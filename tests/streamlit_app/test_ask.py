@@ -366,6 +366,8 @@ def test_a_log_that_cannot_be_opened_is_said_until_it_can(stub, models, monkeypa
     assert exporter.registry.get_sample_value("tweet_target_log_failing") == 0
     app.switch_page("views/monitor.py").run()
     assert not app.error
+    monkeypatch.setattr(recording.recorder(loading.current_model()), "failure", "database or disk is full")
+    assert words_of(app.run()).count("database or disk is full") == 1
 
 
 # ---------------------------------------------------------------- custom labels

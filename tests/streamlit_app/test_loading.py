@@ -102,6 +102,18 @@ def test_a_model_replaced_in_place_is_picked_up(models, loaded):
     assert loaded == ["answer", "answer"]
 
 
+def test_a_model_replaced_while_it_is_loaded_is_not_kept_for_the_old_one(models, loaded, monkeypatch):
+    graph, load = make_model(models) / "saved_model.pb", Predictor.load
+
+    def replaced(folder):
+        os.utime(graph, ns=(1, 1))
+        return load(folder)
+
+    monkeypatch.setattr(Predictor, "load", replaced)
+    assert "was replaced while it was being loaded; reload the page" in loading.current_model().problem
+    assert not loading.current_model().problem
+
+
 def test_broken_models_say_what_is_wrong_and_recover(models, monkeypatch):
     folder = models / "answer"
     folder.mkdir()

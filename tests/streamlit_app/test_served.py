@@ -4,6 +4,7 @@ import json
 import sys
 
 import pytest
+import stand_in
 from app_stub import ask, make_model, open_app, press, run_of, said, wait, words_of
 from ports import free_ports
 from stand_in import VERSION, StandIn
@@ -19,9 +20,9 @@ def server(models, monkeypatch):
     """A stand-in serving the joint model, named on the app's command line; loading a model here fails the test."""
     monkeypatch.setattr(Predictor, "load", lambda *_: pytest.fail("a model was loaded"))
     loading._connect.clear()
-    with StandIn(models=("answer",)).running() as stand_in:
-        monkeypatch.setattr(sys, "argv", ["app.py", "--server", stand_in.url])
-        yield stand_in
+    with StandIn(models=("answer",)).running() as running:
+        monkeypatch.setattr(sys, "argv", ["app.py", "--server", running.url])
+        yield running
     loading._connect.clear()
 
 
@@ -58,6 +59,21 @@ def test_shares_are_not_corrected_for_the_errors_of_another_model(server, models
     assert not app.run().exception, app.exception
     assert "1 row answered" in app.success[0].value
     assert "Shares are not corrected: the server's model" in said(app)
+
+
+def test_a_file_outlasts_a_restart_of_the_server_but_not_another_version(server, models, monkeypatch):
+    def answer(app):
+        wait(run_of(press(app, "Answer 1 row")))
+        return words_of(app.run())
+
+    app = open_app("batch")
+    app.file_uploader[0].set_value(("a.csv", b"text\nthe new ipad is great\n", "text/csv")).run()
+    server.faults += [503, 503, 503]
+    assert "1 row answered" in answer(app)
+    app = open_app("batch")
+    app.file_uploader[0].set_value(("a.csv", b"text\nthe new ipad is great\n", "text/csv")).run()
+    monkeypatch.setattr(stand_in, "VERSION", "1795488001")
+    assert f"had version {VERSION} of the model at the beginning and has 1795488001 at the end" in answer(app)
 
 
 def test_what_the_server_answered_is_in_the_log_with_its_version(server, models):

@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 
-from tf_model.errors import first_line
+from tf_model.errors import DataError, UsageError, first_line
 from tf_model.inference.predictor import Measured, model_input
 from tf_model.io.characters import well_formed
 from tf_model.monitor.aggregates import CPU, DROPPED, MEMORY, Counts
@@ -109,9 +109,11 @@ class Recorder(AbstractContextManager["Recorder"]):
 
     @contextmanager
     def recording_errors(self, source: str) -> Iterator[None]:
-        """Record and re-raise any exception of the block."""
+        """Record and re-raise any exception of the block, except of input that cannot be used, which it may quote."""
         try:
             yield
+        except (DataError, UsageError):
+            raise
         except Exception as error:
             self.record_error(type(error).__name__, str(error), source)
             raise

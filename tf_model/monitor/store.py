@@ -135,7 +135,8 @@ class Store:
         answered = [event for event in events if isinstance(event, Answered)]
         counts = [*((event.time, event.stream, aggregates.call_counts(event)) for event in answered), *samples]
         streams = {event.stream for event in events} | {stream for _, stream, _ in samples}
-        with self._write_connection() as connection, connection:  # committed as a whole, or not at all
+        takes_back = any(isinstance(event, Corrected) and event.is_correct is None for event in events)
+        with self._write_connection(takes_back) as connection, connection:  # committed as a whole, or not at all
             connection.execute("BEGIN IMMEDIATE")
             stream_ids = {stream: _stream_id(connection, stream) for stream in streams}
             for event in events:
@@ -143,10 +144,12 @@ class Store:
             _add_up(connection, counts, stream_ids)
 
     @contextmanager
-    def _write_connection(self) -> Iterator[sqlite3.Connection]:
+    def _write_connection(self, removes_texts: bool) -> Iterator[sqlite3.Connection]:
         with closing(self.open()) as connection, _explain_sqlite_errors(self.path):
             connection.execute("PRAGMA secure_delete = ON")  # a removed text must not stay in the file
             yield connection
+            if removes_texts:  # nor, while a recorder holds the log open, in the other one
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def prune(self, seconds: float = RETENTION_SECONDS, corrections: bool = False) -> int:
         """Remove what is too old, in one transaction, and return the number of rows.
@@ -155,17 +158,14 @@ class Store:
         """
         now, removed = time.time(), 0
         oldest = now - seconds
-        with self._write_connection() as connection:
-            with connection:
-                connection.execute("BEGIN IMMEDIATE")
-                for table in ("errors", "corrections") if corrections else ("errors",):
-                    removed += connection.execute(f"DELETE FROM {table} WHERE time < ?", [oldest]).rowcount
-                for level, first in ((MINUTE, max(oldest, now - MINUTE_RETENTION)), (HOUR, oldest)):
-                    # A row is removed when all that it covers is too old.
-                    query = "DELETE FROM aggregates WHERE level = ? AND start < ?"
-                    removed += connection.execute(query, [level, first - level]).rowcount
-            if corrections:  # while a recorder holds the log open, their texts would stay in its other file
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with self._write_connection(corrections) as connection, connection:
+            connection.execute("BEGIN IMMEDIATE")
+            for table in ("errors", "corrections") if corrections else ("errors",):
+                removed += connection.execute(f"DELETE FROM {table} WHERE time < ?", [oldest]).rowcount
+            for level, first in ((MINUTE, max(oldest, now - MINUTE_RETENTION)), (HOUR, oldest)):
+                # A row is removed when all that it covers is too old.
+                query = "DELETE FROM aggregates WHERE level = ? AND start < ?"
+                removed += connection.execute(query, [level, first - level]).rowcount
         return removed
 
     # ------------------------------------------------------------ counts

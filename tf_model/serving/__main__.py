@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tf_model import cli, paths
-from tf_model.errors import UsageError, plural
+from tf_model.errors import UsageError, listed, plural
 from tf_model.inference.predictor import DEFAULT_MODELS, find_model
 from tf_model.io.files import whole_file, whole_folder
 from tf_model.model_dir import GRAPH, SAVED_MODEL, TRAININGS, is_there, read_labels, served_version, training_of
@@ -38,6 +38,9 @@ def main(argv: list[str] | None = None) -> int:
         existing = [each for name in DEFAULT_MODELS if is_there(each := paths.SAVED_MODELS / name)]
         models = arguments.models or existing or [find_model(None)]
         folder = write_layout(models, arguments.output)
+    names = {Path(model).absolute().name for model in models}
+    if others := sorted(each.name for each in folder.iterdir() if each.is_dir() and each.name not in names):
+        cli.say(f"note: {listed(others)} from earlier runs will not be served; to serve them too, name all models")
     cli.say(
         f"{len(models)} {plural(len(models), 'model is', 'models are')} in {paths.shown(folder)}; "
         f"`docker compose up serving` serves {paths.shown(FOLDER)}"

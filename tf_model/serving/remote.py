@@ -55,7 +55,7 @@ class RemotePredictor(Predictor):
         if version != self.version:
             raise ModelError(
                 f"{self.url} had version {self.version} of the model at the beginning and has {version} at the end, so "
-                "answers may come from both; run the command again"
+                "answers may come from both; ask again"
             )
 
     @classmethod
