@@ -1,9 +1,8 @@
-"""The exported `answer` model: its answers, their explanations, and that it needs only TensorFlow."""
+"""The exported `answer` model: its answers and their explanations."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +14,15 @@ from tf_model import data, paths, predict, tasks
 from tf_model.config import make_config
 from tf_model.errors import UsageError
 from tf_model.evaluation import joint_metrics
-from tf_model.export import saved_model
 from tf_model.inference.attribution import MOST_WORDS
 from tf_model.inference.predictor import Predictor
 from tf_model.modeling.joint_label import NOT_SURE
 
 pytestmark = pytest.mark.timeout(300)  # the default, given so that this slow file begins early
 
-RECIPE = make_config("answer", epochs=2)
 LABELS = {task.name: task.labels for task in tasks.ANSWER_TASKS}
 TEMPERATURES = {"product": 1.7, "emotion": 0.8}
-THRESHOLD = 0.5
+THRESHOLD = 0.4
 TEXTS = [
     *("I love my new iPad 2!", "iphone apps are bad", "google maps at sxsw", "RT @user: Android is great"),
     *("", "   ", "🎉" * 280, "ipad", "日本語", "the apps for the user " * 60, "<b>apple</b> & google"),
@@ -33,60 +30,19 @@ TEXTS = [
 
 
 @pytest.fixture(scope="module")
-def fitted(tiny_bert: Path):
-    made = random_classifier(tiny_bert, RECIPE, tasks.ANSWER_TASKS, seed=1)
-    return replace(made, history=[{"epoch": 1, "seconds": 1.0, "loss": 2.0, "accuracy": 0.3}])
-
-
-@pytest.fixture(scope="module")
-def folder(fitted, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    random = np.random.default_rng(0)
-    label_ids = np.stack([np.arange(40) % 10 - 1, np.arange(40) % 4 - 1], axis=1)
-    rows = data.TrainingRows(tasks.ANSWER_TASKS, np.arange(40), ["text"] * 40, label_ids)
-    scores = np.concatenate([random.dirichlet(np.ones(len(names)), 40) for names in LABELS.values()], axis=1)
-    calibration = {
-        "temperature": TEMPERATURES,
-        "folds": 3,
-        "rows": 40,
-        **joint_metrics.threshold_for(rows, scores),
-        **joint_metrics.evaluate_calibration(rows, scores, scores),
-        "threshold": THRESHOLD,
-    }
-    measured = joint_metrics.evaluate_predictions(rows, scores, THRESHOLD)
-    metrics = {
-        "dataset": data.SAMPLE,
-        "data_sha256": "0" * 64,
-        "task": tasks.ANSWER,
-        "protocol": "grouped",
-        "backbone": {"name": "tiny", "source": "local folder", "sha256": "1" * 64},
-        "train": measured,
-        "validation": measured,
-        "seconds": 5.0,
-        "seed": RECIPE.seed,
-        "device": "CPU",
-        "command": "python -m tf_model.train --task answer",
-    }
-    folder = tmp_path_factory.mktemp("models") / "answer"
-    saved_model.export(
-        fitted,
-        folder,
-        config=RECIPE,
-        metrics=metrics,
-        validation=rows,
-        probabilities=scores,
-        calibration=calibration,
-    )
-    return folder
+def folder(random_models: Path) -> Path:
+    return random_models / "answer"
 
 
 @pytest.fixture(scope="module")
 def predictor(folder: Path) -> Predictor:
-    return Predictor.load(folder)
+    return Predictor.load(folder, "tensorflow")
 
 
-def test_probabilities_are_those_of_the_trained_model_by_temperature(fitted, predictor):
+def test_probabilities_are_those_of_the_trained_model_by_temperature(tiny_bert, predictor):
     from tf_model.preprocessing.batching import encode
 
+    fitted = random_classifier(tiny_bert, make_config("answer"), tasks.ANSWER_TASKS)
     trained = fitted.probabilities(encode(fitted.encoder, TEXTS))
     expected = joint_metrics.calibrate(trained, TEMPERATURES, tasks.ANSWER_TASKS)
     frame = predictor.predict(TEXTS, probabilities=True)
@@ -114,15 +70,6 @@ def test_the_answer_follows_from_emotion_product_and_threshold(predictor):
     ]
 
 
-def test_another_threshold_overrides_the_models_own(predictor):
-    assert predictor.threshold == THRESHOLD
-    always = predictor.predict(TEXTS, threshold=0.0, probabilities=True)
-    assert always["answer"].tolist() == always["best_guess"].tolist()
-    assert set(predictor.predict(TEXTS, threshold=1.0)["answer"]) == {NOT_SURE}
-    with pytest.raises(UsageError, match="from 0 to 1"):
-        predictor.predict(TEXTS, threshold=1.5)
-
-
 def test_an_explanation_is_about_the_answer(predictor):
     rows = predictor.predict(TEXTS)
     for text, (_, row) in zip(TEXTS, rows.iterrows(), strict=True):
@@ -145,21 +92,18 @@ def test_the_command_explains(folder, predictor, capsys, monkeypatch):
     assert predict.main(["--text", "ipad", "--explain", "--format", "json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["explanation"]["words"] == ["ipad"]
-    with pytest.raises(UsageError, match="--explain needs --text"):
-        predict.main(["--explain", "tweets.csv"])
 
 
-def test_the_artifacts_of_the_model(folder):
-    assert json.loads((folder / "calibration.json").read_text())["temperature"] == TEMPERATURES
-    card = (folder / "model_card.md").read_text(encoding="utf-8")
+def test_the_artifacts_of_the_model(answer_model):
+    assert json.loads((answer_model / "calibration.json").read_text())["temperature"].keys() == TEMPERATURES.keys()
+    card = (answer_model / "model_card.md").read_text(encoding="utf-8")
     assert "whole answer" in card
     assert "Trained on the small sample corpus" in card
     assert yaml.safe_load(card.split("---\n")[1])["license"] == "other"
     assert all(f"| {task} | precision | recall | F1 | rows |" in card for task in ("product", "emotion"))
-    header, first, *rest = (folder / "validation_predictions.csv").read_text(encoding="utf-8").splitlines()
+    header, *rows = (answer_model / "validation_predictions.csv").read_text(encoding="utf-8").splitlines()
     assert header.startswith("row,product,emotion,product_probability_iPhone")
-    assert first.startswith("0,,,")  # a row without labels
-    assert len(rest) == 39
+    assert any(f",,{tasks.NO_EMOTION}," in row for row in rows)  # without a product
 
 
 def test_training_both_tasks_by_the_command(answer_model, tmp_path, capsys):
