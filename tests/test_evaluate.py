@@ -240,14 +240,6 @@ def test_targets_are_cross_validated_by_the_labels_that_are_not_assumed(
     assert "target_ece: mean" in capsys.readouterr().out
 
 
-def test_other_data_than_the_model_was_trained_on_is_pointed_out(trained, tmp_path, capsys):
-    other = tmp_path / "other.csv"
-    lines = paths.SAMPLE_CORPUS.read_text(encoding="utf-8").splitlines(keepends=True)
-    other.write_text("".join(lines[:-1]), encoding="utf-8")
-    assert evaluate.main(["--data", str(other), "--model", str(trained[0])]) == 0
-    assert "was trained on other data" in capsys.readouterr().err
-
-
 def test_a_model_of_products_needs_no_emotions(trained, tmp_path, capsys):
     table = pd.read_csv(paths.SAMPLE_CORPUS, keep_default_na=False)
     table.iloc[:, :2].to_csv(tmp_path / "other.csv", index=False)

@@ -1,20 +1,18 @@
 """Text files: what comes in goes out unchanged, whatever its encoding, separator and quoting."""
 
 import csv
-import errno
 import io
 import json
 import sys
 import tempfile
 from pathlib import Path
 
-import pandas
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from table_files import FEW, ROWS, message_of, read, save, texts, write
 
-from tf_model.errors import DataError, OutputError, TweetTargetError
+from tf_model.errors import DataError, TweetTargetError
 from tf_model.io import tables
 
 # ---------------------------------------------------------------- CSV and TSV
@@ -82,17 +80,6 @@ def test_header_only_is_an_empty_table(tmp_path):
 def test_cell_of_ten_megabytes(tmp_path):
     text = "iPad " * 2_000_000
     assert texts(write(tmp_path / "a.csv", f'id,text\n1,"{text}"\n2,b\n')) == [text, "b"]
-
-
-def test_full_disk_in_the_middle_of_a_csv(tmp_path, monkeypatch):
-    class Full(io.StringIO):
-        def write(self, _):
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setitem(tables._WRITERS, ".csv", lambda _: tables.CsvWriter(Full()))
-    with pytest.raises(OutputError, match="the disk is full"):
-        save(pandas.DataFrame({"text": ["a"]}), tmp_path / "a.csv")
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_rows_that_quotes_may_have_joined_are_told(tmp_path):

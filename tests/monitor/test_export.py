@@ -6,7 +6,7 @@ import pytest
 from tests.monitor.made_up import NOON, corrected, store_with
 from tf_model import tasks
 from tf_model.data import dataset
-from tf_model.errors import DataError, OutputError, UsageError
+from tf_model.errors import DataError, UsageError
 from tf_model.modeling.joint_label import NOT_SURE
 from tf_model.monitor.__main__ import main
 
@@ -118,15 +118,6 @@ def test_a_text_that_a_workbook_cannot_hold_is_cut_and_that_is_said(tmp_path, ca
 def test_a_nul_character_does_not_spoil_the_file(tmp_path):
     export(store_with(tmp_path / "log", [agreed("a\0b")]), tmp_path / "corrections.csv")
     assert dataset.read(tmp_path / "corrections.csv").labelled[tasks.TEXT_COLUMN].tolist() == ["a b"]
-
-
-def test_a_file_is_never_replaced_unasked(tmp_path):
-    output = tmp_path / "out.csv"
-    output.write_text("mine", encoding="utf-8")
-    store = store_with(tmp_path / "log", [agreed("a")])
-    with pytest.raises(OutputError, match="already exists; add --overwrite"):
-        export(store, output)
-    assert output.read_text(encoding="utf-8") == "mine"
 
 
 def test_nothing_to_export_and_an_unknown_ending_are_explained(tmp_path):

@@ -168,13 +168,6 @@ def test_unusual_texts_are_answered(page, address, text):
     assert page.get_by_role("heading", level=2).first.inner_text() in ANSWERS
 
 
-def test_spaces_are_refused_politely(page, address):
-    page.goto(address)
-    page.get_by_label("Your text").fill("   ")
-    page.get_by_role("button", name="Ask", exact=True).click()
-    page.get_by_text("This text has only spaces").wait_for()
-
-
 def test_a_correction_is_kept(page, address, models):
     ask(page, address, "the iPad battery is bad")
     if page.get_by_role("heading", level=2).first.inner_text() != NOT_SURE:  # which is no answer to judge
