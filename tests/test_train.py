@@ -481,8 +481,9 @@ def test_own_labels_go_all_the_way(own, capsys):
     assert "`product`: Kindle, Nintendo Switch, Xbox" in card
     assert "Apple and Google" not in card
 
-    _, correct = error_analysis.joint_correctness(read_report(folder))
+    confidence, correct = error_analysis.joint_correctness(read_report(folder))
     assert correct.mean() == pytest.approx(answer["accuracy"])
+    assert (confidence < answer["threshold"]).mean() == pytest.approx(answer["not_sure_share"])
     outcomes = {key for name, key in reference.load(folder).counts if name == "outcome"}
     assert outcomes <= {"answered", "not_sure", *(["no_emotion"] if no_emotion else [])}
 

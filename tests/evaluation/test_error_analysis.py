@@ -2,17 +2,12 @@
 
 import numpy as np
 import pytest
-from model_folders import ROWS, write_answer
+from model_folders import write_answer
 from sample_datasets import line_of, write_csv
 
 from tf_model import tasks
 from tf_model.data.dataset import read
-from tf_model.evaluation.error_analysis import (
-    hardest_mistakes,
-    joint_correctness,
-    texts_of,
-    threshold_effect,
-)
+from tf_model.evaluation.error_analysis import hardest_mistakes, texts_of, threshold_effect
 from tf_model.evaluation.metrics import wilson_interval
 from tf_model.model_dir import Predictions, read_report
 
@@ -48,25 +43,6 @@ class TestThreshold:
         nothing = threshold_effect(FOUR.confidences, FOUR.correct, 1.01)
         assert (nothing["coverage"], nothing["accuracy"], nothing["accuracy_interval"]) == (0, None, None)
         assert (nothing["abstained_correct"], nothing["abstained_wrong"]) == (2, 2)
-
-
-class TestJointCorrectness:
-    def test_by_the_rule_of_the_joined_answer(self, tmp_path):
-        report = read_report(write_answer(tmp_path))
-        confidences, correct = joint_correctness(report)
-        product, emotion = report.labelled("product"), report.labelled("emotion")
-        places = {row: place for place, row in enumerate(product.rows.tolist())}
-        none = tasks.EMOTIONS.index(tasks.NO_EMOTION)
-        for row in range(ROWS):
-            felt, place = emotion.predicted_ids[row], places.get(row)
-            needs_product = emotion.label_ids[row] != none and place is not None
-            assert correct[row] == (emotion.correct[row] and (not needs_product or product.correct[place]))
-            if felt == none:
-                assert confidences[row] == pytest.approx(emotion.confidences[row], abs=1e-6)
-            elif place is not None:
-                joined = emotion.confidences[row] * product.confidences[place]
-                assert confidences[row] == pytest.approx(joined, abs=1e-6)
-        assert 0 < correct.sum() < ROWS
 
 
 class TestMistakes:

@@ -15,7 +15,7 @@ from tf_model.data import splits
 from tf_model.training.cross_validation import FOLD_SEED, FOLDS
 
 pytestmark = pytest.mark.usefixtures("stores")
-NONE, GOOD, BAD = (tasks.EMOTIONS.index(label) for label in (tasks.NO_EMOTION, tasks.POSITIVE, tasks.NEGATIVE))
+GOOD = tasks.EMOTIONS.index(tasks.POSITIVE)
 
 
 # ---------------------------------------------------------------- rows and folds
@@ -146,27 +146,6 @@ def answer_problem(products, emotions) -> Problem:
     count = len(label_ids)
     rows = data.TrainingRows(tasks.ANSWER_TASKS, np.arange(count), ["text"] * count, label_ids)
     return Problem(tasks.ANSWER, rows, np.arange(count), {}, "sha")
-
-
-@pytest.mark.parametrize(
-    ("product", "emotion", "predicted_product", "predicted_emotion", "is_correct"),
-    [
-        (-1, NONE, 4, NONE, True),  # no emotion: the product does not matter
-        (3, NONE, 4, NONE, True),
-        (-1, NONE, 4, GOOD, False),
-        (3, GOOD, 3, GOOD, True),
-        (3, GOOD, 4, GOOD, False),
-        (3, GOOD, 3, BAD, False),
-        (3, BAD, 3, NONE, False),
-        (-1, BAD, 4, BAD, True),  # an emotion towards an unknown product
-    ],
-)
-def test_an_answer_is_exactly_correct(product, emotion, predicted_product, predicted_emotion, is_correct):
-    problem = answer_problem([product], [emotion])
-    predicted = {"product": np.array([predicted_product]), "emotion": np.array([predicted_emotion])}
-    rows, correct = study.correct_by_question(problem, predicted)["answer"]
-    assert rows.tolist() == [0]
-    assert correct.tolist() == [is_correct]
 
 
 def test_rows_without_an_emotion_label_are_not_judged():
