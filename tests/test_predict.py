@@ -527,12 +527,6 @@ def with_stub(delay: float, *arguments: object) -> list[str]:
     return [sys.executable, "-c", WITH_STUB, str(delay), *map(str, arguments)]
 
 
-def test_importing_it_imports_nothing_heavy():
-    code = "import sys, tf_model.predict; print({'tensorflow', 'pandas', 'pyarrow', 'rich'} & {*sys.modules})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "set()\n"
-
-
 @pytest.mark.parametrize(
     ("number", "code", "line"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 )

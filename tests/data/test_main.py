@@ -38,26 +38,14 @@ def test_the_real_workbook_has_rows_to_label(real_data, capsys):
     assert "to label  504 rows in the sheet Test" in capsys.readouterr().out
 
 
-def run_command(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, *arguments], cwd=paths.ROOT, capture_output=True, text=True, timeout=60, check=False
-    )
-
-
 def test_an_error_is_one_line(tmp_path):
     path = tmp_path / "gone.csv"
-    result = run_command("-m", "tf_model.data", "--data", str(path))
+    command = [sys.executable, "-m", "tf_model.data", "--data", str(path)]
+    result = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == 1
     assert result.stdout == ""
     assert result.stderr.startswith(f"error: {path} (--data) does not exist")
     assert len(result.stderr.splitlines()) == 1
-
-
-def test_importing_loads_nothing_heavy():
-    heavy = "{'pandas', 'pandera', 'pooch', 'requests', 'rich', 'scipy', 'sklearn', 'tensorflow'}"
-    code = f"import sys, tf_model.data.__main__, tf_model.data.splits; print({heavy} & set(sys.modules) or 'light')"
-    result = run_command("-c", code)
-    assert result.stdout.strip() == "light", result.stderr
 
 
 # ---------------------------------------------------------------- audit

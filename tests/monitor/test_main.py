@@ -1,8 +1,6 @@
 """``python -m tf_model.monitor``: the commands by their arguments."""
 
 import json
-import subprocess
-import sys
 import time
 
 import pytest
@@ -168,20 +166,6 @@ def test_wrong_usage_is_2(arguments, capsys):
         main(arguments)
     assert stopped.value.code == 2
     assert "see `python -m tf_model.monitor" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("arguments", [["--help"], ["report", "--help"]])
-def test_help_needs_no_heavy_package(arguments):
-    code = (
-        "import runpy, sys\n"
-        f"sys.argv = ['x', *{arguments}]\n"
-        "try:\n    runpy.run_module('tf_model.monitor', run_name='__main__')\n"
-        "finally:\n    heavy = {'numpy', 'pandas', 'scipy', 'tensorflow', 'sqlite3'} & {*sys.modules}\n"
-        "    print(sorted(heavy), file=sys.stderr)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=paths.ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("usage: python -m tf_model.monitor")
-    assert done.stderr == "[]\n"
 
 
 def test_the_command_keeps_as_long_as_the_recorder_does():
