@@ -15,9 +15,8 @@ from streamlit_app.charts import evaluate_charts
 from tf_model import paths, tasks
 from tf_model.data import DATA_VARIABLE, dataset
 from tf_model.evaluation.calibration import reliability, risk_coverage
-from tf_model.evaluation.metrics import evaluate_probabilities, wilson_interval
+from tf_model.evaluation.metrics import wilson_interval
 from tf_model.io import files
-from tf_model.model_dir import probability_column
 
 PAGE = paths.ROOT / "streamlit_app" / "views" / "evaluate.py"
 
@@ -255,16 +254,6 @@ class TestCharts:
         figure = evaluate_charts.risk_coverage(risk_coverage([0.2, 0.9], [False, True]), (0.5, 1.0))
         assert sorted({*zip(figure.data[0].x, figure.data[0].y, strict=True)}) == [(0.5, 1.0), (1.0, 0.5)]
         assert (figure.data[1].x, figure.data[1].y) == ((0.5,), (1.0,))
-
-
-def test_the_figures_of_the_fake_folders_are_real(models):
-    """The builder's metrics follow from its own predictions, so the tests above compare real values."""
-    folder = write_single(models)
-    frame = pd.read_csv(folder / "validation_predictions.csv")
-    ids = frame["product"].map(tasks.PRODUCTS.index).to_numpy()
-    columns = [probability_column("product", label) for label in tasks.PRODUCTS]
-    again = evaluate_probabilities(ids, frame[columns].to_numpy(), tasks.PRODUCTS)
-    assert again["accuracy"] == json.loads((folder / "metrics.json").read_text())["validation"]["product"]["accuracy"]
 
 
 def test_a_model_of_targets_is_not_said_to_find_products(models):

@@ -14,7 +14,6 @@ from streamlit_app.components import loading, runs
 from tf_model import paths
 from tf_model.errors import DataError, ModelError
 from tf_model.inference.predictor import Predictor
-from tf_model.model_dir import training_of
 from tf_model.monitor.store import Store
 
 
@@ -201,13 +200,6 @@ def test_another_folder_of_models(models, monkeypatch, tmp_path, arguments):
 def test_by_default_the_log_is_the_one_that_the_commands_write(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["app.py"])
     assert loading.monitor_log() == paths.MONITOR_LOG
-
-
-def test_a_copy_of_a_model_is_the_same_training(models):
-    first, copy = make_model(models), make_model(models.parent / "copy")
-    assert training_of(first) == training_of(copy) != ""
-    (copy / "fingerprint.pb").write_bytes(b"another")
-    assert training_of(first) != training_of(copy)
 
 
 def test_explanations_are_remembered(stub):

@@ -4,7 +4,6 @@ import io
 import time
 
 import pandas as pd
-import prediction_logs
 import pytest
 import streamlit as st
 from app_stub import MARKUP, figures, open_app, said
@@ -365,12 +364,6 @@ class TestCharts:
         figure = monitor_charts.side_by_side({"a": 1.0}, {"a": 0.25, "<i>": 0.75}, "Mix")
         assert list(figure.data[0].x) == [1.0, 0.0]
         assert list(figure.data[0].y) == ["a", "&lt;i&gt;"]
-
-
-def test_the_made_up_log_is_what_the_store_reads(healthy):
-    window = healthy.window(time.time() - 7200, time.time(), (APP.model,))
-    assert window.predictions == 180
-    assert set(window.labels("product")) <= set(prediction_logs.ORDINARY)
 
 
 def test_who_asked_is_kept_while_another_page_is_visited(healthy):
