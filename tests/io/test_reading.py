@@ -5,8 +5,6 @@ import errno
 import gc
 import json
 import os
-import subprocess
-import sys
 import weakref
 from dataclasses import replace
 from functools import partial
@@ -133,28 +131,6 @@ def test_a_file_that_is_changed_while_it_is_read_is_no_input(tmp_path, suffix, c
 
 
 # ---------------------------------------------------------------- memory
-
-
-MEASURE = """
-import re, resource, sys
-from pathlib import Path
-from tf_model.io import base, tables, text_files
-with tables.open_table(sys.argv[1]) as table, tables.table_writer(Path(sys.argv[2])) as writer:
-    for chunk in table.chunks(2000):
-        writer.write(chunk)
-status = Path("/proc/self/status")  # on Linux ru_maxrss counts what the parent held when it forked; macOS: bytes
-peak = re.search(r"VmHWM:\\s+(\\d+)", status.read_text())[1] if status.exists() else None
-print(peak or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
-"""
-
-
-def test_memory_does_not_grow_with_the_file(tmp_path):
-    peaks = []
-    for rows in (5_000, 100_000):
-        path = write(tmp_path / f"{rows}.csv", "id,text\n" + f"1,{'x' * 150}\n" * rows)  # 15 MB
-        command = [sys.executable, "-c", MEASURE, path, tmp_path / f"{rows}.parquet"]
-        peaks.append(int(subprocess.run(command, capture_output=True, check=True, text=True).stdout))
-    assert peaks[1] - peaks[0] < 8_000, "in KiB; the larger file alone is 15,000"
 
 
 @pytest.mark.parametrize(("suffix", "reader"), [(".xlsx", "book"), (".parquet", "file")])
