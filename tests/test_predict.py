@@ -20,7 +20,7 @@ import pandas
 import pyarrow
 import pyarrow.parquet
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_folders import write_answer, write_single
 from stub_model import EMOTIONS, PRODUCTS, stub
@@ -134,9 +134,11 @@ def test_file_to_file(stubbed, tmp_path, capsys):
     assert lines[2] == f"wrote {target}"
 
 
-@pytest.mark.parametrize("kind", ["csv", "tsv", "xlsx", "parquet", "jsonl"])
-@pytest.mark.parametrize("target", ["tsv", "xlsx", "parquet", "jsonl"])
-def test_every_format_to_every_format(stubbed, tmp_path, kind, target):
+@pytest.mark.parametrize(
+    ("kind", "target"),
+    [("csv", "xlsx"), ("tsv", "parquet"), ("xlsx", "jsonl"), ("parquet", "tsv"), ("jsonl", "csv")],
+)
+def test_every_format_is_read_and_written(stubbed, tmp_path, kind, target):
     first, second = tmp_path / f"a.{kind}", tmp_path / f"b.{target}"
     with tables.table_writer(first) as writer:
         writer.write(pandas.DataFrame({"text": ["=iPad é😀", "phone"], "n": ["1", "2"]}))
@@ -320,21 +322,6 @@ def test_exit_codes(stubbed, monkeypatch, capsys):
             cli.run(predict.main)
         assert stop.value.code == code
         assert capsys.readouterr().err.startswith(words)
-
-
-TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
-
-
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(rows=st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=5))
-def test_the_users_columns_are_untouched(stubbed, tmp_path, rows):
-    source, target = tmp_path / "a.csv", tmp_path / "b.csv"
-    with source.open("w", encoding="utf-8", newline="") as stream:
-        csv.writer(stream, quoting=csv.QUOTE_ALL).writerows([("note", "text"), *rows])
-    predict.main([str(source), "--output", str(target), "--overwrite"])
-    found = rows_of(target)
-    assert found[0] == ["note", "text", "product", "product_confidence"]
-    assert [tuple(row[:2]) for row in found[1:]] == rows
 
 
 # ---------------------------------------------------------------- answers
