@@ -2,27 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from research import ablation, baselines, compare, label_quality, learning_curve, runs, study, variants
 from tf_model import data, paths, tasks
 from tf_model.training.cross_validation import FOLD_SEED
-
-
-@pytest.fixture
-def recorded(tmp_path, monkeypatch):
-    """A function that records a run, in an empty folder of runs."""
-    monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
-    monkeypatch.setattr(paths, "RESEARCH", tmp_path)
-    (tmp_path / "runs").mkdir()
-
-    def record(name: str, run: dict) -> None:
-        made = {"command": f"make {name}", "date": "2026-01-02", "machine": "2 cores"}
-        (tmp_path / "runs" / f"{name}.json").write_text(json.dumps(made | run), encoding="utf-8")
-
-    return record
 
 
 @pytest.fixture(scope="session")
