@@ -179,13 +179,6 @@ def assert_same_ids(request, hugging_face, vocabulary_file):
     return compare
 
 
-@pytest.fixture(scope="module")
-def tweets(real_dataset):
-    """All real tweets; one cell of the workbook is empty."""
-    without_text = sum(len(dropped.rows) for dropped in real_dataset.dropped)
-    return [*real_dataset.labelled[TEXT_COLUMN], *real_dataset.unlabelled["Tweet"], *[""] * without_text]
-
-
 def test_an_mpnet_gets_the_ids_of_hugging_face(tiny_mpnet):
     from transformers import MPNetTokenizerFast
 
@@ -196,11 +189,6 @@ def test_an_mpnet_gets_the_ids_of_hugging_face(tiny_mpnet):
     assert encode(encoder, texts).to_list() == theirs(cleaned, truncation=True, max_length=MAX_TOKENS)["input_ids"]
     marked = encode(TextEncoder(tiny_mpnet / "vocab.txt", "target"), [mark("love my iPad", 8, 12)])
     assert marked.to_list()[0][-2:] == [theirs.mask_token_id, theirs.sep_token_id]
-
-
-def test_all_real_tweets_get_the_ids_of_hugging_face(assert_same_ids, tweets):
-    assert len(tweets) == 9093
-    assert_same_ids(tweets)
 
 
 def test_the_sample_corpus_gets_the_ids_of_hugging_face(assert_same_ids):
