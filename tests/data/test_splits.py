@@ -1,7 +1,6 @@
 import re
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,9 +20,8 @@ from tf_model.data.splits import (
     training_split,
 )
 from tf_model.errors import DataError, UsageError
-from tf_model.paths import SHARED_DATA
 from tf_model.preprocessing.cleaning import mark
-from tf_model.tasks import PRODUCT, PRODUCTS, TEXT_COLUMN
+from tf_model.tasks import PRODUCT, PRODUCTS
 
 LONG = "the new tablet is out today and everybody in the queue wants to have one"
 OTHER = "no charger left at the booth, which is a pity for all of us with old phones"
@@ -40,14 +38,10 @@ def partition(groups):
 
 
 @pytest.fixture(scope="module")
-def report_rows():
+def report_rows(real_dataset):
     """Texts and class ids of the labelled tweets, in the order of the file."""
-    path = SHARED_DATA / "assignment.xlsx"
-    if not path.exists():
-        pytest.skip("the real dataset is not here: put assignment.xlsx into shared/data beside the checkout")
-    frame = pd.read_excel(path, sheet_name="Train", engine="openpyxl")
-    frame = frame[frame[PRODUCT.column].isin(PRODUCTS)]
-    return frame[TEXT_COLUMN].tolist(), frame[PRODUCT.column].map(PRODUCTS.index).to_numpy()
+    rows = data.training_rows(real_dataset, PRODUCT.name)
+    return rows.texts, rows.label_ids[:, 0]
 
 
 @pytest.fixture(scope="module")
