@@ -51,7 +51,7 @@ class StubPredictor:
     fails: BaseException | None = None
     threshold: float | None = THRESHOLD
     no_emotion: str = NO_EMOTION
-    is_sample, reads_english = Predictor.is_sample, Predictor.reads_english
+    name, is_sample, reads_english = Predictor.name, Predictor.is_sample, Predictor.reads_english
 
     @property
     def version(self) -> str:

@@ -14,12 +14,14 @@ import pandas
 import pytest
 import streamlit as st
 from app_stub import fill_disk, open_app, open_run, press, run_of, said, start, wait, words_of
+from model_folders import labelled
 from streamlit.testing.v1 import AppTest
 
 from streamlit_app.components import files, labelling, run_explorer, runs
 from tf_model import data, paths, tasks
 from tf_model.analysis import shares
 from tf_model.data import corrections, splits
+from tf_model.evaluation.metrics import evaluate_probabilities
 from tf_model.preprocessing.cleaning import mark
 
 FIRST = date(2026, 5, 4)  # a Monday
@@ -407,18 +409,15 @@ def test_the_report_is_on_the_rows_that_pass_the_filters(run, stub, corrected, m
     assert f"emotion_probability_{tasks.NEGATIVE}" in result
 
 
-def test_the_report_counts_what_the_charts_count(stub, monkeypatch):
-    offered, given = {}, []
+def test_the_report_counts_what_the_charts_count(stub, corrected, monkeypatch):
+    offered = {}
     monkeypatch.setattr(st, "download_button", lambda label, data, **options: offered.update({label: data}))
-    monkeypatch.setattr(run_explorer, "figures", lambda *_, counts_unfit, **__: given.append(counts_unfit))
-    monkeypatch.setattr(run_explorer, "render", lambda _: "a page")
-    stub.metrics["validation"] = {}
+    stub.metrics["validation"] = {"emotion": evaluate_probabilities(*labelled(tasks.EMOTIONS), tasks.EMOTIONS)}
     run = answered(["text", "I love my iPad", "I love my ipad!"])
     app = open_run(run)
-    offered["Download report"]()
+    assert "1 of 2 rows are fit for the model and counted here" in offered["Download report"]()
     app.checkbox(key=f"{run.id}_let_in").set_value(True).run()
-    offered["Download report"]()
-    assert given == [False, True]
+    assert "2 of 2 rows are counted here, also those not fit" in offered["Download report"]()
 
 
 def test_the_report_is_by_the_chosen_period_without_quotes_if_asked_and_also_json(run, stub, monkeypatch):
