@@ -47,7 +47,7 @@ def test_every_file_of_the_contract_is_there(trained):
     folder, _ = trained
     files = {path.name for path in folder.iterdir()}
     assert files >= {"saved_model.pb", "variables", "recipe.json", "labels.json", "metrics.json", "history.csv"}
-    assert files >= {"model_card.md", "validation_predictions.csv"}
+    assert files >= {"model_card.md", "validation_predictions.csv", "light", "manifest.json"}
     assert [path.name for path in folder.parent.iterdir() if path.name.startswith(".product")] == []
 
 
