@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import re
 import shlex
 import shutil
@@ -56,6 +57,8 @@ LINKING = [
 ]
 COMMANDS = sorted({command for page in PAGES for command in commands_of(page)})
 MAKEFILE = (paths.ROOT / "Makefile").read_text(encoding="utf-8")
+TARGETS = re.findall(r"^([a-z-]+):.* ## ", MAKEFILE, re.MULTILINE)
+MAKES = sorted({*(each for each in COMMANDS if " make " in f" {each}"), *(f"make {each}" for each in TARGETS)})
 
 
 class Understood(Exception):
@@ -89,8 +92,27 @@ def test_the_commands_of_a_page_are_found(tmp_path):
     assert len(COMMANDS) > 30
 
 
-@pytest.mark.parametrize("command", [each for each in COMMANDS if " make " in f" {each}"])
-def test_what_make_is_asked_for_is_there_and_explained(command):
+@pytest.fixture
+def understand(monkeypatch, capsys):
+    """A function that has a module parse its options."""
+    parse = argparse.ArgumentParser.parse_args
+
+    def parse_and_stop(*given):
+        parse(*given)  # exits with 2 if it does not parse
+        raise Understood
+
+    def understand(module, *options):
+        name = module if (paths.ROOT / f"{module.replace('.', '/')}.py").is_file() else f"{module}.__main__"
+        with pytest.raises(Understood):
+            import_module(name).main(list(options))
+        assert capsys.readouterr().err == ""
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_and_stop)
+    return understand
+
+
+@pytest.mark.parametrize("command", MAKES)
+def test_what_make_is_asked_for_is_there_and_explained_and_understood(command, understand):
     words = arguments_of(command)[1:]
     targets = [word for word in words if "=" not in word]
     assert targets
@@ -98,30 +120,39 @@ def test_what_make_is_asked_for_is_there_and_explained(command):
         assert re.search(rf"^{re.escape(target)}:.* ## \S", MAKEFILE, re.MULTILINE), target
     for word in words:
         assert "=" not in word or word.split("=")[0] in ("ARGS", "PYTHON"), word
+    environment = os.environ | {"MAKEFLAGS": "", "ARGS": ""}  # not those of `make test`
+    command = ["make", "--dry-run", *words]
+    run = subprocess.run(command, cwd=paths.ROOT, env=environment, capture_output=True, text=True, check=True).stdout
+    lines = re.findall(r"python -m ((?:tf_model|research)\b.*)", run.replace("\\\n", " "))
+    assert lines or "train" not in targets
+    for line in lines:
+        understand(*shlex.split(line))
 
 
 def test_a_file_of_the_name_of_a_target_does_not_stop_it():
-    targets = re.findall(r"^([a-z-]+):.* ## ", MAKEFILE, re.MULTILINE)
     command = ["make", "--print-data-base", "--dry-run", "help"]
     rules = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, check=True).stdout
     phony = re.search(r"^\.PHONY: (.+)", rules, re.MULTILINE)[1].split()
-    assert sorted(phony) == sorted(targets)
+    assert sorted(phony) == sorted(TARGETS)
 
 
-@pytest.mark.parametrize("command", [each for each in COMMANDS if "python -m tf_model" in each])
-def test_a_command_understands_the_options_that_it_is_given(command, monkeypatch, capsys):
-    parse = argparse.ArgumentParser.parse_args
+@pytest.mark.parametrize("command", [each for each in COMMANDS if re.search("python -m (tf_model|research)", each)])
+def test_a_command_understands_the_options_that_it_is_given(command, understand):
+    understand(*arguments_of(command)[2:])
 
-    def parse_and_stop(*given):
-        parse(*given)  # exits with 2 if it does not parse
-        raise Understood
 
-    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_and_stop)
-    _, _, module, *options = arguments_of(command)
-    name = module if (paths.ROOT / f"{module.replace('.', '/')}.py").is_file() else f"{module}.__main__"
-    with pytest.raises(Understood):
-        import_module(name).main(options)
-    assert capsys.readouterr().err == ""
+def test_the_pages_say_for_how_many_days_something_is_kept():
+    from streamlit_app.components.runs import KEPT_DAYS
+    from tf_model.monitor.store import DAY, MINUTE_RETENTION, RETENTION_SECONDS
+
+    kept = RETENTION_SECONDS // DAY
+    for page, words in (
+        ("docs/monitoring.md", f"are deleted after {kept} days"),
+        ("docs/monitoring.md", f"remove corrections older than {kept} days"),
+        ("CHANGELOG.md", f"by minute for {MINUTE_RETENTION // DAY} days and by hour for {kept},"),
+        ("docs/app.md", f"not changed for {KEPT_DAYS} days"),
+    ):
+        assert words in " ".join((paths.ROOT / page).read_text(encoding="utf-8").split())
 
 
 def test_what_the_commands_leave_in_the_checkout_is_ignored_and_no_source_is(tmp_path):
