@@ -1,6 +1,7 @@
 """What the API answers, what it refuses, and what it keeps to itself."""
 
 import json
+import re
 import socket
 import threading
 import time
@@ -18,6 +19,7 @@ from stub_model import stub, target_stub
 from tf_model import paths
 from tf_model.api import app as api
 from tf_model.api.__main__ import CONNECTIONS
+from tf_model.api.batching import GATHER_SECONDS
 from tf_model.data.products import Products
 from tf_model.errors import ModelError
 from tf_model.inference.predictor import MAX_CHARACTERS, Predictor
@@ -27,6 +29,7 @@ from tf_model.monitor.recorder import Recorder
 from tf_model.serving.remote import RemotePredictor
 
 SECRET = "zebra crossing"
+SERVING = (paths.ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
 MODEL = replace(stub(has_emotion=True), folder=Path("answer"), version="1")
 TARGETS = TargetPredictor(target_stub(), Products({"Xbox": ["xbone"], "Kindle": []}))
 
@@ -219,9 +222,23 @@ def test_what_is_too_much_is_refused_at_once(monkeypatch):
 
 
 def test_what_may_wait_is_what_the_docs_say():
-    page = (paths.ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
+    page = " ".join(SERVING.split())
+    size = f"{api.MOST_TEXTS} texts, {MAX_CHARACTERS:,} characters in each, {api.MOST_BYTES // 2**10} KiB in all"
+    assert f"A request has at most {size}" in page
+    assert f"its texts together name at most {api.MOST_MENTIONS:,} products" in page
+    assert f"arrive within {1000 * GATHER_SECONDS:g} ms, or while others are scored" in page
+    assert f"with `Retry-After`; after {api.TIMEOUT:g} seconds it is 504" in page
+    assert "closed after 75 idle seconds" in page, "as test_main.py checks"
     assert f"If more than {api.MOST_WAITING} texts wait for one path ({api.MOST_EXPLANATIONS} for `/explain`)" in page
     assert f"With {CONNECTIONS:,} connections open, any further request gets 503" in page
+
+
+def test_the_client_of_the_docs_is_answered():
+    names, texts = {}, ["My iPad", "b"]
+    exec(re.search(r"```python\n(.*?)```", SERVING, re.DOTALL)[1], names)
+    with served(api.make_app(MODEL, registry=process_registry())) as url:
+        found = names["predict"](texts, f"{url}/predict")
+    assert found == client().post("/predict", json={"texts": texts}).json()["predictions"]
 
 
 def test_a_late_answer_is_given_up(monkeypatch):

@@ -180,7 +180,7 @@ def test_predictions_are_counted_with_a_log_only(monkeypatch, tmp_path, options)
 
     def run(server, sockets):
         assert server.config.limit_concurrency == CONNECTIONS
-        assert server.config.timeout_keep_alive > 60, "for as long as proxies use a connection again"
+        assert server.config.timeout_keep_alive == 75, "as the docs say; proxies use a connection again for 60 s"
         seen.append(TestClient(server.config.app, base_url="http://localhost").get("/metrics").text)
 
     monkeypatch.setattr(uvicorn.Server, "run", run)

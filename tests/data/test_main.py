@@ -1,6 +1,7 @@
 """``python -m tf_model.data``: what it prints, and how it ends."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -36,6 +37,16 @@ def test_summary(tmp_path, capsys):
 def test_the_real_workbook_has_rows_to_label(real_data, capsys):
     assert main(["--data", str(real_data)]) == 0
     assert "to label  504 rows in the sheet Test" in capsys.readouterr().out
+
+
+def test_the_page_on_own_products_shows_what_is_printed(capsys, monkeypatch):
+    monkeypatch.chdir(paths.ROOT)
+    page = (paths.ROOT / "docs" / "your-own-products.md").read_text(encoding="utf-8")
+    block = re.search(r"```\n\$ python -m tf_model\.data (.*?)```", page, re.DOTALL)[1]
+    options, *lines = block.splitlines()
+    main(options.split())
+    printed = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line not in printed] == ["..."]
 
 
 def test_an_error_is_one_line(tmp_path):
