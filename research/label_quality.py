@@ -16,7 +16,7 @@ from research.methods.baseline_models import Method, methods
 from research.runs import load_to_extend, record, show, still_valid
 from research.study import GROUPED, OutOfFold, Problem, make_problem
 from tf_model import cli, data, tasks
-from tf_model.data import label_errors, splits
+from tf_model.data import splits
 from tf_model.evaluation.metrics import mean_interval, summarize
 from tf_model.training.cross_validation import FOLD_SEED, FOLDS
 
@@ -206,7 +206,7 @@ def most_doubtful_first(problem: Problem, split: splits.Split) -> np.ndarray:
     inner = splits.folds_of(rows, groups, FOLDS, FOLD_SEED)
     part = replace(problem, rows=rows, groups=groups, folds={"inner": inner})
     result = study.score_method(methods()[TFIDF], part, task, "inner", 0)
-    confidence = label_errors.label_confidence(part.label_ids(task), result.scores)
+    confidence = result.scores[np.arange(len(rows)), part.label_ids(task)]
     return split.train[np.argsort(confidence, kind="stable")]
 
 

@@ -20,12 +20,12 @@ from research.runs import UNCHANGED, pack, unpack
 from tf_model import cli, data, device, paths, tasks
 from tf_model.data import splits
 from tf_model.device import versions
+from tf_model.evaluation import joint_metrics
 from tf_model.evaluation.calibration import accuracy_at_coverage
 from tf_model.evaluation.comparison import paired_test
 from tf_model.evaluation.joint_metrics import COVERAGE, by_task
 from tf_model.evaluation.metrics import evaluate_probabilities
 from tf_model.io.files import whole_file
-from tf_model.modeling.joint_label import confidence_and_correctness
 from tf_model.preprocessing.cleaning import CLEANINGS
 from tf_model.training.cross_validation import FOLD_SEED, FOLDS
 
@@ -216,17 +216,10 @@ def correct_by_question(problem: Problem, predicted: Mapping[str, np.ndarray]) -
 
     If the problem has both tasks on the same rows, the whole answer is a question too.
     """
-    by_question = {}
-    for task in problem.rows.tasks:
-        label_ids, ids = problem.label_ids(task), predicted[task.name]
-        rows = np.flatnonzero((label_ids != tasks.NO_LABEL) & (ids >= 0))
-        by_question[task.name] = rows, ids[rows] == label_ids[rows]
-    if problem.name == tasks.ANSWER:
-        rows, _ = by_question[tasks.EMOTION.name]
-        scores = [np.eye(len(task.labels))[predicted[task.name][rows]] for task in problem.rows.tasks]
-        _, correct = confidence_and_correctness(problem.rows.label_ids[rows], scores, tasks.EMOTION.neutral)
-        by_question[tasks.ANSWER] = rows, correct
-    return by_question
+    rows = np.flatnonzero(np.min(list(predicted.values()), axis=0) >= 0)
+    scores = [np.eye(len(task.labels))[predicted[task.name][rows]] for task in problem.rows.tasks]
+    correct = joint_metrics.correct_by_question(problem.rows.take(rows), np.concatenate(scores, axis=1))
+    return {name: (rows[positions], is_right) for name, (positions, is_right) in correct.items() if name in PROBLEMS}
 
 
 def packed(correct: Correct) -> dict[str, str]:

@@ -117,6 +117,8 @@ def test_the_history_has_a_row_for_each_epoch(trained):
     rows = list(csv.DictReader((folder / "history.csv").read_text(encoding="utf-8").splitlines()))
     assert [row["epoch"] for row in rows] == [str(epoch) for epoch in range(1, EPOCHS + 1)]
     assert all(0 <= float(row["val_accuracy"]) <= 1 for row in rows)
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["seconds"] == pytest.approx(sum(float(row["seconds"]) for row in rows))
 
 
 def test_the_command_announces_data_recipe_device_and_shows_both_parts(trained):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -179,7 +178,7 @@ def _read_predictions(file: Path, labels: Mapping[str, Sequence[str]]) -> dict[s
     frame = _read_table(file, ["row", *labels, *(name for names in columns.values() for name in names)])
     predictions = {}
     for task, classes in labels.items():
-        label_ids = pd.Categorical(frame[task].astype("str"), categories=classes).codes.astype("int64")
+        label_ids = pd.Index(classes).get_indexer(frame[task])
         probabilities = frame[columns[task]].to_numpy("float64")
         products = None
         if task == tasks.TARGET.name and tasks.PRODUCT.name in frame:
@@ -332,7 +331,7 @@ def training_of(folder: Path) -> str:
     """The training run that a model comes from, the same for all copies: a hash of TensorFlow's files; "" if none."""
     for name in (FINGERPRINT, GRAPH):
         with suppress(OSError):
-            return hashlib.sha256((folder / name).read_bytes()).hexdigest()[:12]
+            return sha256_of(folder / name)[:12]
     return ""
 
 

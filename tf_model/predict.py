@@ -260,12 +260,8 @@ def _predict_input(arguments: argparse.Namespace, predictor: Predictor, table: t
 
     with ExitStack() as stack:
         progress = nullcontext() if arguments.text else count_progress(table.total_rows, show=not to_terminal)
-        options = {
-            "probabilities": arguments.probabilities,
-            "threshold": arguments.threshold,
-            "on_progress": stack.enter_context(progress),
-        }
-        chunks = predictor.predict_table(table, record=after_scoring, **options)
+        advance = stack.enter_context(progress)
+        chunks = predictor.predict_table(table, arguments.probabilities, advance, arguments.threshold, after_scoring)
         if arguments.record:
             from tf_model.monitor.recorder import Recorder
 

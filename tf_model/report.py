@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,11 +129,6 @@ def predict_rows(
 
 def render(contents: Mapping[str, Any]) -> str:
     """Render the figures as one HTML page that needs neither a network nor scripts."""
-    return _template().render(contents)
-
-
-@cache
-def _template() -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -147,7 +141,7 @@ def _template() -> Any:
     environment.filters["percent"] = percent
     environment.filters["points"] = lambda share: f"{100 * share:+.1f}"
     environment.filters["count"] = "{:,}".format
-    return environment.get_template("report.html.j2")
+    return environment.get_template("report.html.j2").render(contents)
 
 
 def percent(share: float) -> str:

@@ -22,6 +22,8 @@ from tf_model.preprocessing.cleaning import CLEANINGS, MASK
 from tf_model.training import checkpoint as checkpoints
 from tf_model.training import cross_validation, distillation, trainer
 
+PEAK_UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, the peak memory of a process, in bytes
+
 
 def main(argv: list[str] | None = None) -> int:
     """Read the data, split, calibrate, fit, evaluate, export, and show the result beside the report's."""
@@ -130,10 +132,10 @@ def main(argv: list[str] | None = None) -> int:
                 name: joint_metrics.evaluate_predictions(rows.take(part), scores[part], threshold)
                 for name, part in (("train", split.train), ("validation", split.validation))
             },
-            "seconds": fitted.seconds,
+            "seconds": sum(row["seconds"] for row in fitted.history),  # in epochs, without interruptions
             "seed": config.seed,
             "device": runtime.describe(),
-            "peak_memory_bytes": _peak_memory(),
+            "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * PEAK_UNIT,
             "command": shlex.join(["python", "-m", "tf_model.train", *(sys.argv[1:] if argv is None else argv)]),
             "versions": device.versions(),
             **({"extra": extra} if extra else {}),
@@ -259,12 +261,6 @@ def _model_folder(arguments: argparse.Namespace) -> Path:
     folder = arguments.output_dir / name
     model_dir.refuse_to_replace(folder, arguments.overwrite)
     return folder
-
-
-def _peak_memory() -> int:
-    """Peak resident memory of this process so far, in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -16,7 +16,7 @@ from sklearn.svm import LinearSVC
 
 from research.methods.neural import FineTuned, Inputs, KerasNlpBert, score
 from tf_model import config, device, tasks
-from tf_model.data.label_errors import tfidf_classifier, tfidf_features
+from tf_model.data.audit import tfidf_classifier, tfidf_features
 from tf_model.eda import keyword_emotion, keyword_rule
 
 BACKBONE = "minilm"  # of the frozen embeddings

@@ -69,7 +69,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     arguments = parser.parse_args(argv)
     predictor = Predictor.load()
-    if not predictor.has_answer:
+    if not tasks.has_answer(predictor.labels):
         raise ModelError(f"{predictor.folder} predicts only one of product and emotion; run `make answer`")
     with tempfile.TemporaryDirectory() as temporary:
         models = arguments.models_copy or Path(temporary) / "models"

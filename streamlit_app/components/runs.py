@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -351,19 +351,16 @@ class Job(threading.Thread):
             _jobs.pop(run.id, None)
 
     def _score(self) -> pd.DataFrame:
-        def record(texts, measured):
-            self._log.record_measured(texts, measured, recording.BATCH)
-
         predictor = self.finder or self.state.predictor
         if self.state.server_url:  # no page waits for this: outlast a restart of the server
             predictor = RemotePredictor.connect(self.state.server_url, predictor.folder)
-        options = {"record": record} if self._log else {}
+        record = self._log and partial(self._log.record_measured, source=recording.BATCH)
         columns = list(predictor.columns(probabilities=True))
         check = FitCheck(self.state.predictor, self.products)
         parts, rows = [], 0
         with tables.open_table(self.scored_run.path) as table:  # without a column: the sheet that the page showed
             table.text_position = tables.named_column(table, self.scored_run.column)
-            for chunk in predictor.predict_table(table, probabilities=True, on_progress=self._advance, **options):
+            for chunk in predictor.predict_table(table, probabilities=True, on_progress=self._advance, record=record):
                 extra_columns = {STATUS: check.of_rows(table, chunk), _ROW: rows + chunk.index}
                 parts.append(chunk[columns].assign(**extra_columns))
                 rows += chunk.index.nunique()

@@ -153,7 +153,6 @@ def test_doubtful_labels_are_found_inside_the_training_part_and_left_out(monkeyp
 
 @pytest.mark.usefixtures("made_once")
 def test_command_records_method_by_method_and_keeps_what_was_recorded(problems, monkeypatch, capsys):
-    pytest.importorskip("cleanlab", reason="cleanlab is in the extra research")
     monkeypatch.setattr(label_quality, "DRAWS", 1)
     command = ["--data", str(paths.SAMPLE_CORPUS), "--tasks", "product", "--methods"]
     assert label_quality.main([*command, "majority"]) == 0

@@ -42,7 +42,7 @@ def connect(server, model="", folder=None):
 def test_it_scores_as_a_local_model_does(server):
     predictor = connect(server)
     assert predictor.labels == {"product": tasks.PRODUCTS}
-    assert (predictor.has_answer, predictor.metrics) == (False, {})
+    assert predictor.metrics == {}
     assert (predictor.url, predictor.version) == (f"{server.url}/v1/models/product", VERSION)
     texts = ["my iPad ☕", None, "a phone\ud83d", "my iPad ☕"]
     frame = predictor.predict(texts, probabilities=True)

@@ -58,10 +58,6 @@ class StubPredictor:
         return training_of(self.folder) if self.folder else ""
 
     @property
-    def has_answer(self) -> bool:
-        return len(self.tasks) == 2
-
-    @property
     def labels(self) -> dict[str, tuple[str, ...]]:
         return {name: tasks.TASKS[name].labels for name in self.tasks}
 
@@ -136,10 +132,6 @@ class StubTargets(StubPredictor):
     """Finds "love", "hate" and "hmm" (not sure) in the words before a marked mention."""
 
     tasks: tuple[str, ...] = ("target",)
-
-    @property
-    def has_answer(self) -> bool:
-        return True
 
     @property
     def labels(self) -> dict[str, tuple[str, ...]]:

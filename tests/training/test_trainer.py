@@ -157,8 +157,7 @@ def test_history_has_a_row_for_each_epoch(whole, by_heart):
         assert [[*row] for row in fitted.history] == [COLUMNS] * 4
         assert [row["epoch"] for row in fitted.history] == [1, 2, 3, 4]
         assert all(0 <= row[name] <= 1 for row in fitted.history for name in ("accuracy", "val_accuracy"))
-        assert fitted.seconds == pytest.approx(sum(row["seconds"] for row in fitted.history))
-        assert 0 < fitted.history[-1]["seconds"] < fitted.seconds
+        assert all(row["seconds"] > 0 for row in fitted.history)
     # No validation columns without a validation part.
     assert [[*row] for row in by_heart.history] == [COLUMNS[:4]] * 60
 

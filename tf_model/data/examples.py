@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,9 +13,6 @@ from tf_model.data.products import Mention, Products, read_products
 from tf_model.errors import DataError, UsageError, close_names, listed, plural
 from tf_model.model_dir import PRODUCTS, validated_products
 from tf_model.preprocessing.cleaning import mark
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SPAN = ("start", "end")  # columns in a file of corrections: the character positions of one mention
 
@@ -82,6 +78,8 @@ def training_rows(dataset: Dataset, name: str, products: Products | None = None)
     The product of a tweet with an emotion but no product label is *unknown*, not absent. Raises :class:`DataError` if
     a task has no column or no row.
     """
+    import pandas as pd
+
     is_target = name == tasks.TARGET.name
     names = [task.name for task in tasks.ANSWER_TASKS] if is_target or name == tasks.ANSWER else [name]
     row_tasks = tuple(task for task in dataset.tasks if task.name in names)
@@ -93,7 +91,9 @@ def training_rows(dataset: Dataset, name: str, products: Products | None = None)
             f"of each label and at most {MOST_CLASSES} different values; name it with --{missing[0]}-column, or train "
             f"with {alternatives}"
         )
-    label_ids = np.stack([label_ids_of(dataset.labelled, task) for task in row_tasks], axis=1)
+    # -1, tasks.NO_LABEL, where a row has no label of a task.
+    ids_by_task = [pd.Index(task.labels).get_indexer(dataset.labelled[task.column]) for task in row_tasks]
+    label_ids = np.stack(ids_by_task, axis=1)
     for task, ids in zip(row_tasks, label_ids.T, strict=True):
         if (ids == tasks.NO_LABEL).all():
             raise DataError(
@@ -174,12 +174,6 @@ def _target_rows(dataset: Dataset, emotion: tasks.Task, products: Products) -> T
     task = replace(emotion, name=tasks.TARGET.name)
     label_ids = np.array(label_ids, np.int64)[:, None]
     return TrainingRows((task,), np.array(row_numbers), texts, label_ids, is_weak=np.array(is_weak))
-
-
-def label_ids_of(frame: pd.DataFrame, task: tasks.Task) -> np.ndarray:
-    """The class id of each row of a dataset, int64 [N]; -1 if it has no label of the task."""
-    id_of = {label: number for number, label in enumerate(task.labels)}
-    return frame[task.column].map(id_of).fillna(tasks.NO_LABEL).to_numpy(np.int64)
 
 
 def checked_rows(dataset: Dataset, name: str, products: Products | None = None) -> TrainingRows:

@@ -5,6 +5,7 @@ difference in accuracy.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,15 +13,14 @@ import numpy as np
 from tf_model import data, paths, tasks
 from tf_model.data.splits import near_duplicate_groups
 from tf_model.errors import ModelError, plural
-from tf_model.evaluation.joint_metrics import by_task
-from tf_model.evaluation.metrics import evaluate_probabilities, mean_interval, table_of_numbers, wilson_interval
+from tf_model.evaluation.joint_metrics import by_task, correct_by_question, evaluate_predictions
+from tf_model.evaluation.metrics import mean_interval, table_of_numbers
 from tf_model.inference.predictor import Predictor
 from tf_model.model_dir import read_validation_rows
-from tf_model.modeling.joint_label import confidence_and_correctness
 
 BETTER, WORSE, NO_DIFFERENCE = "better", "worse", "no clear difference"
 SIGNIFICANCE = 0.05
-METRICS = ("accuracy", "accuracy_interval", "macro_f1", "loss")  # of each model and task
+METRICS = ("accuracy", "accuracy_interval", "macro_f1", "loss")  # of each model and task; the answer has the first two
 
 
 def paired_test(old_correct: np.ndarray, new_correct: np.ndarray, groups: np.ndarray | None = None) -> dict[str, Any]:
@@ -86,30 +86,23 @@ def compare_models(old: Predictor, new: Predictor, dataset: data.Dataset) -> dic
             f"{old_name} and {new_name} validated on different rows: only {len(rows)} "
             f"{plural(len(rows), 'row is', 'rows are')} unknown to both; train them with the same --split-seed"
         )
-    groups = near_duplicate_groups(rows.texts)
-    scores = [by_task(model.probabilities(rows.texts), model.tasks) for model in (old, new)]
-    results = {}
     for task, ids in zip(shared_tasks, rows.label_ids.T, strict=True):
-        mask = ids != tasks.NO_LABEL
-        if not mask.any():
+        if (ids == tasks.NO_LABEL).all():
             raise ModelError(
                 f"none of the {len(rows)} rows that {old_name} and {new_name} validated on has a label of the task "
                 f"{task.name!r}; train them with the same --split-seed"
             )
-        evaluations = [evaluate_probabilities(ids[mask], each[task.name][mask], task.labels) for each in scores]
-        metrics = [{name: each[name] for name in METRICS} for each in evaluations]
-        correct = [each[task.name][mask].argmax(axis=1) == ids[mask] for each in scores]
-        results[task.name] = dict(zip(("old", "new"), metrics, strict=True)) | paired_test(*correct, groups[mask])
-    if name == tasks.ANSWER:
-        mask = rows.label_ids[:, 1] != tasks.NO_LABEL
-        metrics, correct = {}, []
-        for model, each in zip(("old", "new"), scores, strict=True):  # best guesses: "Not sure" gives no advantage
-            probabilities = [each[task.name][mask] for task in shared_tasks]
-            is_correct = confidence_and_correctness(rows.label_ids[mask], probabilities, shared_tasks[1].neutral)[1]
-            interval = list(wilson_interval(int(is_correct.sum()), len(is_correct)))
-            metrics[model] = {"accuracy": float(is_correct.mean()), "accuracy_interval": interval}
-            correct.append(is_correct)
-        results[tasks.ANSWER] = metrics | paired_test(*correct, groups[mask])
+    rows, groups = replace(rows, tasks=tuple(shared_tasks)), near_duplicate_groups(rows.texts)
+    parts = [by_task(model.probabilities(rows.texts), model.tasks) for model in (old, new)]
+    scores = [np.concatenate([each[task.name] for task in shared_tasks], axis=1) for each in parts]
+    threshold = 0.0 if name == tasks.ANSWER else None  # best guesses: "Not sure" gives no advantage
+    evaluations = [evaluate_predictions(rows, each, threshold) for each in scores]
+    correct = [correct_by_question(rows, each) for each in scores]
+    results = {}
+    for question in evaluations[0]:
+        metrics = [{key: each[question][key] for key in METRICS if key in each[question]} for each in evaluations]
+        test = paired_test(*(each[question][1] for each in correct), groups[correct[0][question][0]])
+        results[question] = dict(zip(("old", "new"), metrics, strict=True)) | test
     return {
         "old": old_name,
         "new": new_name,

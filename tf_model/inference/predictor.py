@@ -163,11 +163,6 @@ class Predictor(TablePredictor, ModelFacts):
         """What the model is called: the name of its folder."""
         return self.folder.name if self.folder else ""
 
-    @property
-    def has_answer(self) -> bool:
-        """Whether the model gives answers, see :func:`tf_model.tasks.has_answer`."""
-        return tasks.has_answer(self.labels)
-
     def explain(self, text: Any) -> attribution.Explanation:
         """How much each word of ``text`` speaks for the class that the model chose, for each task."""
         return attribution.explain(model_input(text).decode(), self.labels, self.probabilities)
@@ -244,7 +239,7 @@ class Predictor(TablePredictor, ModelFacts):
 
     def check_threshold(self, threshold: float | None) -> None:
         """Raise :class:`UsageError` where the model gives no answers, or the threshold is not from 0 to 1."""
-        if threshold is not None and not self.has_answer:
+        if threshold is not None and not tasks.has_answer(self.labels):
             name = self.folder or self.name
             raise UsageError(f'only a model that says "Not sure" has a threshold, unlike {name}; run `make answer`')
         if threshold is not None and not 0 <= threshold <= 1:

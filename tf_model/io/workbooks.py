@@ -112,13 +112,15 @@ class Workbook(Table):
 
     def _filled_rows(self, sheet: Any, last: int | None = None) -> Iterator[tuple[int, list[Any]]]:
         """Yield (number, cells) of each non-blank row up to ``last``, without the empty cells at its end."""
+        from openpyxl.utils.escape import unescape
+
         # Some programs write wrong dimensions, which openpyxl would trust.
         sheet.reset_dimensions()
         with self.explain_damage():
             for number, cells in enumerate(sheet.iter_rows(max_row=last, values_only=True), 1):
                 if number > MOST_ROWS:  # openpyxl counts up to any row number that a cell claims
                     raise ValueError(f"more than {MOST_ROWS:,} rows")
-                row = [_unescape(value) for value in cells]
+                row = [well_formed(unescape(value)) if isinstance(value, str) else value for value in cells]
                 while row and row[-1] is None:
                     row.pop()
                 if row:
@@ -210,10 +212,3 @@ def _exact(value: Any) -> Any:
     if isinstance(value, float):
         return value if value - value == 0 else str(value)
     return value if value is None or isinstance(value, timedelta) else as_text(value)
-
-
-def _unescape(value: Any) -> Any:
-    """The value of a cell, with escaped characters restored."""
-    from openpyxl.utils.escape import unescape
-
-    return well_formed(unescape(value)) if isinstance(value, str) else value

@@ -93,11 +93,6 @@ class Fitted:
     # ``val_accuracy``. Training metrics are running means with dropout, as Keras reports them.
     history: list[dict[str, float]] = field(default_factory=list)
 
-    @property
-    def seconds(self) -> float:
-        """Time spent in epochs, in seconds, without interruptions."""
-        return sum(row["seconds"] for row in self.history)
-
     @cached_property
     def _score(self) -> Callable[[dict[str, tf.Tensor]], tf.Tensor]:
         from tf_model.preprocessing.batching import traced_once
