@@ -100,7 +100,7 @@ def _ours(arguments: argparse.Namespace, problem: Problem) -> dict[str, Correct]
         return {
             seed: study.correct_by_question(problem, study.predicted_by_task(problem, each)) for seed, each in scores
         }
-    if by_seed := recorded_ours(problem):
+    if by_seed := recorded_ours(problem, problem.name):
         return by_seed
     commands = {tasks.ANSWER: "make grouped-answer", tasks.PRODUCT.name: "make grouped"}
     emotion = 'make grouped ARGS="--task emotion --json research/runs/grouped_emotion.json"'  # not over the product's
@@ -108,11 +108,14 @@ def _ours(arguments: argparse.Namespace, problem: Problem) -> dict[str, Correct]
     raise DataError(f"which {problem.name} rows our model predicts correctly is not recorded; run `{command}` first")
 
 
-def recorded_ours(problem: Problem) -> dict[str, Correct]:
-    """Which rows our model predicts correctly, by seed; empty if cross-validation has not recorded it."""
+def recorded_ours(problem: Problem, trained: str = tasks.ANSWER) -> dict[str, Correct]:
+    """Which rows our model predicts correctly, by seed; empty if cross-validation has not recorded it.
+
+    The model is ``answer``, or, if a task is ``trained``, of this task alone.
+    """
     identity = {"data_sha256": problem.data_sha256, "part": "all", "folds": FOLDS, "fold_seed": FOLD_SEED}
-    recipe = config.ANSWER if problem.name == tasks.ANSWER else config.TUNED
-    name = "grouped_tuned" if problem.name == tasks.PRODUCT.name else f"grouped_{problem.name}"
+    recipe = config.ANSWER if trained == tasks.ANSWER else config.TUNED
+    name = f"grouped_{config.TUNED.name if trained == tasks.PRODUCT.name else trained}"
     run, rows = study.load_to_extend(name, identity, recipe), study.question_rows(problem)
     seeds = run.get("seeds", {}).items()
     by_seed = {seed: study.unpacked(metrics.get("right", {}), rows) for seed, metrics in seeds}
