@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # The API and the app with trained models inside. The light models answer, without TensorFlow. `make image` builds it;
 # `make image-check` builds it on a base made by mmdebstrap and starts it. Building on Debian's base image below is not
 # tested; its digest is the one that other projects publish for it.
@@ -55,7 +54,7 @@ USER 10001:10001
 # not changed for 7 days. Nothing else is written in the app's folder. Mount a volume there to keep them.
 VOLUME /app/saved_models/.monitor
 EXPOSE 8000 8501 9464
-# This checks the app without a base path (--server.baseUrlPath); the API has /health/ready.
+# This asks the app, without a base path (--server.baseUrlPath), or else the API.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 \
-  CMD ["python3", "-c", "import urllib.request as u; u.build_opener(u.ProxyHandler({})).open('http://127.0.0.1:8501/_stcore/health', timeout=4)"]
+  CMD ["python3", "-c", "import urllib.request as u\nask = u.build_opener(u.ProxyHandler({})).open\ntry: ask('http://127.0.0.1:8501/_stcore/health', timeout=2)\nexcept OSError: ask('http://127.0.0.1:8000/health/ready', timeout=2)"]
 CMD ["python3", "-m", "streamlit_app", "--server.address=0.0.0.0", "--server.port=8501", "--server.headless=true", "--server.fileWatcherType=none"]

@@ -9,8 +9,10 @@ RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 AUDIT := $(VENV)-audit
 UV ?= uv
-ENGINE ?= $(firstword $(foreach name,docker podman buildah,$(shell command -v $(name))))
+ENGINE ?= $(firstword $(foreach name,docker podman buildah,$(if $(shell command -v $(name)),$(name))))
 MACHINE := $(subst arm64,aarch64,$(shell uname -m))
+export no_proxy := localhost,127.0.0.1,$(or $(no_proxy),$(NO_PROXY))
+export NO_PROXY := $(no_proxy) # what is started here is asked here
 unexport PIP_TARGET PIP_PREFIX PIP_USER PIP_CONSTRAINT # all is pinned, and goes into .venv/
 
 .PHONY: $(shell awk -F: '/^[a-z-]+:.*## / {print $$1}' $(MAKEFILE_LIST))
@@ -24,8 +26,8 @@ help: ## show this help
 install: $(INSTALLED) ## build .venv/ from requirements.lock (once; the other targets do it themselves)
 
 $(INSTALLED): requirements.lock
-	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v[:2] <= (3, 13) else "error: Python 3.11, 3.12 or 3.13 is needed, $(PYTHON) is %d.%d; name one: make $(MAKECMDGOALS) PYTHON=python3.11" % v[:2])'
-	@test -x $(VENV)/bin/pip || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "error: venv failed; on Debian: apt-get install python3-venv"; exit 1; } >&2
+	@python=$(RUN); test -x $$python || python=$(PYTHON); $$python -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v[:2] <= (3, 13) else "error: Python 3.11, 3.12 or 3.13 is needed, %s is %d.%d; without $(VENV)/, name one: make $(MAKECMDGOALS) PYTHON=python3.11" % (sys.argv[1], *v[:2]))' $$python
+	@test -x $(VENV)/bin/pip || { new=$$(test -e $(VENV) || echo yes); $(PYTHON) -m venv $(VENV); } || { test -z "$$new" || rm -rf $(VENV); echo "error: venv failed; on Debian: apt-get install python3-venv"; exit 1; } >&2
 	@echo "installing into $(VENV)/ (about 90 seconds, once)"
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	@touch $@
@@ -116,7 +118,7 @@ bench-train: $(INSTALLED) ## train the report recipe with 5 seeds: accuracy, spr
 	$(RUN) -m research.benchmarks.train $(ARGS)
 
 bench-peers: $(INSTALLED) ## compare the light model with PyTorch, ONNX Runtime and OpenVINO, installed into .venv-peers/ (5 GB)
-	@test -x $(VENV)-peers/bin/python || $(RUN) -m venv $(VENV)-peers
+	@test -x $(VENV)-peers/bin/pip || $(RUN) -m venv $(VENV)-peers
 	$(VENV)-peers/bin/python -m pip install --quiet --disable-pip-version-check -r research/benchmarks/peers.txt
 	$(RUN) -m research.benchmarks.peers $(ARGS)
 
@@ -206,14 +208,14 @@ image-check: $(INSTALLED) ## build the container on a fresh base, start it read-
 	$(RUN) -m research.tools.image_check $(ARGS)
 
 $(AUDIT)/.installed: research/tools/audit.txt | $(INSTALLED)
-	@test -x $(AUDIT)/bin/python || $(RUN) -m venv $(AUDIT)
+	@test -x $(AUDIT)/bin/pip || $(RUN) -m venv $(AUDIT)
 	$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
 ##@ Maintain
 
 audit-packages: $(AUDIT)/.installed ## list known vulnerabilities of the locked packages (asks PyPI)
-	for lock in requirements.lock requirements-serve.lock; do $(AUDIT)/bin/pip-audit --strict --disable-pip --require-hashes -r $$lock || exit; done
+	for lock in requirements.lock requirements-gpu.lock; do $(AUDIT)/bin/pip-audit --strict --disable-pip --require-hashes -r $$lock || exit; done
 
 # Resolves for the lowest supported Python, and removes markers that hold on every supported machine. uv keeps the
 # versions that it finds in the file that it writes.

@@ -33,7 +33,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TWEETS_OFFLINE"] = "1"
-os.environ.pop("TWEETS_DATA", None)
+os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"  # several test processes share a GPU
+for name in ("TWEETS_DATA", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):  # the last three: of rich
+    os.environ.pop(name, None)
 os.environ["no_proxy"] = os.environ["NO_PROXY"] = "localhost,127.0.0.1"
 # By default, Python collects garbage after 700 new objects, among the millions of libraries and tests.
 gc.set_threshold(50_000, 5, 2)

@@ -135,7 +135,6 @@ def test_clean_parts_do_not_leak(tmp_path):
 @pytest.fixture
 def wrong_rows():
     """Rows, three with the wrong product, and the numbers of these."""
-    pytest.importorskip("cleanlab", reason="cleanlab is in the extra research")
     rows, wrong = plain_rows(100), [10, 33, 70]
     for number in wrong:
         text, product, emotion = rows[number]

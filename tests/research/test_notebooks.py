@@ -95,7 +95,6 @@ def test_the_exploration_runs_on_the_sample_corpus(tmp_path):
 
 @pytest.mark.timeout(1200)
 def test_the_study_of_the_labels_runs_on_the_sample_corpus(tmp_path):
-    pytest.importorskip("cleanlab", reason="cleanlab is in the extra research")
     cells = execute("label_quality", tmp_path, paths.SAMPLE_CORPUS)
     assert all(cell.execution_count for cell in cells if cell.cell_type == "code")
 
