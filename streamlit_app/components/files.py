@@ -18,6 +18,7 @@ LIMITS = tables.Limits(
 )  # more would fill the server's memory
 COMMAND_LINE = "python -m tf_model.predict FILE --output answers.csv"  # takes files of any size
 REPORT = "python -m tf_model.report FILE --output report.html"  # too, as far as they fit into memory
+MOST_SHOWN = 2**53  # a browser shows no greater number
 FIRST_ROWS, SAMPLE_ROWS = 5, 1_000  # rows to show, and rows to search for texts
 TYPES = [suffix.removeprefix(".") for suffix in tables.INPUT_SUFFIXES]
 
@@ -71,8 +72,11 @@ def displayable(frame: pd.DataFrame) -> pd.DataFrame:
             number += 1
             name = f"{original} ({number})"
         column = frame.iloc[:, position]
-        if column.dtype.kind == "O" and column.dtype.type is not Decimal:  # also bytes and mappings from Parquet
-            column = column.map(tables.as_text, na_action="ignore").astype("str")
+        is_long = column.dtype.kind in "iu" and bool((column.dropna().abs() > MOST_SHOWN).any())
+        # Also bytes and mappings from Parquet, and lists, of which map() would make arrays.
+        if is_long or (column.dtype.kind == "O" and column.dtype.type is not Decimal):
+            values = pd.Series(column.tolist(), column.index, object)
+            column = values.map(tables.as_text, na_action="ignore").astype("str")
         columns[name] = column
     return pd.DataFrame(columns, index=frame.index)
 

@@ -39,6 +39,17 @@ def test_mentions_are_whole_words_as_people_write_them(text, expected):
     assert found(GAMES, text) == expected
 
 
+def test_a_last_word_s_is_no_plural():
+    products = Products(dict.fromkeys(("Model S", "Model X", "Xbox One", "Xbox One S"), ()))
+    text = "new models, MODELS, #ModelS, a model-s and ModelXs; Xbox Ones, xboxones, XboxOneS, xbox one s"
+    assert found(products, text) == [
+        *(("Model S", each) for each in ("ModelS", "model-s")),
+        ("Model X", "ModelXs"),
+        *(("Xbox One", each) for each in ("Xbox Ones", "xboxones")),
+        *(("Xbox One S", each) for each in ("XboxOneS", "xbox one s")),
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

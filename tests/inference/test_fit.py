@@ -53,7 +53,7 @@ def test_a_text_is_as_long_as_the_model_reads():
 
 def test_of_texts_with_the_same_words_the_first_is_fit():
     check = FitCheck(stub(), None)
-    texts = ["I love the iPad", "RT @me: i LOVE the ipad!!", "我喜欢", "我喜欢", "", ""]
+    texts = ["I love the iPad https://t.co/a1", "RT @me: i LOVE the ipad!! https://t.co/b2", "我喜欢", "我喜欢", "", ""]
     assert [check(text) for text in texts] == [FIT, fit.REPEATED, FIT, fit.REPEATED, fit.BLANK, fit.BLANK]
 
 

@@ -4,6 +4,7 @@ import tempfile
 import warnings
 import zipfile
 from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import openpyxl
@@ -42,6 +43,23 @@ def test_the_sheet_with_the_texts_is_preferred(tmp_path):
         assert table.columns == ["what", "means"]
 
 
+def test_a_hidden_sheet_is_read_only_if_it_is_named(tmp_path):
+    path = workbook(tmp_path / "a.xlsx", Lookup=[["text"], ["code"]], Posts=[["text"], ["I love it"]])
+    book = openpyxl.load_workbook(path)
+    book["Lookup"].sheet_state = "hidden"
+    book.save(path)
+    assert texts(path) == ["I love it"]
+    assert texts(path, sheet="Lookup") == ["code"]
+
+
+def test_a_header_of_two_rows_is_noted(tmp_path):
+    rows = [["Post", None, "Author"], ["ID", "Text", "Name"], ["1", "I love it", "A"]]
+    with tables.open_table(workbook(tmp_path / "a.xlsx", S=rows)) as table:
+        assert table.notes[0].startswith("columns with values, but without a heading: 1; if the header has two rows")
+    with tables.open_table(write(tmp_path / "a.csv", ",text,\n1,a,\n2,b,\n")) as table:  # as pandas writes an index
+        assert table.notes == []
+
+
 @pytest.mark.parametrize("cover", [[[]], [["Survey of May"], [], ["Asked by mail."], ["Ask us what it means."]]])
 def test_a_cover_page_is_not_taken_for_the_table(tmp_path, cover):
     answers = [["what we were told", "shop"], *([f"my reader broke {number}", "web"] for number in range(9))]
@@ -58,11 +76,13 @@ def test_what_a_workbook_cannot_hold_exactly_is_text(tmp_path):
     ids = [10**15 - 1, 10**15, 47_936_284_917_354_497, -(10**15)]
     frame = pandas.DataFrame({"id": pandas.Series(ids, dtype=object), "when": [datetime(1850, 1, 2)] * 4})
     frame["day"] = [date(1850, 1, 2)] * 4
+    frame["price"] = [*map(Decimal, ("12.50", "-1.00", "0.1234567890123456", "NaN"))]
     save(frame, tmp_path / "a.xlsx")
     found = read(tmp_path / "a.xlsx")
     assert found["id"].tolist() == [10**15 - 1, "1000000000000000", "47936284917354497", "-1000000000000000"]
     assert found["when"][0] == "1850-01-02T00:00:00"
     assert found["day"][0] == "1850-01-02"
+    assert found["price"].tolist()[:3] == [12.5, -1, "0.1234567890123456"]
 
 
 def test_a_workbook_has_a_frozen_header_filters_fitting_widths_and_real_dates(tmp_path):

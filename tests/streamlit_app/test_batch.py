@@ -650,6 +650,12 @@ def test_mixed_values_can_be_shown():
     frame = pandas.DataFrame({"a": [1, "x", None, {"k": [1]}]}, dtype=object)
     assert files.displayable(frame)["a"].tolist()[:2] == ["1", "x"]
     assert files.displayable(frame)["a"].isna().tolist() == [False, False, True, False]
+    ids, lists = pandas.Series([1804674407370955161, 1]), pandas.ArrowDtype(pyarrow.list_(pyarrow.string()))
+    frame = pandas.DataFrame({"id": ids, "tags": pandas.Series([["a", "b"], None], dtype=lists), "n": [1, 2**53]})
+    shown = files.displayable(frame)
+    assert shown["id"].tolist() == ["1804674407370955161", "1"]
+    assert shown["tags"][0] == '["a", "b"]'
+    assert shown["n"].tolist() == [1, 2**53]
 
 
 # ---------------------------------------------------------------- charts

@@ -181,6 +181,9 @@ def test_of_files_with_one_name_the_chosen_one_is_compared(run):
     app = open_run(run, "Compare")
     app.selectbox(key=f"{run.id}_another").set_value(others[1].id).run()
     assert app.dataframe[-1].value["texts B"].max() == 50
+    app = open_run(others[0], "Compare")
+    app.selectbox(key=f"{others[0].id}_another").set_value(others[1].id).run()
+    assert "40 texts of A have the same text as one of B." in said(app)
 
 
 @pytest.mark.parametrize("change", [{"version": "another"}, {"products": {"iPad": ["ipad"]}}])

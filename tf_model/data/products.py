@@ -24,6 +24,7 @@ PATTERN = "re:"
 MOST_CHARACTERS, MOST_SIGNS = 100, 5  # of an alias, and at one of its ends
 # An accent may be a separate character; the apostrophe that Unicode counts as a letter is none here.
 _WORD = re.compile(r"[^\W_\u02bc](?:[^\W_\u02bc]|[\u0300-\u036f])*")
+_PLURAL = re.compile(r"(?:[^a-z]S|s)\Z")
 _SPACE = re.compile(r"[\s_\u2010-\u2015-]+")
 _SIGN = re.compile(r"[^\w\s\u2010-\u2015\u0300-\u036f-]|\u02bc")  # not a separator, nor an accent
 # People type the same name with different apostrophes, and with or without accents.
@@ -89,8 +90,8 @@ class Products:
         """All mentions in a raw text, in order; where mentions overlap, only the longest counts.
 
         Letter case, accents, apostrophes, a plural s, a number at the end, and the separators between the words of a
-        name do not matter: "XBOX-Ones" names the Xbox One, "xbox360" the Xbox. A mention consists of whole words
-        outside web addresses; hashtags and handles count.
+        name do not matter: "XBOX-Ones" names the Xbox One, also beside an Xbox One S, "xbox360" the Xbox. A mention
+        consists of whole words outside web addresses; hashtags and handles count.
         """
         found = [*self._plain_mentions(text), *self._pattern_mentions(text)]
         if not found:
@@ -123,7 +124,11 @@ class Products:
                     break
                 for begin, stop in self._with_signs(text, start, end):
                     for key, spaces in map(_without_spaces, _spellings(text[begin:stop])):
-                        if key in self._product_of and spaces <= self._spaces[key]:
+                        if key not in self._product_of or not spaces <= self._spaces[key]:
+                            continue
+                        # With no space before it, a last word S must be a capital: "ModelS"; "models" is a plural.
+                        may_be_plural = key[-1] == "s" and len(key) - 1 in self._spaces[key] - spaces
+                        if not may_be_plural or not _PLURAL.search(text, begin, stop):
                             yield Mention(self._product_of[key], begin, stop)
                             break
 

@@ -64,7 +64,7 @@ class FitCheck:
         if not any(map(str.isalnum, plain)):
             yield NO_WORDS
             return
-        words = bare_words(text)
+        words = bare_words(plain)  # each time that a link is shared, it may have another address
         if words in self._seen_words:
             yield REPEATED
         self._seen_words.add(words)

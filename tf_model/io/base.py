@@ -62,12 +62,19 @@ class Table(AbstractContextManager["Table"]):
         if self.on_bad_row:
             return
         self.total_rows = blank_rows = 0
-        for number, _ in records:
+        # But for the first column, which may hold row numbers.
+        unnamed = {at for at, name in enumerate(self.columns) if at and not name.strip()}
+        with_values: set[int] = set()
+        for number, row in records:
+            with_values.update(at for at in unnamed - with_values if row[at] not in (None, ""))
             blank_rows = number - self.first_row - self.total_rows
             self.total_rows += 1
             self.refuse_beyond_limits(rows=self.total_rows)
         if blank_rows:
             self.notes.append(f"blank rows were left out: {blank_rows}")
+        if with_values:
+            advice = "if the header has two rows, make one of them"
+            self.notes.append(f"columns with values, but without a heading: {len(with_values)}; {advice}")
         if self.total_rows == 0:
             self.notes.append("there is a header, but no rows")
 

@@ -8,6 +8,7 @@ import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, time, timedelta
+from decimal import Decimal
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
@@ -23,7 +24,7 @@ MOST_CHARACTERS = 32_767  # in a cell, in UTF-16 units
 MOST_WIDTH, WIDTH_ROWS = 60, 1_000  # of a column in characters, and the rows that decide it
 HEADER_ROWS = 1_000  # in which the header of a sheet is looked for, if there are several sheets
 MOST_BYTES = 2**62  # of a member of the archive
-MOST_EXACT_INTEGER = 10**15  # a spreadsheet keeps 15 significant digits; longer ids are written as text
+EXACT_DIGITS = 15  # that a spreadsheet keeps of a number; longer ids are written as text
 
 # Control characters are written as _xHHHH_, and an underscore that begins such a pattern as _x005F_ (ECMA-376, 22.9).
 _TO_ESCAPE = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
@@ -95,14 +96,15 @@ class Workbook(Table):
     def _find_sheet(self) -> Any:
         """The named sheet, else the first with a column for texts, else the first with several columns, else the first.
 
-        A sheet with a single column may be a cover page.
+        A sheet with a single column may be a cover page. A hidden sheet must be named.
         """
         sheets = {sheet.title: sheet for sheet in self.book.worksheets}
         if self.sheet_name is not None:
             if self.sheet_name not in sheets:
                 raise UsageError(f"{self.name} has no sheet {self.sheet_name!r}; its sheets are {listed(sheets)}")
             return sheets[self.sheet_name]
-        headers = {name: next(self._filled_rows(sheet, HEADER_ROWS), (0, []))[1] for name, sheet in sheets.items()}
+        visible = {name: sheet for name, sheet in sheets.items() if sheet.sheet_state == "visible"} or sheets
+        headers = {name: next(self._filled_rows(sheet, HEADER_ROWS), (0, []))[1] for name, sheet in visible.items()}
         with_texts = [name for name, header in headers.items() if any(map(self.is_text_column, map(as_text, header)))]
         with_columns = [name for name, header in headers.items() if len(header) > 1]
         name, *_ = (*with_texts, *with_columns, *headers)
@@ -208,7 +210,9 @@ def _exact(value: Any) -> Any:
         is_exact = getattr(value, "tzinfo", None) is None and getattr(value, "year", 1900) >= 1900
         return value if is_exact else value.isoformat()
     if isinstance(value, int):
-        return value if abs(value) < MOST_EXACT_INTEGER else str(value)
+        return value if abs(value) < 10**EXACT_DIGITS else str(value)
     if isinstance(value, float):
         return value if value - value == 0 else str(value)
+    if isinstance(value, Decimal):
+        return value if value.is_finite() and len(value.as_tuple().digits) <= EXACT_DIGITS else str(value)
     return value if value is None or isinstance(value, timedelta) else as_text(value)
