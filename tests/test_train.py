@@ -273,7 +273,7 @@ def test_two_trainings_of_one_name_do_not_share_a_checkpoint(tmp_path, shallow_b
 
 
 def test_the_light_model_learns_its_scales_from_the_training_texts_alone(tmp_path, shallow_bert, monkeypatch):
-    fitted, exported = Mock(seconds=0.0), {}
+    fitted, exported = Mock(history=[]), {}
     fitted.probabilities = lambda token_ids: np.full((token_ids.shape[0], len(tasks.PRODUCTS)), 1 / len(tasks.PRODUCTS))
     monkeypatch.setattr(trainer, "fit_rows", lambda *_, **__: fitted)
     monkeypatch.setattr(train, "_reference", lambda *_: None)

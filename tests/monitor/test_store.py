@@ -351,9 +351,9 @@ def test_the_texts_of_pruned_corrections_are_in_no_file_while_the_log_is_open(pa
     set_clock(NOON)
     store = store_with(path, [])
     store.keep_open()
-    store.write([corrected(True, NOON - 2 * DAY, "a secret text"), corrected(True, NOON, "a later text")])
     for is_correct in (True, None):  # which takes it back
         store.write([corrected(is_correct, NOON, "a secret taken back")])
+    store.write([corrected(True, NOON - 2 * DAY, "a secret text"), corrected(True, NOON, "a later text")])
     assert b"a secret text" in path.with_name(f"{path.name}-wal").read_bytes()
     assert store.prune(DAY, corrections=True) == 1
     assert not [each.name for each in path.parent.glob(f"{path.name}*") if b"a secret" in each.read_bytes()]

@@ -153,7 +153,7 @@ def test_a_model_that_is_not_worse_replaces_the_old_one_which_is_kept(models, ne
 def test_a_worse_model_is_refused_unless_told(models, new):
     old = write(models / "product", mark="old")
     with pytest.raises(
-        ModelError, match=r"0\.8700 against 0\.8800, .* 3 against 7 times, .*add --force to promote"
+        ModelError, match=r"is lower; .* 0\.8700 against 0\.8800, .* new 3 times, old 7, .*add --force to promote"
     ) as caught:
         promote(new, -0.01)
     assert len(str(caught.value).splitlines()) == 1

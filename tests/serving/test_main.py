@@ -168,4 +168,4 @@ def test_the_command_says_what_it_wrote(model, tmp_path, capsys):
     assert (tmp_path / "serving" / "models.config").is_file()
     shutil.copytree(model, tmp_path / "brands")
     assert command.main([str(tmp_path / "brands"), "--output", str(tmp_path / "serving")]) == 0
-    assert f"note: {model.name} from earlier runs will not be served" in capsys.readouterr().err
+    assert f"note: {model.name!r} from earlier runs will not be served" in capsys.readouterr().err

@@ -13,7 +13,6 @@ from tf_model.analysis.compare import stop_words
 from tf_model.analysis.rows import LEAST_TEXTS
 from tf_model.data.splits import bare_words, near_duplicate_groups
 from tf_model.eda import terms
-from tf_model.preprocessing.cleaning import url_pattern
 
 THEMES = range(5, 11)  # numbers of themes to try
 WORDS, QUOTES = 4, 3  # that stand for a theme
@@ -111,7 +110,7 @@ def _typical_words(words: pd.Series, themes: np.ndarray) -> dict[Any, list[str]]
 
 def groups_of(rows: pd.DataFrame) -> np.ndarray:
     """Number the rows so that near-duplicates share a number, int64 [N]."""
-    texts = [url_pattern().sub(" ", text) for text in rows["text"]]  # a shared link may have another address each time
+    texts = rows["text"].tolist()
     if len(texts) <= MOST_COMPARED:
         return near_duplicate_groups(texts)
     return np.unique([bare_words(text) for text in texts], return_inverse=True)[1]
