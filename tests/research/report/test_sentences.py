@@ -223,9 +223,9 @@ def refitted_since() -> bool:
         for run in map(lookup.recorded, ("compare_report_product", "compare_product", "compare_answer"))
     )
     return (
-        report == product == {"words_logistic", "frozen_minilm"}
-        and not answer
-        and all("convergence" in scored[each]["settings"] for each in report)
+        product == {"words_logistic", "frozen_minilm"}
+        and not report | answer
+        and all("convergence" in scored[each]["settings"] for each in product)
     )
 
 
@@ -268,13 +268,16 @@ def light_model_is_as_fast_as_the_docs_say() -> bool:
 def label_errors_do_not_help() -> bool:
     """Compares training without the most doubtful labels to training without as many random ones of each class."""
     cases = [
-        (*case["interval"], case["doubtful"]["macro_f1"], method["all"]["macro_f1"])
+        (case, method["all"])
         for study in lookup.recorded("label_quality")["tasks"].values()
         for method in study["without_doubtful"].values()
         for case in method.values()
         if isinstance(case, Mapping) and "doubtful" in case
     ]
-    return len(cases) == 12 and all(low <= 0 <= high and macro_f1 < of_all for low, high, macro_f1, of_all in cases)
+    differs = [not case["interval"][0] <= 0 <= case["interval"][1] for case, _ in cases]
+    falls = [case["doubtful"][name] < of_all[name] for case, of_all in cases for name in ("accuracy", "macro_f1")]
+    higher = [case["doubtful"]["macro_f1"] > case["random"]["macro_f1"]["mean"] for case, _ in cases]
+    return len(cases) == 12 and not any(differs) and all(falls) and sum(higher) > 9
 
 
 def better_with_several_products() -> bool:
@@ -336,7 +339,7 @@ SENTENCES: list[tuple[str, str, Callable[[], bool]]] = [
     ("results", "the keras-nlp classifier does not differ significantly", no_seed_differs_from_the_same_weights),
     (
         "results",
-        "disagreement between labels [limits it](#how-far-can-this-data-take-us).",
+        "disagreement between labels [may limit it](#how-far-can-this-data-take-us).",
         lambda: lookup.agreement("answer")["ceiling"][1] < 0.9 and lookup.agreement("answer")["our_accuracy"] < 0.9,
     ),
     (
@@ -374,7 +377,7 @@ SENTENCES: list[tuple[str, str, Callable[[], bool]]] = [
     ("results", "the networks have one seed each", lambda: not_measured()["one seed of the networks"]),
     (
         "results",
-        "The columns of `report` and `tuned` were measured before the two logistic regressions were run to convergence",
+        "The column of `tuned` was measured before the two logistic regressions were run to convergence",
         refitted_since,
     ),
     ("results", "The negative emotion and the rarest product.", hardest_classes),
@@ -457,9 +460,9 @@ SENTENCES: list[tuple[str, str, Callable[[], bool]]] = [
     ),
     ("results", "For the product, fine-tuning leads from 800 labelled tweets on", leads_on_the_product),
     ("results", "For the emotion it leads with 1,600", leads_on_the_emotion),
-    ("results", "leads from 800 labelled tweets on (with 100 it is far behind)", far_behind_with_few),
-    ("results", "does not measurably help", label_errors_do_not_help),
-    ("results", "macro-F1 always falls", label_errors_do_not_help),
+    ("results", "leads from 800 labelled tweets on (with 100, in five epochs, far behind)", far_behind_with_few),
+    ("results", "does not measurably help accuracy", label_errors_do_not_help),
+    ("results", "macro-F1 is mostly higher; against all labels, both fall", label_errors_do_not_help),
     ("results", "points better than the text alone", better_with_several_products),
     ("results", "On all labelled mentions the text alone is as good", better_with_several_products),
     (
@@ -577,23 +580,27 @@ def test_pages_that_no_run_is_filled_into_say_what_was_measured():
     [seed] = lookup.recorded("targets")["tests"]["grouped, labelled mentions"]["target"]["seeds"].values()
     ways = lookup.recorded("label_queue")["results"]["ways"]
     queue, random = (ways[name]["macro_f1"] for name in ("400 by the queue", "600 at random"))
-    products, emotions = (
-        [lookup.score(model, task) for model in ("words_logistic", "answer")] for task in lookup.TASKS
-    )
-    baseline, ours = (lookup.score(model, "answer") for model in ("words_logistic", "answer"))
-    grouped = lookup.recorded("baselines")["methods"]["words_logistic"]["answer"]["grouped"]["summary"]
-    sure = [
-        grouped["product"]["accuracy_at_80_percent"]["mean"],
+    methods = lookup.recorded("baselines")["methods"]
+    classical = [methods[name]["answer"]["grouped"]["summary"]["product"] for name in lookup.CLASSICAL]
+    sure = [  # an SVM and rules give no probabilities
+        max(each["accuracy_at_80_percent"]["mean"] for each in classical if "accuracy_at_80_percent" in each),
         lookup.recorded("grouped_answer")["summary"]["product_accuracy_at_80_percent"]["mean"],
     ]
+
+    def beside_the_best(task: str, *names: str) -> str:
+        """The best of each metric of the classical baselines, and that of our model."""
+        best = {name: max(lookup.score(model, task)[name] for model in lookup.CLASSICAL) for name in names}
+        sides = best, lookup.score("answer", task)
+        return " | ".join(" / ".join(f"{side[name]:.3f}" for name in names) for side in sides)
+
     labels = lookup.agreement("answer")
     low, high = labels["interval"]
     shares, crowd = lookup.recorded("shares")["results"], lookup.recorded("bench_app")["crowd"]
     in_browser = lookup.recorded("bench_app")["first_answer_seconds"]["browser"]["p50"]
     readme = (
-        " | ".join(f"{each['accuracy']:.3f} / {each['macro_f1']:.3f}" for each in emotions),
-        f"{baseline['accuracy']:.3f} | {ours['accuracy']:.3f}",
-        f"{baseline['emotion_rows_accuracy']:.3f} | {ours['emotion_rows_accuracy']:.3f}",
+        *(beside_the_best(task, "accuracy", "macro_f1") for task in lookup.TASKS),
+        beside_the_best("answer", "accuracy"),
+        beside_the_best("answer", "emotion_rows_accuracy"),
         " | ".join(f"{each:.3f}" for each in sure),
     )
     report = [
@@ -621,7 +628,6 @@ def test_pages_that_no_run_is_filled_into_say_what_was_measured():
             "README.md",
             "has (one seed): " + " and ".join(f"{each['accuracy']:.3f} / {each['macro_f1']:.3f}" for each in networks),
         ),
-        ("README.md", " | ".join(f"{each['accuracy']:.3f} / {each['macro_f1']:.3f}" for each in products)),
         (
             "docs/app.md",
             f"95% of the answers within {crowd['answer_seconds']['p95']:.2f} s, with charts and explanation within "
