@@ -1,4 +1,4 @@
-"""``python -m research.learning_curve``: accuracy against the number of labelled tweets, 50 to all.
+"""``python -m research.learning_curve``: accuracy against the number of labelled tweets, 50 to 2,632.
 
 In each grouped fold, a method trains on larger and larger random samples of the training part and predicts the whole
 validation part. The run is recorded after each method; finished folds and earlier results are kept.

@@ -111,7 +111,7 @@ def all_mentions(dataset: data.Dataset) -> pd.DataFrame:
 
 
 def read_dong(path: Path) -> pd.DataFrame:
-    """Tweets about ten other products and famous people of 2010 to 2013, each with one labelled target."""
+    """Tweets of 2010 to 2013 about ten products (four are ours too) and famous people, each with one target."""
     content = path.read_bytes() if path.is_file() else b""
     if hashlib.sha256(content).hexdigest() != DONG_SHA256:
         raise DataError(

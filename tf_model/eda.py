@@ -1,7 +1,7 @@
 """What is in the labelled tweets, as tidy tables.
 
-:func:`describe` makes a table with one line per tweet; every other function takes that table, whole, filtered or empty,
-and never changes it.
+:func:`describe` makes a table with one line per tweet; functions of ``tweets`` take that table, whole, filtered or
+empty, and never change it.
 """
 
 import html

@@ -230,7 +230,7 @@ class ModelReport(ModelFacts):
     metrics: Mapping[str, Any]
     recipe: Mapping[str, Any]
     predictions: Mapping[str, Predictions]  # also for rows without a label of the task
-    calibration: Mapping[str, Any]  # empty for a model of one task
+    calibration: Mapping[str, Any]  # empty for a model without "Not sure"
     card: str
 
     def labelled(self, task: str) -> Predictions:
@@ -240,7 +240,7 @@ class ModelReport(ModelFacts):
 
 
 def read_report(folder: Path | str) -> ModelReport:
-    """Read everything in the folder of a model but the graph; :class:`ModelError` if a file is missing or damaged."""
+    """What a page shows of the model in a folder, but for its history; :class:`ModelError` if a file is damaged."""
     folder = Path(folder)
     labels = read_labels(folder)
     return ModelReport(
@@ -265,7 +265,7 @@ def is_there(folder: Path) -> bool:
 
 
 def model_folders(folder: Path | str = paths.SAVED_MODELS) -> tuple[Path, ...]:
-    """The folders in ``folder`` that hold a model or part of one, sorted; hidden ones are unfinished and skipped."""
+    """The folders in ``folder``: answer, product and emotion first, then by name; hidden ones are unfinished models."""
     folder = Path(folder)
     if not folder.is_dir():
         return ()

@@ -37,7 +37,7 @@ class Task:
         name: Name on the command line, and of the saved model.
         column: Column of the dataset that holds the label.
         labels: The classes; the id of a class is its position.
-        ignored_labels: Other values of the column, which no model learns; their rows are left out.
+        ignored_labels: Other values of the column, which no model learns.
         no_emotion: The label of no emotion; None if there is none.
     """
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-PADDED_TO = 64  # the report padded all tweets to one length; the longest needs 62
+PADDED_TO = 64  # the report padded all tweets to one length; the longest needs 45
 URL = re.compile(r"http[s]?://\S+")
 
 

@@ -166,7 +166,7 @@ def bug(setting: str, protocol: str, name: str, beside: str = "unchanged") -> di
 
 
 def agreement(task: str) -> dict[str, Any]:
-    """How often the labels of two near-duplicates agree, and the bounds of the best possible accuracy."""
+    """How often two labels of a repeated text agree, and the bounds of the best possible accuracy."""
     run = recorded("label_quality")
     return (run["answers_agree"] if task == "answer" else run["tasks"][task]["agreement"])["0.95"]
 

@@ -31,9 +31,9 @@ async def crowd(
 ) -> list[TimedAnswer]:
     """Let ``people`` visitors, all connected before the first question, each ask ``questions`` of the ``texts``.
 
-    Without texts they ask made-up ones, all different. Between an answer and the next question they wait uniformly from
-    0 to twice ``think`` seconds; with 0, all ask at the same moment. RuntimeError if the page has no box for the text
-    or no answer.
+    Without texts they ask made-up ones, all different. Before each question they wait uniformly from 0 to twice
+    ``think`` seconds; with 0, all begin at the same moment. RuntimeError if the page has no box for the text or no
+    answer.
     """
     waits = np.random.default_rng(seed).uniform(0, 2 * think, (people, questions))
     stream, barrier = f"{address.replace('http', 'ws', 1)}/_stcore/stream", asyncio.Barrier(people)

@@ -26,7 +26,7 @@ ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
 )
 GREY, DARK_GREY = "#A6A6A6", "#757575"
 
-POSITIVE, NEGATIVE, NEUTRAL = BLUE, VERMILION, GREY  # these mean an emotion on every page, and nothing else
+POSITIVE, NEGATIVE, NEUTRAL = BLUE, VERMILION, GREY  # these mean an emotion on every page; grey also none
 AMOUNT = GREEN  # of anything but an emotion
 FOR, AGAINST = GREEN, ORANGE  # not the emotions' colours: a word may support a negative emotion
 

@@ -119,7 +119,7 @@ def as_xlsx(frame: pd.DataFrame, dates: Dates | None = None) -> bytes:
 
 def as_training_csv(frame: pd.DataFrame) -> str:
     """``frame`` as a CSV file for ``train --extra``, with texts unchanged."""
-    # QUOTE_ALL: pandas does not quote a text for a carriage return in it, which would end the row.
+    # QUOTE_ALL: before Python 3.13, a text is not quoted for a carriage return in it, which would end the row.
     return frame.to_csv(index=False, quoting=csv.QUOTE_ALL)
 
 

@@ -89,7 +89,7 @@ def chosen_name(names: Sequence[str]) -> str:
 
 
 def current_model() -> ModelState:
-    """The model of this session; loading it takes about 4 seconds, once."""
+    """The model of this session; it is loaded once."""
     if address := _option("--server"):
         return _server_state(address)
     names = model_names()
@@ -159,7 +159,7 @@ def _load(folder: str, version: str) -> Predictor:
     if _version(Path(folder)) != version:  # kept for the old version, it would answer after a rollback to that
         raise ModelError(f"{folder} was replaced while it was being loaded; reload the page")
     gc.collect()
-    gc.freeze()  # keeps TensorFlow's objects out of Streamlit's garbage collection after each page (0.25 s each)
+    gc.freeze()  # keeps the model's objects out of Streamlit's garbage collection after each page (0.25 s each)
     return predictor
 
 
@@ -168,7 +168,7 @@ def _load(folder: str, version: str) -> Predictor:
 
 @contextmanager
 def as_model_error(words: str) -> Iterator[None]:
-    """Turn any exception of TensorFlow into an error that a page can show."""
+    """Turn any exception into an error that a page can show."""
     try:
         yield
     except TweetTargetError:

@@ -72,7 +72,7 @@ class Run:
     which: str = ""  # when the model was saved, in words
     no_emotion: str | None = None
     predicted: list[str] = field(default_factory=list)  # columns of the answers
-    emotions: list[str] = field(default_factory=list)  # the model's classes; empty if it answers with one task alone
+    emotions: list[str] = field(default_factory=list)  # the model's classes; empty for product or emotion alone
     per_product: bool = False  # whether answers have a row per product, not per text
     products: dict[str, list[str]] | None = None  # the products to look for, with aliases
     dataset: str | None = None  # that the model was trained on; None if unknown

@@ -48,6 +48,8 @@ def test_a_text_is_as_long_as_the_model_reads():
     check = FitCheck(model, None)
     assert check("love " * 14) == FIT
     assert check("love " * 15) == f"{fit.TOO_LONG} (at most 93% was read)"
+    model.recipe["cleaning"] = "normalized_trimmed"
+    assert FitCheck(model, None)(f"I love it{'!' * 200}") == FIT, "the end is cut"
     assert fit.reasons_of(pandas.Series([check("love " * 30), FIT])).tolist() == [fit.TOO_LONG, FIT]
 
 

@@ -1,4 +1,4 @@
 """Analyse a file of answered texts: corrected shares, changes over time, differences of selections, and themes.
 
-Every function takes the rows of :func:`tf_model.analysis.rows.rows_of`, whole or filtered, and never changes them.
+Functions of ``rows`` take those of :func:`tf_model.analysis.rows.rows_of`, whole or filtered, and never change them.
 """

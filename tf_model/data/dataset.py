@@ -116,10 +116,10 @@ def read(
 ) -> Dataset:
     """Read and check a dataset; ``extra_columns`` names further columns to keep. Duplicates are kept, as in the report.
 
-    The classes are those of the ``known_tasks``, such as a model's; else the report's if they include the labels; else
-    the labels of the table. ``no_emotion`` names the label of no emotion. ``preferred`` columns, such as a model's, are
-    used if the table has them. Raises :class:`DataError` if the file, a text or a label cannot be used, and
-    :class:`UsageError` if a column is missing or ambiguous.
+    The classes are those of the ``known_tasks``, such as a model's; else the report's if a column or its labels are;
+    else the labels of the table. ``no_emotion`` names the label of no emotion. ``preferred`` columns, such as a
+    model's, are used if the table has them. Raises :class:`DataError` if the file, a text or a label cannot be used,
+    and :class:`UsageError` if a named column is missing, or several fit.
     """
     import pandas as pd
 

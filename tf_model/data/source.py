@@ -49,7 +49,7 @@ class Source:
 def resolve(path: Path | str | None = None, *, option: str = "--data") -> Source:
     """The data file: ``path``, ``TWEETS_DATA``, ``data/raw/``, ``../shared/data/``, a download, or the sample corpus.
 
-    Raises :class:`DataError` if a named file is missing, ``data/raw/`` holds several files, or there is no data.
+    Raises :class:`DataError` if a named file is missing, ``data/raw/`` holds several others, or there is no data.
     """
     for candidate, origin in ((path, option), (os.environ.get(DATA_VARIABLE) or None, DATA_VARIABLE)):
         if candidate is not None:

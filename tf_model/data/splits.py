@@ -87,7 +87,8 @@ def near_duplicate_groups(texts: Sequence[str], threshold: float = THRESHOLD) ->
     """Number the texts so that near-duplicates, and near-duplicates of near-duplicates, share a number: int64 [N].
 
     Two texts are near-duplicates if the cosine of their TF-IDF vectors of 3 to 5 characters is at least ``threshold``,
-    or their :func:`bare_words` are the same. Time grows with the square of the number of texts, memory does not.
+    or their :func:`bare_words`, masked or not, are the same. Time grows with the square of the number of texts, memory
+    does not.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components

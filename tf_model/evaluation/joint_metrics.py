@@ -172,7 +172,7 @@ def predictions(probabilities: np.ndarray, threshold: float | None = None, model
 
 
 def correct_by_question(rows: TrainingRows, probabilities: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """For each accuracy in :func:`headline`: the positions of its rows, int64 [M], and which are correct, bool [M]."""
+    """For each task, and for the answer: the positions of its rows, int64 [M], and which are correct, bool [M]."""
     correct = {
         task.name: (np.flatnonzero(all_ids >= 0), scores.argmax(axis=1) == ids)
         for (task, ids, scores), all_ids in zip(labelled(rows, probabilities), rows.judged_ids.T, strict=True)
@@ -189,7 +189,7 @@ def correct_by_question(rows: TrainingRows, probabilities: np.ndarray) -> dict[s
 def accuracy_intervals(
     rows: TrainingRows, probabilities: Sequence[np.ndarray], groups: np.ndarray
 ) -> dict[str, list[float]]:
-    """95% intervals, ``[low, high]``, of the accuracies in :func:`headline`, averaged over seeds.
+    """95% intervals, ``[low, high]``, of the accuracies of each task and of the answer, averaged over seeds.
 
     ``probabilities`` has one array per seed; a metric over fewer than two groups has no interval.
     """

@@ -45,7 +45,7 @@ NETWORKS = {
 # The products of a layer whose inputs get a fixed scale. The others read what an activation function made: too wide a
 # range.
 FIXED = ("attention/self", "attention/output/dense", "intermediate/dense")
-SCALE_TEXTS = 500  # training texts that show these inputs; fewer fix no scales
+SCALE_TEXTS = 500  # least training texts that show these inputs, at most twice as many; fewer fix no scales
 SMOOTHING = 0.85  # share of the inputs' range that is moved into the weights; less and more changed more answers
 DAMPING = 0.01  # share of the inputs' mean square that is added to each, as GPTQ's authors do
 # The most that the light model may lose on the validation rows of each task, and the least share of equal answers.

@@ -12,7 +12,7 @@ import numpy as np
 
 from tf_model.preprocessing.cleaning import MAX_TOKENS, MENTION, MENTION_START, unmark
 
-MOST_WORDS = MAX_TOKENS  # per text; a model reads no more
+MOST_WORDS = MAX_TOKENS  # per text; a model reads no more, unless trained with a greater --max-tokens
 _WORD = re.compile(rf"(?:{MENTION}|\S)+")
 
 

@@ -69,12 +69,12 @@ class FitCheck:
             yield REPEATED
         self._seen_words.add(words)
         # Each word or sign that remains after cleaning is at least one token.
-        ascii_only = unicodedata.normalize("NFD", plain).encode("ascii", "ignore").decode()
-        token_count = len(_TOKEN.findall(ascii_only))
+        read = self._cleaning.clean(text) if self._cleaning else plain
+        token_count = len(_TOKEN.findall(_ascii(read)))
         if token_count > self._most_tokens:
             yield f"{TOO_LONG} (at most {max(100 * self._most_tokens // token_count, 1)}% was read)"
         # A cleaning may also remove "lol" or "7", which are in no other language.
-        is_latin = any(map(str.isalnum, ascii_only))
+        is_latin = any(map(str.isalnum, _ascii(plain)))
         if self._cleaning and not is_latin and not any(map(str.isalnum, self._cleaning.clean(plain))):
             yield OTHER_LANGUAGE
         elif self.model.reads_english:
@@ -90,6 +90,10 @@ class FitCheck:
                 yield NO_PRODUCT
             elif product_count > 1 and tasks.TARGET.name not in self.model.labels:
                 yield SEVERAL
+
+
+def _ascii(text: str) -> str:
+    return unicodedata.normalize("NFD", text).encode("ascii", "ignore").decode()
 
 
 def reasons_of(statuses: Any) -> Any:

@@ -24,7 +24,7 @@ from tf_model.io.characters import well_formed
 from tf_model.model_dir import ModelFacts, probability_column
 from tf_model.modeling.joint_label import NOT_SURE
 
-MAX_CHARACTERS = 20_000  # enough for the 128 tokens that a model reads; a pasted file of 10 MB costs no more
+MAX_CHARACTERS = 20_000  # enough for the tokens that a model reads; a pasted file of 10 MB costs no more
 BATCH_SIZE = 64
 WINDOW = tables.CHUNK_ROWS  # texts sorted by length together, so that batches need little padding
 DEFAULT_MODELS = ("answer", "product")
@@ -46,7 +46,7 @@ class Measured:
     """Predictions, how long they took, and the UNK rate of each text."""
 
     predictions: Any  # a data frame with the columns of the predictor with ``probabilities``, indexed by the text
-    seconds: Mapping[str, float]  # "tokenize" (with cleaning), "model" and "rest"; else "model" alone
+    seconds: Mapping[str, float]  # "tokenize" (with cleaning), "model" and "rest"; else "model", or none
     unknown_shares: Sequence[float] | None  # UNK rate of each text, 0 to 1; None if not measured
     no_emotion: str | None = tasks.NO_EMOTION  # the model's label for no emotion
 

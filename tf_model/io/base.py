@@ -89,7 +89,7 @@ class Table(AbstractContextManager["Table"]):
     def chunks(self, rows: int = CHUNK_ROWS) -> Iterator[Any]:
         """Yield data frames of at most ``rows`` rows in order; at least one, which may be empty.
 
-        Text files give strings only ("007" and "NA" stay as they are), Parquet its own types, other formats objects.
+        CSV, TSV and .txt give strings only ("007" and "NA" stay as they are), Parquet its own types, others objects.
         """
         values = (row for _, row in self.rows())
         rows = self._chunk_rows(rows)
@@ -206,7 +206,7 @@ def values_of(column: Any) -> list[Any]:
 
 
 def as_text(value: Any) -> str:
-    """A value as a cell of a text file: a missing value is empty, a list or a mapping is JSON."""
+    """A value as a cell of a text file: None is empty, a list or a mapping is JSON."""
     if isinstance(value, str):
         return well_formed(value)
     if value is None:

@@ -226,7 +226,7 @@ class CsvWriter(_TextWriter):
     def __init__(self, stream: TextIO, delimiter: str = ",") -> None:
         super().__init__(stream)
         self._writer = csv.writer(stream, delimiter=delimiter, lineterminator="\n")
-        # The csv module quotes a cell for the characters of its own line ending, which do not include CR.
+        # Before Python 3.13, the csv module quotes a cell for CR only if its own line ending has one.
         self._quoting = csv.writer(stream, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL)
         self._header_written = False
 

@@ -1,6 +1,6 @@
 """The classifier: ``TFBertForSequenceClassification``, built and compiled as in the report, or its MPNet counterpart.
 
-Only this module and ``mean_pooling`` import transformers; prediction imports neither transformers nor Keras.
+In tf_model, only this and ``mean_pooling`` import transformers; prediction imports neither transformers nor Keras.
 """
 
 from __future__ import annotations

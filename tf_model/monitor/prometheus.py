@@ -42,7 +42,7 @@ SHARE_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
 
 def process_registry() -> CollectorRegistry:
-    """A registry with only the CPU and memory use of this process."""
+    """A registry with only the usual metrics of this process, such as CPU and memory."""
     prometheus_client.disable_created_metrics()  # one more series per counter, which no rule or panel uses
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)

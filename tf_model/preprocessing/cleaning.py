@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# The longest input in tokens, special tokens included. A tweet of the dataset needs 62 at most.
+# The longest input in tokens, special tokens included. A tweet of the dataset needs 60 at most.
 MAX_TOKENS = 128
 
 # The non-ASCII letters whose lower case contains an ASCII letter: KELVIN SIGN and I WITH DOT ABOVE. With these two
