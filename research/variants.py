@@ -2,8 +2,8 @@
 
 All use the same grouped folds, seeds and batch order; only the variant differs. The run is recorded after each seed, so
 it may be stopped at any time; earlier results are kept. Folds and seed are for choices (research/runs/
-levers_folds_100.json); once a variant is chosen, ``--fold-seed 0 --seeds 0 1 2`` measures it on the reported folds
-(levers.json). Machines that train in float32 record into files of their own.
+variants_folds_100.json); once a variant is chosen, ``--fold-seed 0 --seeds 0 1 2`` measures it on the reported folds
+(variants.json). Machines that train in float32 record into files of their own.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tf_model.evaluation import joint_metrics
 from tf_model.training import distillation
 from tf_model.training.cross_validation import FOLD_SEED, data_identity
 
-RECORD = "levers"  # name of the recorded run, and key of the variants in it
+RECORD = "variants"  # name of the recorded run, and key of the variants in it
 EMOTION_ROWS = "answer_emotion_rows"
 TEACHER_FOLDS = 3
 CHOICE_SEED = 100  # of folds and training: choices are not made on the folds that results are reported on

@@ -130,20 +130,20 @@ def near_duplicates() -> pd.DataFrame:
     return frame.assign(p=holm(np.array(p_values)))
 
 
-REPORTED_BEFORE, CHOSEN_ON = "levers_four_epochs", "levers_folds_100_four_epochs"  # of the earlier answer model
-TRIED, TRIED_IN_FLOAT32 = "levers_folds_100", "levers_folds_100_float32"  # of today's answer model, on other folds
+REPORTED_BEFORE, CHOSEN_ON = "variants_four_epochs", "variants_folds_100_four_epochs"  # of the earlier answer model
+TRIED, TRIED_IN_FLOAT32 = "variants_folds_100", "variants_folds_100_float32"  # of today's answer model, on other folds
 
 
 def variant(name: str, task: str, run: str = REPORTED_BEFORE) -> dict[str, Any]:
     """Accuracy of a variant of the answer model less that of the unchanged model, on one question."""
-    entry, gains = recorded(run)["levers"][name], variant_gains(name, f"{task}_accuracy", run)
+    entry, gains = recorded(run)["variants"][name], variant_gains(name, f"{task}_accuracy", run)
     return {"seeds": len(entry["seeds"]), **_difference(entry["paired"][task]), **_over_seeds(gains)}
 
 
 def variant_gains(name: str, metric: str, run: str) -> list[float]:
     """A metric of a variant of the answer model less that of the unchanged model, by seed."""
     variant, unchanged = (
-        {seed: result["headline"] for seed, result in recorded(run)["levers"][each]["seeds"].items()}
+        {seed: result["headline"] for seed, result in recorded(run)["variants"][each]["seeds"].items()}
         for each in (name, "unchanged")
     )
     return runs.gains(variant, unchanged, metric)
@@ -151,7 +151,7 @@ def variant_gains(name: str, metric: str, run: str) -> list[float]:
 
 def product_macro_f1_lost() -> dict[str, Any]:
     """Product macro-F1 that three epochs and trimming cost the answer model on the reported folds, and its interval."""
-    gains = variant_gains("before", "product_macro_f1", "levers")
+    gains = variant_gains("before", "product_macro_f1", "variants")
     return {"mean": float(np.mean(gains)), "interval": over_seeds(gains)}
 
 

@@ -191,7 +191,7 @@ def made_up(made_once, monkeypatch, tmp_path):
         arguments = ["--data", str(paths.SAMPLE_CORPUS), *(["--variants", *names] if names else [])]
         arguments += ["--fold-seed", str(FOLD_SEED), "--seeds", *seeds.split()]
         variants.main(arguments)
-        path = tmp_path / "levers.json"
+        path = tmp_path / "variants.json"
         return json.loads(path.read_text()) if path.is_file() else {}
 
     command.asked = asked
@@ -207,13 +207,13 @@ def test_a_variant_that_is_measured_later_is_compared_tweet_by_tweet(made_up):
         ("r_drop", 1),
         ("r_drop", 0),
     ]
-    found = run["levers"]["r_drop"]
+    found = run["variants"]["r_drop"]
     assert list(found["seeds"]) == ["0", "1"]
     assert found["paired"]["emotion"]["seeds"] == ["0", "1"]
     low, high = found["paired"]["emotion"]["interval"]
     assert 0 < low < found["paired"]["emotion"]["difference"] < high
     unchanged, changed = (
-        {seed: each["headline"] for seed, each in run["levers"][name]["seeds"].items()}
+        {seed: each["headline"] for seed, each in run["variants"][name]["seeds"].items()}
         for name in (variants.UNCHANGED, "r_drop")
     )
     gain = np.mean(runs.gains(changed, unchanged, "emotion_accuracy"))
@@ -236,10 +236,10 @@ def test_tweets_with_an_emotion_are_compared_by_themselves(made_up, problem):
     sides = []
     for name in (variants.UNCHANGED, "r_drop"):
         right = runs.unpack(
-            run["levers"][name]["seeds"]["0"]["right"]["answer"], (problem.rows.label_ids[:, 1] >= 0).sum()
+            run["variants"][name]["seeds"]["0"]["right"]["answer"], (problem.rows.label_ids[:, 1] >= 0).sum()
         )
         sides.append(right[with_emotion[problem.rows.label_ids[:, 1] >= 0]].mean())
-    found = run["levers"]["r_drop"]["paired"]
+    found = run["variants"]["r_drop"]["paired"]
     assert found["answer_emotion_rows"]["difference"] == pytest.approx(sides[1] - sides[0])
     assert found["answer_emotion_rows"]["difference"] != pytest.approx(found["answer"]["difference"])
 
@@ -252,24 +252,27 @@ def test_without_a_seed_variants_are_measured_on_other_folds_than_the_reported_o
     assert "r_drop, seed 100: product_accuracy 0." in printed
     assert "r_drop less unchanged, emotion: seeds [100], difference " in printed
     assert "unchanged less unchanged" not in printed
-    chosen = json.loads((tmp_path / "levers_folds_100.json").read_text())["levers"]
+    chosen = json.loads((tmp_path / "variants_folds_100.json").read_text())["variants"]
     assert set(chosen) == {variants.UNCHANGED, "r_drop"}
     assert made_up.asked == [(variants.UNCHANGED, 100), ("r_drop", 100)]
-    assert not (tmp_path / "levers.json").exists()
+    assert not (tmp_path / "variants.json").exists()
 
 
 def test_number_formats_are_not_compared_with_each_other(made_up, tmp_path, monkeypatch):
     made_up(variants.UNCHANGED)
-    before = (tmp_path / "levers.json").read_bytes()
+    before = (tmp_path / "variants.json").read_bytes()
     monkeypatch.setattr(study, "precision_and_gpus", lambda: ["float32", 0])
     made_up("r_drop")
     assert made_up.asked[1:] == [(variants.UNCHANGED, 0), ("r_drop", 0)]
-    assert list(json.loads((tmp_path / "levers_float32.json").read_text())["levers"]) == [variants.UNCHANGED, "r_drop"]
-    assert (tmp_path / "levers.json").read_bytes() == before
+    assert list(json.loads((tmp_path / "variants_float32.json").read_text())["variants"]) == [
+        variants.UNCHANGED,
+        "r_drop",
+    ]
+    assert (tmp_path / "variants.json").read_bytes() == before
 
 
 def test_the_training_as_it_is_is_measured_for_each_seed(made_up):
-    assert list(made_up("r_drop")["levers"]) == [variants.UNCHANGED, "r_drop"]
+    assert list(made_up("r_drop")["variants"]) == [variants.UNCHANGED, "r_drop"]
     made_up("ema", seeds="0 1")
     assert made_up.asked[2:] == [("ema", 0), (variants.UNCHANGED, 1), ("ema", 1)]
 
@@ -277,16 +280,16 @@ def test_the_training_as_it_is_is_measured_for_each_seed(made_up):
 def test_figures_from_before_a_setting_was_added_stay(made_up, tmp_path):
     run = made_up(variants.UNCHANGED)
     del run["recipe"]["label_smoothing"]
-    run["levers"]["no longer in the code"] = run["levers"][variants.UNCHANGED]
-    (tmp_path / "levers.json").write_text(json.dumps(run))
-    found = made_up("r_drop")["levers"]
+    run["variants"]["no longer in the code"] = run["variants"][variants.UNCHANGED]
+    (tmp_path / "variants.json").write_text(json.dumps(run))
+    found = made_up("r_drop")["variants"]
     assert list(found) == [variants.UNCHANGED, "no longer in the code", "r_drop"]
-    assert found["no longer in the code"] == run["levers"][variants.UNCHANGED]
+    assert found["no longer in the code"] == run["variants"][variants.UNCHANGED]
 
 
 def test_figures_of_another_recipe_do_not_stay(made_up, monkeypatch):
     made_up(variants.UNCHANGED, "r_drop")
     monkeypatch.setattr(config, "ANSWER", replace(config.ANSWER, epochs=7))
     run = made_up(variants.UNCHANGED)
-    assert list(run["levers"]) == [variants.UNCHANGED]
+    assert list(run["variants"]) == [variants.UNCHANGED]
     assert run["recipe"]["epochs"] == 7

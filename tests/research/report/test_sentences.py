@@ -115,7 +115,7 @@ def most_seeds_of_a_bug() -> int:
 
 def variants(run: str = lookup.REPORTED_BEFORE) -> dict[str, dict[str, dict]]:
     """Each variant's gain on all tweets and on the non-neutral ones."""
-    names = [name for name in lookup.recorded(run)["levers"] if name != runs.UNCHANGED]
+    names = [name for name in lookup.recorded(run)["variants"] if name != runs.UNCHANGED]
     return {name: {task: lookup.variant(name, task, run) for task in ("answer", lookup.NON_NEUTRAL)} for name in names}
 
 
@@ -140,13 +140,13 @@ def no_variant_is_better_at_both() -> bool:
 
 
 def r_drop_is_slower() -> bool:
-    by_name = lookup.recorded(lookup.TRIED)["levers"]
+    by_name = lookup.recorded(lookup.TRIED)["variants"]
     slow, unchanged = (by_name[name]["seeds"]["100"]["seconds"] for name in ("r_drop", runs.UNCHANGED))
     return slow > 1.3 * unchanged  # the machine did other work during both
 
 
 def three_epochs_lose_no_accuracy_and_are_quicker() -> bool:
-    by_name = lookup.recorded(lookup.CHOSEN_ON)["levers"]
+    by_name = lookup.recorded(lookup.CHOSEN_ON)["variants"]
     three, four = (by_name[name]["seeds"]["100"]["seconds"] for name in ("three_epochs", "trimmed"))  # alone, both
     differences = [
         lookup.variant("three_epochs", task, lookup.CHOSEN_ON) for task in (*lookup.QUESTIONS, lookup.NON_NEUTRAL)
@@ -169,7 +169,7 @@ def third_task_does_not_survive() -> bool:
 
 
 def before_does_not_differ() -> bool:
-    gains = [lookup.variant("before", task, "levers") for task in (lookup.NON_NEUTRAL, "answer")]
+    gains = [lookup.variant("before", task, "variants") for task in (lookup.NON_NEUTRAL, "answer")]
     return all(each["low"] < 0 < each["high"] or each["seeds_low"] < 0 < each["seeds_high"] for each in gains)
 
 
@@ -249,8 +249,8 @@ def larger_network_is_not_measurably_better() -> bool:
 
 
 def adapters_are_worse_and_slower() -> bool:
-    levers = lookup.recorded(lookup.TRIED)["levers"]
-    seconds, of_all = (levers[name]["seeds"]["100"]["seconds"] for name in ("lora", runs.UNCHANGED))
+    by_name = lookup.recorded(lookup.TRIED)["variants"]
+    seconds, of_all = (by_name[name]["seeds"]["100"]["seconds"] for name in ("lora", runs.UNCHANGED))
     return lookup.variant("lora", "answer", lookup.TRIED)["high"] < 0 and seconds > 1.3 * of_all
 
 
@@ -301,7 +301,9 @@ def bugs_measured() -> dict[str, bool]:
 
 def not_measured() -> dict[str, bool]:
     """Whether each thing that the page calls unmeasured still is."""
-    tried = [name for run in runs.RUNS.glob("levers*.json") for name in json.loads(run.read_text("utf-8"))["levers"]]
+    tried = [
+        name for run in runs.RUNS.glob("variants*.json") for name in json.loads(run.read_text("utf-8"))["variants"]
+    ]
     baselines, quality = lookup.recorded("baselines")["methods"], lookup.recorded("label_quality")["tasks"]
     curve = lookup.learning_curve()
     ours = curve[curve["model"] == "tuned"]
@@ -425,17 +427,17 @@ SENTENCES: list[tuple[str, str, Callable[[], bool]]] = [
         lambda: (
             r_drop_is_slower()
             and all(lookup.variant("r_drop", task, lookup.TRIED)["low"] > 0 for task in ("emotion", "answer"))
-            and lookup.variant("r_drop", lookup.NON_NEUTRAL, "levers")["high"] < 0
-            and lookup.variant("r_drop", "answer", "levers")["seeds"] == 1
+            and lookup.variant("r_drop", lookup.NON_NEUTRAL, "variants")["high"] < 0
+            and lookup.variant("r_drop", "answer", "variants")["seeds"] == 1
         ),
     ),
     (
         "results",
         "points; the gain on all,",
         lambda: (
-            lookup.variant("r_drop", "answer", "levers")["low"]
+            lookup.variant("r_drop", "answer", "variants")["low"]
             < 0
-            < lookup.variant("r_drop", "answer", "levers")["high"]
+            < lookup.variant("r_drop", "answer", "variants")["high"]
         ),
     ),
     (
