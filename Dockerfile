@@ -26,11 +26,11 @@ COPY data ./data
 COPY tf_model ./tf_model
 COPY streamlit_app ./streamlit_app
 COPY saved_models ./saved_models
-# The graphs are emptied, since only TensorFlow reads them, and keep the time at which they were saved; of a promoted model only the version in use stays. Every page
-# is drawn once, so that the image holds the bytecode of the modules that are loaded, and of no others: it cannot be
-# written later. The image's user may read all, whatever the umask here was.
-RUN find saved_models -name saved_model.pb \
-    -exec sh -c 'touch -r "$0" /tmp/saved && truncate --size 0 "$0" && touch -r /tmp/saved "$0"' {} \; \
+# The graphs are emptied, since only TensorFlow reads them, and keep the time at which they were saved; of a promoted
+# model only the version in use stays. Every page is drawn once, so that the image holds the bytecode of the modules
+# that are loaded, and of no others: it cannot be written later. The image's user may read all, whatever the umask was.
+RUN find saved_models -name saved_model.pb -exec sh -c 'for each do touch -r "$each" /tmp/saved \
+    && truncate --size 0 "$each" && touch -r /tmp/saved "$each" || exit; done' sh {} + \
  && for version in saved_models/.versions/*/*; do name=${version%/*}; \
     [ "$(realpath "$version")" = "$(realpath "saved_models/${name##*/}")" ] || rm -rf "$version"; done \
  && python3 -m tf_model.predict --format csv --text ok \

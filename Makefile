@@ -11,8 +11,13 @@ AUDIT := $(VENV)-audit
 UV ?= uv
 ENGINE ?= $(firstword $(foreach name,docker podman buildah,$(if $(shell command -v $(name)),$(name))))
 MACHINE := $(subst arm64,aarch64,$(shell uname -m))
+# What is started here is asked here, without a proxy.
+ifneq (,$(http_proxy)$(HTTP_PROXY)$(all_proxy)$(ALL_PROXY))
+ifneq (*,$(or $(no_proxy),$(NO_PROXY)))
 export no_proxy := localhost,127.0.0.1,$(or $(no_proxy),$(NO_PROXY))
-export NO_PROXY := $(no_proxy) # what is started here is asked here
+export NO_PROXY := $(no_proxy)
+endif
+endif
 unexport PIP_TARGET PIP_PREFIX PIP_USER PIP_CONSTRAINT # all is pinned, and goes into .venv/
 
 .PHONY: $(shell awk -F: '/^[a-z-]+:.*## / {print $$1}' $(MAKEFILE_LIST))

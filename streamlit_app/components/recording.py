@@ -22,7 +22,9 @@ _recorders: list[Recorder] = []  # in use
 def failure() -> str | None:
     """Why nothing can be recorded at the moment, in one line."""
     path = str(loading.monitor_log())
-    return failures.get(path) or next((each.failure for each in _recorders if str(each.path) == path), None)
+    return failures.get(path) or next(
+        (each.failure for each in _recorders if each.failure and str(each.path) == path), None
+    )
 
 
 def recorder(state: ModelState) -> Recorder | None:

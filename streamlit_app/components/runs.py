@@ -353,7 +353,8 @@ class Job(threading.Thread):
     def _score(self) -> pd.DataFrame:
         predictor = self.finder or self.state.predictor
         if self.state.server_url:  # no page waits for this: outlast a restart of the server
-            predictor = RemotePredictor.connect(self.state.server_url, predictor.folder)
+            model = RemotePredictor.connect(self.state.server_url, self.state.predictor.folder)
+            predictor = replace(self.finder, model=model) if self.finder else model
         record = self._log and partial(self._log.record_measured, source=recording.BATCH)
         columns = list(predictor.columns(probabilities=True))
         check = FitCheck(self.state.predictor, self.products)

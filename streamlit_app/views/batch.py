@@ -218,7 +218,8 @@ def _follow(run: Run) -> None:
 
 def _show_answers(run: Run, state: ModelState | None) -> None:
     current_model = state and (loading.target_model(state) if run.per_product else loading.text_model(state))
-    is_current = current_model and (run.model, run.version) == (current_model.name, current_model.predictor.version)
+    predictor = current_model and current_model.predictor
+    is_current = predictor and (run.model, run.version) == (current_model.name, predictor.version)
     if state and not is_current:
         st.info(
             "These answers come from a different model than the one now in use. So shares are not corrected, and "

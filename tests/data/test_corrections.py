@@ -13,6 +13,7 @@ from tf_model import data, paths, tasks
 from tf_model.data import corrections, splits
 from tf_model.data import dataset as dataset_file
 from tf_model.data.products import Products
+from tf_model.errors import DataError
 from tf_model.preprocessing.cleaning import mark
 
 IN_DATASET = "queueing for coffee at the convention centre"
@@ -233,6 +234,11 @@ def test_a_near_duplicate_of_a_long_validation_text_is_left_out_wherever_its_men
 def test_the_marks_of_a_mention_hide_no_near_duplicate(join_targets):
     joined = join_targets([(f"{ROWS[0][0]} iPhone today", "iPhone", BAD, "", ""), (TWO, "Pixel", GOOD, 4, 9)])
     assert reasons(joined) == {"near-duplicate of a validation text": 1}
+
+
+def test_mentions_that_are_all_learned_are_an_error_that_says_so(join_targets):
+    with pytest.raises(DataError, match=r"expected new rows to train on, got .*already in the dataset"):
+        join_targets([(f"{ROWS[1][0]} Google", "Google", BAD, "", "")])
 
 
 def test_a_mention_that_reads_like_one_that_validates_is_left_out(join_targets):

@@ -66,9 +66,8 @@ def join(
     is_near = splits.near_validation(frame[tasks.TEXT_COLUMN], rows, split, dataset.labelled[tasks.TEXT_COLUMN])
     if is_target:  # a mention may read like one that validates, whatever product either names
         validated = {splits.bare_words(splits.as_read(rows.texts[position])) for position in split.validation}
-        is_near |= [
-            not validated.isdisjoint(_read_of(row, products or products_of(dataset))) for row in frame.itertuples()
-        ]
+        products = products or products_of(dataset)
+        is_near |= np.array([not validated.isdisjoint(_read_of(row, products)) for row in frame.itertuples()], bool)
     leave_out("near-duplicate of a validation text", is_near)
     new_rows = frame.assign(row=int(dataset.labelled["row"].max()) + 1 + np.arange(len(frame)))
     all_labelled = pd.concat([dataset.labelled, new_rows], ignore_index=True)

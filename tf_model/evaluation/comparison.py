@@ -71,7 +71,7 @@ def compare_models(old: Predictor, new: Predictor, dataset: data.Dataset) -> dic
     labels = tasks.TASKS if tasks.TARGET.name in old.labels else [task.name for task in shared_tasks]
     for part in ("text", *labels):
         columns = [model.metrics.get("columns", {}).get(part) for model in (old, new)]
-        if columns[0] != columns[1]:
+        if all(model.metrics.get("columns") for model in (old, new)) and columns[0] != columns[1]:
             raise ModelError(
                 f"{old_name} and {new_name} were trained on different columns, {columns[0]!r} and {columns[1]!r}; "
                 f"train both with the same --{part}-column"

@@ -62,15 +62,15 @@ class Exporter(Collector):
         def metric(kind: type, name: str, meaning: str, *labels: str, **options: Any) -> Any:
             return kind(f"{PREFIX}_{name}", meaning, labels, registry=self.registry, **options)
 
-        self._requests = metric(Counter, "requests", "Calls for predictions by status.", "source", "status")
-        self._errors = metric(Counter, "errors", "Failed calls by kind of error.", "kind")
+        self._requests = metric(Counter, "requests", "Requests for predictions by status.", "source", "status")
+        self._errors = metric(Counter, "errors", "Failed requests by kind of error.", "kind")
         labels = ("product", "emotion", "outcome")
         self._predictions = metric(Counter, "predictions", "Predicted texts by what was predicted.", *labels)
         self._feedback = metric(Counter, "feedback", "What users thought of a prediction.", "verdict")
-        of_call, of_stage = "Time of a call for predictions.", "Time of each stage of a call."
-        self._seconds = metric(Histogram, "request_duration_seconds", of_call, "source", buckets=SECONDS_BUCKETS)
+        of_request, of_stage = "Time of a request for predictions.", "Time of each stage of a request."
+        self._seconds = metric(Histogram, "request_duration_seconds", of_request, "source", buckets=SECONDS_BUCKETS)
         self._stage_seconds = metric(Histogram, "stage_duration_seconds", of_stage, "stage", buckets=SECONDS_BUCKETS)
-        self._batch_size = metric(Histogram, "batch_size", "Texts of a call for predictions.", buckets=TEXTS_BUCKETS)
+        self._batch_size = metric(Histogram, "batch_size", "Texts of a request for predictions.", buckets=TEXTS_BUCKETS)
         self._confidence = metric(
             Histogram, "confidence_ratio", "Confidence of the predictions, 0 to 1.", "task", buckets=SHARE_BUCKETS
         )

@@ -135,7 +135,8 @@ class Store:
         answered = [event for event in events if isinstance(event, Answered)]
         counts = [*((event.time, event.stream, aggregates.call_counts(event)) for event in answered), *samples]
         streams = {event.stream for event in events} | {stream for _, stream, _ in samples}
-        takes_back = any(isinstance(event, Corrected) and event.is_correct is None for event in events)
+        # A correction also takes back the one before it, which holds the same text.
+        takes_back = bool(events) and isinstance(events[-1], Corrected) and events[-1].is_correct is None
         with self._write_connection(takes_back) as connection, connection:  # committed as a whole, or not at all
             connection.execute("BEGIN IMMEDIATE")
             stream_ids = {stream: _stream_id(connection, stream) for stream in streams}
