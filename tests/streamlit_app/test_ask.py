@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from types import SimpleNamespace
 
 import app_stub
 import pandas
@@ -366,8 +367,10 @@ def test_a_log_that_cannot_be_opened_is_said_until_it_can(stub, models, monkeypa
     assert exporter.registry.get_sample_value("tweet_target_log_failing") == 0
     app.switch_page("views/monitor.py").run()
     assert not app.error
-    monkeypatch.setattr(recording.recorder(loading.current_model()), "failure", "database or disk is full")
-    assert words_of(app.run()).count("database or disk is full") == 1
+    working, full = (SimpleNamespace(path=loading.monitor_log(), failure=each) for each in (None, "the disk is full"))
+    with monkeypatch.context() as patch:
+        patch.setattr(recording, "_recorders", [working, full])
+        assert words_of(app.run()).count("the disk is full") == 1
 
 
 # ---------------------------------------------------------------- custom labels
