@@ -149,6 +149,13 @@ def variant_gains(name: str, metric: str, run: str) -> list[float]:
     return runs.gains(variant, unchanged, metric)
 
 
+def times_as_long(name: str) -> float:
+    """Time to train a variant of today's answer model, as a multiple of the unchanged one's; both beside other work."""
+    by_name = recorded(TRIED)["variants"]
+    taken, unchanged = (sum(each["seconds"] for each in by_name[key]["seeds"].values()) for key in (name, "unchanged"))
+    return taken / unchanged
+
+
 def product_macro_f1_lost() -> dict[str, Any]:
     """Product macro-F1 that three epochs and trimming cost the answer model on the reported folds, and its interval."""
     gains = variant_gains("before", "product_macro_f1", "variants")

@@ -13,6 +13,7 @@ from scipy.stats import t
 from research import runs
 from research.report import lookup
 from research.report.pages import TEMPLATES
+from research.variants import MPNET
 from tf_model import config, paths
 from tf_model.analysis.compare import holm
 from tf_model.evaluation.metrics import REPORT, wilson_interval
@@ -136,7 +137,7 @@ RUNS = lookup.REPORTED_BEFORE, lookup.CHOSEN_ON, lookup.TRIED, lookup.TRIED_IN_F
 
 def no_variant_is_better_at_both() -> bool:
     measured = [each for run in RUNS for each in variants(run).values()]
-    return len(measured) == 17 and not any(all(row["low"] > 0 for row in by_task.values()) for by_task in measured)
+    return len(measured) == 18 and not any(all(row["low"] > 0 for row in by_task.values()) for by_task in measured)
 
 
 def r_drop_is_slower() -> bool:
@@ -248,6 +249,14 @@ def larger_network_is_not_measurably_better() -> bool:
     return low <= ours <= high
 
 
+def larger_network_answers_better_and_slower() -> bool:
+    """As `answer`, on all tweets, but not by macro-F1."""
+    by_name, gain = lookup.recorded(lookup.TRIED)["variants"], lookup.variant("mpnet", "answer", lookup.TRIED)
+    headlines = (by_name[name]["seeds"]["100"]["headline"] for name in (runs.UNCHANGED, "mpnet"))
+    macro_f1 = [f"{each['emotion_macro_f1']:.2f}" for each in headlines]
+    return gain["low"] > 0 and macro_f1 == ["0.64", "0.52"] and 4.5 < lookup.times_as_long("mpnet") < 5.5
+
+
 def adapters_are_worse_and_slower() -> bool:
     by_name = lookup.recorded(lookup.TRIED)["variants"]
     seconds, of_all = (by_name[name]["seeds"]["100"]["seconds"] for name in ("lora", runs.UNCHANGED))
@@ -314,7 +323,7 @@ def not_measured() -> dict[str, bool]:
         ),
         "whole answer of the networks": not any("answer" in each for each in networks),
         "other settings of the networks": "scratch" not in lookup.recorded("choose_baselines")["methods"],
-        "other variants": not {"masked", "mpnet", "mpnet_lora"} & set(tried),
+        "other variants": not {"masked", "mpnet_lora"} & set(tried),
         "soft labels, distillation": not any(name.startswith("distilled") for name in tried),
         "ours without label errors": not any("tuned" in task["without_doubtful"] for task in quality.values()),
         "ours with few": ours[ours["task"] == "emotion"]["size"].min() == 800 and ours["size"].max() == 1600,
@@ -418,8 +427,8 @@ SENTENCES: list[tuple[str, str, Callable[[], bool]]] = [
     ),
     (
         "results",
-        "A third task may help the product and cost the emotion: on one seed, neither survives Holm's correction.",
-        third_task_does_not_survive,
+        "Neither label smoothing's small gain over seeds nor what a third task changes (one seed) survives Holm",
+        lambda: smoothing_does_not_survive() and third_task_does_not_survive(),
     ),
     (
         "results",
@@ -439,11 +448,6 @@ SENTENCES: list[tuple[str, str, Callable[[], bool]]] = [
             < 0
             < lookup.variant("r_drop", "answer", "variants")["high"]
         ),
-    ),
-    (
-        "results",
-        "Label smoothing's small gain does not survive Holm's correction over seeds.",
-        smoothing_does_not_survive,
     ),
     (
         "results",
@@ -483,7 +487,11 @@ SENTENCES: list[tuple[str, str, Callable[[], bool]]] = [
             > lookup.mention("Dong et al., 5 folds", "target")["high"]
         ),
     ),
-    ("results", "six taught by it | not measured", lambda: not_measured()["other variants"]),
+    (
+        "results",
+        "times as long; its emotion macro-F1 falls by {{",
+        lambda: MPNET["epochs"] == config.ANSWER.epochs == 3 and larger_network_answers_better_and_slower(),
+    ),
     (
         "results",
         "Without training tweets on a maker, and so with fewer tweets, `target` loses",
@@ -647,4 +655,5 @@ def test_pages_that_no_run_is_filled_into_say_what_was_measured():
     assert not any(lookup.reached_on_mentions()), "README says that none is reached"
     assert larger_network_is_not_measurably_better(), "docs/machines.md says so"
     assert adapters_are_worse_and_slower(), "docs/machines.md says so"
+    assert larger_network_answers_better_and_slower(), "docs/machines.md says so"
     assert light_model_is_as_fast_as_the_docs_say(), "docs/serving.md says so"
