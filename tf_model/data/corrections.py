@@ -111,8 +111,9 @@ def _with_spans(file: Dataset) -> pd.DataFrame:
 
 def _read_of(row: Any, products: Products) -> set[str]:
     """What a model of targets reads of each mention in a row with a text and, perhaps, a span."""
-    has_span, text = row.start == row.start, getattr(row, tasks.TEXT_COLUMN)
-    spans = {(row.start, row.end)} if has_span else {(m.start, m.end) for m in products.first_mentions(text).values()}
+    text, spans = getattr(row, tasks.TEXT_COLUMN), [(row.start, row.end)]
+    if np.isnan(row.start):
+        spans = [(mention.start, mention.end) for mention in products.first_mentions(text).values()]
     return {splits.bare_words(splits.as_read(mark(text, int(start), int(end)))) for start, end in spans}
 
 
