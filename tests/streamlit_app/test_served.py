@@ -8,11 +8,15 @@ import stand_in
 from app_stub import ask, make_model, open_app, press, run_of, said, wait, words_of
 from ports import free_ports
 from stand_in import VERSION, StandIn
+from stub_model import target_stub
 
-from streamlit_app.components import loading, run_explorer
+from streamlit_app.components import loading, run_explorer, runs
 from tf_model import tasks
+from tf_model.data.products import Products
 from tf_model.inference.predictor import Predictor
+from tf_model.inference.targets import TargetPredictor
 from tf_model.monitor.store import Store
+from tf_model.serving.remote import RemotePredictor
 
 
 @pytest.fixture
@@ -74,6 +78,20 @@ def test_a_file_outlasts_a_restart_of_the_server_but_not_another_version(server,
     app.file_uploader[0].set_value(("a.csv", b"text\nthe new ipad is great\n", "text/csv")).run()
     monkeypatch.setattr(stand_in, "VERSION", "1795488001")
     assert f"had version {VERSION} of the model at the beginning and has 1795488001 at the end" in answer(app)
+
+
+def test_a_served_model_of_targets_answers_a_file_for_each_product(models, monkeypatch):
+    remote = RemotePredictor(labels={"target": tasks.EMOTIONS}, score=target_stub().score, version=VERSION)
+    monkeypatch.setattr(RemotePredictor, "connect", lambda *_: remote)
+    monkeypatch.setattr(RemotePredictor, "check_version", lambda _: None)
+    products = Products({"iPad": (), "Kindle": ()})
+    state = loading.ModelState("target", models, VERSION, remote, server_url="http://server")
+    run = runs.store("a.csv", b"text\nmy iPad is great but my Kindle is bad\n")
+    runs.start(run, state, "text", TargetPredictor(remote, products), products)
+    run = wait(run)
+    assert (run.status, run.problem) == (runs.DONE, "")
+    answers = run.answers().table[["product", "emotion"]].values.tolist()
+    assert answers == [["iPad", tasks.POSITIVE], ["Kindle", tasks.NEGATIVE]]
 
 
 def test_what_the_server_answered_is_in_the_log_with_its_version(server, models):
