@@ -1,6 +1,7 @@
 """The charts of the Monitor page: accuracy, latency, throughput, errors and resources over time, and drift."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import cycle
 
 import plotly.graph_objects as go
@@ -100,9 +101,13 @@ def accuracy(
     return figure.update_yaxes(range=[0, 1.04])
 
 
-def _times(windows: Sequence[Window]) -> list[float]:
-    """The start of each window in milliseconds since 1970, as plotly reads dates."""
-    return [window.since * 1000 for window in windows]
+def _times(windows: Sequence[Window]) -> list[datetime]:
+    return [_utc(window.since) for window in windows]
+
+
+def _utc(seconds: float) -> datetime:
+    """Without a time zone: plotly would show a number in the browser's."""
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
 
 
 def _lay_out(figure: go.Figure, windows: Sequence[Window], title: str, form: str) -> go.Figure:
@@ -111,7 +116,7 @@ def _lay_out(figure: go.Figure, windows: Sequence[Window], title: str, form: str
     figure.update_layout(showlegend=len(figure.data) > 1)
     if len(figure.data) > 1:
         legend_below(figure)
-    figure.update_xaxes(type="date", range=[windows[0].since * 1000, windows[-1].until * 1000])
+    figure.update_xaxes(type="date", range=[_utc(windows[0].since), _utc(windows[-1].until)])
     return figure.update_yaxes(rangemode="tozero", tickformat=form)
 
 

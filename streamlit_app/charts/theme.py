@@ -165,7 +165,7 @@ def emotion_by_product(frame: pd.DataFrame, title: str) -> go.Figure:
             textangle=0,
             textfont={"color": "#FFFFFF" if colour == POSITIVE else "#000000"},
             customdata=part[["tweets", "low", "high", "name"]],
-            hovertemplate="%{y}, %{fullData.name}: %{x:.1%} (%{customdata[0]:,} texts; "
+            hovertemplate="%{y}, %{fullData.name}: %{x:.1%} (%{customdata[0]:,} counted; "
             "95% interval %{customdata[1]:.1%} to %{customdata[2]:.1%})<extra></extra>",
         )
     layout(figure, title=title, height=120 + (BAR_HEIGHT + 8) * max(frame["product"].nunique(), 2))
@@ -188,7 +188,7 @@ def share_over_time(frame: pd.DataFrame, changes: Iterable[pd.Timestamp], emotio
         line={"color": colour, "width": 2},
         marker={"size": 9, "line": {"color": DARK_GREY, "width": 0.5}},
         customdata=frame[["count", "texts", "low", "high", "name"]],
-        hovertemplate="%{x|%d %b %Y}: %{y:.1%} (%{customdata[0]:,} of %{customdata[1]:,} texts; "
+        hovertemplate="%{x|%d %b %Y}: %{y:.1%} (%{customdata[0]:,} of %{customdata[1]:,} counted; "
         "95% interval %{customdata[2]:.1%} to %{customdata[3]:.1%})<extra></extra>",
     )
     band: dict[str, list] = {"x": [], "y": []}  # one shape for each run of periods with texts

@@ -86,7 +86,8 @@ def known_to(texts: ModelState, finder: TargetPredictor | None) -> Products | No
 
 
 def _has_comma(line: str) -> bool:
-    return "," in line and PATTERN not in line
+    name, _, aliases = line.partition(":")
+    return any("," in each for each in (name, *aliases.split(";")) if not each.strip().startswith(PATTERN))
 
 
 def _take_typed() -> None:

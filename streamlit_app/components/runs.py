@@ -49,7 +49,7 @@ GUESS = "best_guess"  # column of a run with a row for each product
 _ROW = "row"  # column of the answers: row of the file, from 0
 _COOKIE_JS = f"""
 export default ({{ data }}) => {{
-  document.cookie = `{OWNER}=${{data}}; path=/; max-age={KEPT_SECONDS}; SameSite=Strict`;
+  document.cookie = `{OWNER}=${{data}}; path=/; max-age=31536000; SameSite=Strict`;
 }}
 """
 
@@ -214,7 +214,7 @@ def owner() -> str:
 
 
 def remember_owner() -> None:
-    """Store the id in the browser's cookie for as long as its runs are kept."""
+    """Store the id in the browser's cookie for a year: a run may be kept for long after the page was loaded."""
     component("owner", js=_COOKIE_JS)(data=owner(), key="owner")
 
 

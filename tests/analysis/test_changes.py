@@ -1,5 +1,7 @@
 """Dates in their usual forms, and what changed over time."""
 
+from datetime import datetime
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -55,6 +57,9 @@ def test_what_cannot_be_used_is_counted_and_said():
         "1 row with a date in the future, left out",
     )
     assert dates_of("24/06/03", "24/06/05").notes == ("years of two digits: the dates were read as day/month/year",)
+    exchanged = dates_of(datetime(2024, 5, 6), datetime(2024, 12, 6), "13/06/2024", "30/06/2024").notes[0]
+    assert exchanged.startswith("13/06/2024 is text, and no other date has a day above 12: a spreadsheet may have")
+    assert not dates_of(datetime(2024, 5, 6), datetime(2024, 6, 13), "14/06/2024").notes
 
 
 @pytest.mark.parametrize(

@@ -69,10 +69,15 @@ def test_signs_at_the_ends_of_a_name_count(text, expected):
 @pytest.mark.parametrize(
     ("name", "texts"),
     [
-        ("McDonald's", ["McDonald\u2019s", "mcdonalds", "McDonald`s", "McDonald\u02bcs"]),
+        (
+            "McDonald's",
+            ["McDonald\u2019s", "mcdonalds", "McDonald`s", "McDonald\u02bcs", "McDonald\u00b4s", "McDonald&#39;s"],
+        ),
         ("Ben & Jerry\u2019s", ["ben &amp; jerry's", "Ben&Jerrys", "BEN & JERRYS"]),
         ("Nestl\u00e9", ["nestle", "NESTLE\u0301"]),
         ("Pokemon", ["Pok\u00e9mon", "pokemons"]),
+        ("\u30ab\u30cd\u30dc\u30a6", ["\u30ab\u30cd\u30dc\u30a6"]),  # a dot and an accent are part of its characters
+        ("Yap\u0131 Kredi", ["YAPI KRED\u0130", "yapi kredi"]),
         ("Galaxy S", ["GalaxyS24", "galaxy s9"]),
         ("Coca-Cola", ["Coca\u2011Cola", "coca \u2013 cola", "cocacola"]),
         ("iPhone 15 Pro", ["iPhone15 Pro", "iphone 15pro", "iPhone-15 Pros", "IPHONE15PRO"]),
@@ -100,6 +105,21 @@ def test_the_longest_mention_wins_over_those_that_it_covers():
 def test_a_mention_that_a_longer_one_takes_from_leaves_the_shorter_one():
     products = Products({"Apple": ["Apple TV"], "Remote": ["TV remote app"]})
     assert found(products, "my Apple TV remote app") == [("Apple", "Apple"), ("Remote", "TV remote app")]
+
+
+def test_the_escapes_of_a_web_page_name_nothing():
+    products = Products({"X": [], "Amp": [], "M": [], "39ers": ["39"]})
+    assert found(products, "I don&#x27;t like Tom &amp; Jerry, it&#39;s H&amp;M") == [("M", "M")]
+
+
+def test_a_pattern_with_an_optional_end_is_found_before_a_word_that_begins_like_it():
+    products = Products({"Phone": ["re:phone ?15( pro( max)?)?"], "Language": [r"re:c\+\+"], "Box": ["re:box|boxes"]})
+    text = "phone 15 probably, phone15 pro maximal, phone 15 pro max, c++, two boxes"
+    assert found(products, text) == [
+        *(("Phone", each) for each in ("phone 15", "phone15 pro", "phone 15 pro max")),
+        ("Language", "c++"),
+        ("Box", "boxes"),
+    ]
 
 
 def test_a_longer_name_wins_with_a_space_left_out():

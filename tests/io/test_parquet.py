@@ -288,6 +288,13 @@ def test_a_date_that_python_does_not_know_is_refused(tmp_path, nested):
     assert "date value out of range" in message_of(DataError, path)
 
 
+def test_a_far_date_as_spark_writes_it_stays(tmp_path):
+    times = pyarrow.array([datetime(9999, 12, 31), datetime(1, 1, 1)], pyarrow.timestamp("us"))
+    table = pyarrow.table({"text": ["an ipad", "ok"], "until": times})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet", use_deprecated_int96_timestamps=True)
+    assert read(tmp_path / "a.parquet")["until"].tolist() == times.to_pylist()
+
+
 def test_lists_of_texts_in_several_row_groups_are_read(tmp_path):
     table = pyarrow.table({"text": list("abcd"), "tags": [["x", "y"]] * 4})
     pyarrow.parquet.write_table(table, tmp_path / "a.parquet", row_group_size=3)

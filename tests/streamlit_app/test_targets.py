@@ -204,6 +204,7 @@ def test_products_typed_in_one_line_are_not_taken_for_one_product(targets):
     app = ask("I love the Pixel, hate the Switch")
     for typed, problem in (
         ("Pixel, Switch", "has a comma; write one product per line"),
+        ("Pixel Core: switch, tab", "has a comma; write one product per line"),
         ("Pixel; Switch", "has a ; but no colon before it; one product per line"),
         ("Pixel: 2\nPixel : Pro", "'Pixel' has two lines; put all its aliases on one, and leave colons out of names"),
     ):

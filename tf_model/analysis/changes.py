@@ -127,6 +127,12 @@ def _parse_dates(cells: pd.Series, allow_numbers: bool) -> tuple[pd.Series, list
         notes = [f"{forms}: all were read as {read_as}, so dates of the other form are wrong or unreadable"]
     elif are_days[0].any() and texts.str.match(r"\d{1,2}/\d{1,2}/\d{2}(?!\d)").any():  # the year may stand first
         notes = [f"years of two digits: the dates were read as {read_as}"]
+    elif len(slashes) and are_days.any(axis=1).all() and len(iso := dates[0].dropna()) and (iso.dt.day <= 12).all():
+        # As Excel leaves them that reads 05/06/2024 as 6 May, and cannot read 13/06/2024.
+        notes = [
+            f"{texts[slashes.index[0]]} is text, and no other date has a day above 12: a spreadsheet may have swapped "
+            "day and month of the others"
+        ]
     return pd.concat(dates).reindex(cells.index), notes
 
 

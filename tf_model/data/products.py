@@ -5,6 +5,7 @@ mappings with these keys. An alias is a name as people write it, such as ``Xbox 
 """
 
 import csv
+import html
 import io
 import itertools
 import re
@@ -24,11 +25,14 @@ PATTERN = "re:"
 MOST_CHARACTERS, MOST_SIGNS = 100, 5  # of an alias, and at one of its ends
 # An accent may be a separate character; the apostrophe that Unicode counts as a letter is none here.
 _WORD = re.compile(r"[^\W_\u02bc](?:[^\W_\u02bc]|[\u0300-\u036f])*")
+# In a text from a web page, "&amp;" and "&#39;" stand for signs: their letters and digits are no words.
+_ESCAPE_OR_WORD = re.compile(rf"&(?:#x?[0-9a-fA-F]+|amp|apos|gt|lt|nbsp|quot|[lr]squo);|({_WORD.pattern})")
 _PLURAL = re.compile(r"(?:[^a-z]S|s)\Z")
 _SPACE = re.compile(r"[\s_\u2010-\u2015-]+")
 _SIGN = re.compile(r"[^\w\s\u2010-\u2015\u0300-\u036f-]|\u02bc")  # not a separator, nor an accent
-# People type the same name with different apostrophes, and with or without accents.
-_SAME = dict.fromkeys(map(ord, "\u2018\u2019\u02bc`"), "'") | dict.fromkeys(range(0x300, 0x370))
+# People type the same name with different apostrophes, with or without accents, and with or without a dot on the i.
+_SAME = dict.fromkeys(map(ord, "\u2018\u2019\u02bc\u00b4\u2032`"), "'") | dict.fromkeys(range(0x300, 0x370))
+_SAME[0x131] = "i"
 _ANY_TEXT = "a zq xjkvb 7"  # names no product: a pattern that matches it matches anything
 
 
@@ -67,7 +71,8 @@ class Products:
             for alias in own:
                 if alias.startswith(PATTERN):
                     _refuse_another(patterns.setdefault(alias, name), name, alias)
-                    self._patterns.append((name, _compiled(re2, name, alias)))
+                    # With the boundary, a pattern with an optional end is found before a word that begins like it.
+                    self._patterns += [(name, _compiled(re2, name, alias, end)) for end in ("", r"\b")]
         self._longest = max((len(key) + len(spaces) for key, spaces in self._spaces.items()), default=0)
         starts = (key[:end] for key, spaces in self._spaces.items() for end in (*spaces, None))
         self._first_words = {word[0] for word in map(_WORD.search, starts) if word}
@@ -114,7 +119,7 @@ class Products:
         return mentions
 
     def _plain_mentions(self, text: str) -> Iterator[Mention]:
-        words = [word.span() for word in _WORD.finditer(text)]
+        words = [found.span(1) for found in _ESCAPE_OR_WORD.finditer(text) if found[1]]
         for first, (start, end) in enumerate(words):
             if self._first_words.isdisjoint(_spellings(text[start:end])):
                 continue
@@ -237,8 +242,8 @@ def _aliases(rows: Any) -> dict[str, list[str]]:
 
 
 def _key(name: str) -> str:
-    key = unicodedata.normalize("NFD", name.casefold()).translate(_SAME)
-    return _SPACE.sub(" ", key.replace("&amp;", "&"))
+    key = unicodedata.normalize("NFD", html.unescape(name).casefold()).translate(_SAME)
+    return _SPACE.sub(" ", unicodedata.normalize("NFC", key))
 
 
 def _without_spaces(key: str) -> tuple[str, set[int]]:
@@ -270,13 +275,13 @@ def _signs_of(name: str) -> tuple[int, int]:
     return spans[0][0], len(name) - spans[-1][1]
 
 
-def _compiled(re2: Any, name: str, alias: str) -> Any:
-    """Compile the pattern of an alias, ignoring letter case; RE2 matches any pattern in linear time."""
+def _compiled(re2: Any, name: str, alias: str, end: str) -> Any:
+    """Compile the pattern of an alias, then ``end``, ignoring letter case; RE2 matches any pattern in linear time."""
     which = f"the pattern {quoted(alias)} of {quoted(name)}"
     options = re2.Options()
     options.log_errors = False
     try:
-        pattern = re2.compile(f"(?i){alias[len(PATTERN) :].strip()}", options)
+        pattern = re2.compile(f"(?i)(?:{alias[len(PATTERN) :].strip()}){end}", options)
     except re2.error as error:
         reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else error
         raise DataError(f"{which} is not one of RE2: {reason}; correct it") from error

@@ -7,6 +7,8 @@ from typing import Any
 from tf_model.errors import DataError, OutputError
 from tf_model.io.base import CHUNK_ROWS, Table, TableWriter, as_text, explain_empty, unique_names, values_of
 
+INT96_UNIT = "us"  # nanoseconds would turn dates before 1677 and after 2262, such as Spark's 9999-12-31, into others
+
 
 class Parquet(Table):
     """A Parquet file."""
@@ -19,7 +21,7 @@ class Parquet(Table):
         import pyarrow.parquet
 
         with self.explain_damage():
-            self.file = pyarrow.parquet.ParquetFile(self.path)
+            self.file = pyarrow.parquet.ParquetFile(self.path, coerce_int96_timestamp_unit=INT96_UNIT)
             metadata = self.file.metadata
             self.columns, self.total_rows = self.file.schema_arrow.names, metadata.num_rows
             self.refuse_beyond_limits(self.total_rows, len(self.columns))
@@ -47,7 +49,10 @@ class Parquet(Table):
         # These columns' decoders return every text in full, so few rows are read at a time.
         delta_columns = {chunk.path_in_schema for chunk in chunks if "BYTE_ARRAY" in str(chunk.encodings)}
         unpacked = 0
-        with pyarrow.parquet.ParquetFile(self.path, read_dictionary=text_columns - delta_columns) as file:
+        repeated = text_columns - delta_columns
+        with pyarrow.parquet.ParquetFile(
+            self.path, read_dictionary=repeated, coerce_int96_timestamp_unit=INT96_UNIT
+        ) as file:
             rows = 16 if delta_columns else self._chunk_rows(CHUNK_ROWS)
             for group in range(file.num_row_groups):  # a batch over two groups cannot hold lists of such texts
                 for batch in file.iter_batches(rows, row_groups=[group]):
