@@ -124,6 +124,7 @@ def _cross_validate(arguments: argparse.Namespace) -> dict[str, Any]:
     store = cross_validation.grouped_store(
         config, weights, runtime, folds, dataset.identity, rows, arguments.task, arguments.part, arguments.each_epoch
     )
+    files.make_folder(store)  # before the first fold is trained rather than after it
     cli.say(f"recipe: {config}")
     cli.say(f"device: {runtime.describe()}; finished folds are kept in {paths.shown(store)}")
     results, probabilities = [], {}
