@@ -24,7 +24,7 @@ Streamlit's options, such as:
 the app's options, after --:
   --models DIR              where the saved models are (default: saved_models)
   --server URL              use the model of an API or TensorFlow Serving, such as http://127.0.0.1:8000; load none
-                            (no answers per product)
+                            (per product only from a served target)
   --model DIR               with --server: a copy of its model, for labels, "Not sure", language check,
                             corrected shares and report
 

@@ -20,7 +20,7 @@ def test_help_names_the_options_of_the_app_itself(option, capsys):
     main([option])
     said = capsys.readouterr().out
     assert all(name in said for name in ("--models", "--server URL", "TWEETS_METRICS", "--server.address"))
-    assert "no answers per product" in said
+    assert "per product only from a served target" in said
     assert "corrected shares and report" in said
     assert "--server.allowedHosts NAME   host name of the app; replaces localhost; repeatable" in said
     assert len(said.splitlines()) < 25
