@@ -631,8 +631,8 @@ def test_pages_that_no_run_is_filled_into_say_what_was_measured():
             "README.md",
             f"{labelled['accuracy']:.1%} of the labelled mentions (always {none}: {labelled['none']:.1%}; macro-F1 "
             f"{labelled['macro_f1']:.3f}, negative F1 {seed['per_class']['Negative emotion']['f1']:.3f}, one seed). "
-            f"Where no training tweet names a product of the maker: {google['accuracy']:.1%} for Google (always "
-            f"{none}: {google['none']:.1%}), {apple['accuracy']:.1%} for Apple ({apple['none']:.1%})",
+            f"Trained without tweets on the maker tested: Google {google['accuracy']:.1%} (always {none}: "
+            f"{google['none']:.1%}), Apple {apple['accuracy']:.1%} ({apple['none']:.1%})",
         ),
         (
             "README.md",
