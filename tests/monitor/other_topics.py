@@ -4,36 +4,18 @@ from __future__ import annotations
 
 import random
 
-_OPENINGS = (
-    "RT @{name}: ",
-    "@{name} ",
-    "so ",
-    "finally, ",
-    "honestly ",
-    "just now: ",
-    "",
-    "",
-    "",
-    "can't believe it, ",
-)
+_OPENINGS = ("RT @{name}: ", "@{name} ", "so ", "finally, ", "honestly ", "just now: ", *[""] * 3, "can't believe it, ")
 _TOPICS = {
     "kitchen": (
         ("my grandmother", "the new baker", "our neighbour", "the cook next door", "this recipe"),
         ("burnt", "rescued", "ruined", "simmered", "forgot", "overdid", "perfected"),
         (
-            "the onion soup",
-            "a tray of cinnamon buns",
-            "the sourdough",
-            "her plum jam",
-            "twelve dumplings",
-            "the risotto",
+            *("the onion soup", "a tray of cinnamon buns", "the sourdough"),
+            *("her plum jam", "twelve dumplings", "the risotto"),
         ),
         (
-            "with far too much garlic",
-            "before the guests came",
-            "over a low flame",
-            "and everybody wanted more",
-            "again",
+            *("with far too much garlic", "before the guests came", "over a low flame"),
+            *("and everybody wanted more", "again"),
         ),
         ("#baking", "#soup", "#breakfast", "#leftovers"),
     ),
@@ -49,10 +31,8 @@ _TOPICS = {
         ("flooded", "covered", "delayed", "flattened", "spared", "woke"),
         ("the tomato beds", "half the valley", "the morning ferry", "our tent", "the vineyards", "the whole village"),
         (
-            "and more is forecast for sunday",
-            "for the first time since april",
-            "while the wind kept turning",
-            "once more",
+            *("and more is forecast for sunday", "for the first time since april"),
+            *("while the wind kept turning", "once more"),
         ),
         ("#storm", "#gardening", "#snow", "#harvest"),
     ),
