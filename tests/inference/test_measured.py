@@ -7,11 +7,8 @@ import numpy
 import pytest
 from stub_model import stub
 
-from tests.monitor.made_up import counts_of
 from tf_model.errors import ModelError
 from tf_model.inference.predictor import in_flight
-from tf_model.monitor.aggregates import STAGE_SECONDS
-from tf_model.monitor.recorder import Recorder
 
 TEXTS = ["my ipad", "", "a longer text without it", "my ipad", None]
 
@@ -66,22 +63,3 @@ def test_calls_that_are_under_way_are_counted_also_after_an_error():
     with pytest.raises(ModelError):
         replace(stub(), score=score).predict_measured(["a"])
     assert (counts, in_flight()) == ([1], 0)
-
-
-# ---------------------------------------------------------------- with a log, for anybody who loads the model
-
-
-@pytest.fixture
-def recorder(tmp_path):
-    with Recorder(tmp_path / "log.sqlite", model="product", version="1") as recorder:
-        yield recorder
-
-
-def test_a_recorder_keeps_everything_that_was_measured(recorder):
-    measured = telling().predict_measured(TEXTS)
-    recorder.record_measured(TEXTS, measured, "app")
-    assert recorder.flush(30)
-    kept = counts_of(recorder.path, "app")
-    assert kept.labels("product") == measured.predictions["product"].value_counts().to_dict()
-    assert kept.histogram("unk_rate").mean == pytest.approx(0.38 / 5)
-    assert [kept.histogram(name).count for name in STAGE_SECONDS.values()] == [1, 1, 1]
