@@ -6,6 +6,7 @@ import base64
 import json
 import shutil
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,12 @@ from tf_model.training import cross_validation
 SAMPLE = ["--data", str(paths.SAMPLE_CORPUS)]
 FLOAT32 = ["--precision", "float32"]
 FAST = ["--learning-rate", "1e-2", "--batch-size", "64", "--epochs", "2"]
+load_once = cache(Predictor.load)
+
+
+@pytest.fixture(autouse=True)
+def each_model_is_loaded_once(monkeypatch):
+    monkeypatch.setattr(Predictor, "load", load_once)
 
 
 @pytest.fixture
@@ -34,20 +41,9 @@ def store(tmp_path, monkeypatch):
 
 
 def grouped(shallow_bert, path, *more: str) -> dict:
-    arguments = [
-        *SAMPLE,
-        *FLOAT32,
-        *FAST,
-        "--protocol",
-        "grouped",
-        "--folds",
-        "2",
-        "--seeds",
-        "5",
-        "--backbone",
-        str(shallow_bert),
-    ]
-    assert evaluate.main([*arguments, "--json", str(path), "--overwrite", *more]) == 0
+    arguments = [*SAMPLE, *FLOAT32, *FAST, "--protocol", "grouped", "--folds", "2", "--seeds", "5"]
+    arguments += ["--backbone", str(shallow_bert), "--json", str(path), "--overwrite", *more]
+    assert evaluate.main(arguments) == 0
     return json.loads(path.read_text(encoding="utf-8"))
 
 
@@ -202,8 +198,6 @@ def test_a_model_of_targets_is_evaluated_as_it_was_after_its_training(target_mod
 
 
 def test_a_model_of_targets_is_judged_alike_when_its_list_of_products_was_edited(target_model, tmp_path):
-    import shutil
-
     folder = shutil.copytree(target_model, tmp_path / "copy")
     (folder / "products.csv").write_text("name,aliases\nXbox,\nWii,\n", encoding="utf-8")
     path = tmp_path / "targets.json"
@@ -269,14 +263,10 @@ def test_all_rows_of_other_data_count_however_few(trained, target_model, tmp_pat
         assert "validation part" not in said.out
 
 
-def test_a_model_without_its_recipe_is_refused(trained, tmp_path):
-    import shutil
-
-    copy = tmp_path / "copy"
-    shutil.copytree(trained[0], copy)
-    (copy / "recipe.json").write_text('{"colour": "red"}', encoding="utf-8")
+def test_a_model_without_its_recipe_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(Predictor, "load", lambda *_: replace(stub(), folder=tmp_path, recipe={"colour": "red"}))
     with pytest.raises(ModelError, match="recipe setting colour: unexpected"):
-        evaluate.main([*SAMPLE, "--model", str(copy)])
+        evaluate.main(SAMPLE)
 
 
 @pytest.mark.parametrize("option", ["extra", "unlabelled"])
