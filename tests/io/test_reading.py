@@ -93,7 +93,7 @@ def test_a_name_with_half_a_surrogate_pair_can_be_written(tmp_path, suffix):
 
 
 def test_missing_file_folder_and_pipe(tmp_path):
-    assert "does not exist; check the name" in message_of(DataError, tmp_path / "no.csv")
+    assert message_of(DataError, tmp_path / "no.csv") == f"{tmp_path / 'no.csv'} does not exist; check the name"
     assert "is a folder or a pipe" in message_of(DataError, tmp_path)
     os.mkfifo(tmp_path / "p.csv")
     assert "is a folder or a pipe" in message_of(DataError, tmp_path / "p.csv")
