@@ -18,6 +18,7 @@ from model_folders import labelled
 from streamlit.testing.v1 import AppTest
 
 from streamlit_app.components import files, labelling, run_explorer, runs
+from tests.analysis.test_themes import FILLERS, PLANTED
 from tf_model import data, paths, tasks
 from tf_model.analysis import shares
 from tf_model.data import corrections, splits
@@ -458,25 +459,9 @@ def test_texts_of_which_different_shares_were_read_have_one_reason(stub):
 @pytest.fixture
 def themes(stub):
     """Forty complaints about the iPhone in two months, of five kinds."""
-    words = ("battery dies", "screen cracked", "update slow", "keyboard sticky", "signal lost")
-    fillers = [
-        "morning",
-        "again",
-        "train",
-        "third",
-        "time",
-        "holidays",
-        "travelling",
-        "abroad",
-        "office",
-        "kitchen",
-        "garden",
-        "friend",
-        "winter",
-    ]
     generator, lines = numpy.random.default_rng(0), ["text,when"]
     for number in range(60):
-        what = " ".join(generator.permutation([*words[number % 5].split(), *generator.choice(fillers, 4, False)]))
+        what = " ".join(generator.permutation([*PLANTED[number % 5].split(), *generator.choice(FILLERS, 4, False)]))
         lines.append(f"I hate my iPhone {what},2026-0{5 + number % 2}-04")
     return answered(lines)
 
