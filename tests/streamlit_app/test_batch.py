@@ -268,11 +268,6 @@ def test_a_text_is_counted_only_for_a_product_that_it_names_as_in_a_report(stub)
     assert counted(app) == "1"
 
 
-def test_products_of_another_model_need_not_be_named(own_model):
-    app = answer(upload(b"text\nThis is good\n", "a.csv"))
-    assert run_of(app).answers().table["status"].tolist() == ["fit"]
-
-
 def test_a_file_without_texts_is_refused_with_its_columns(stub):
     app = upload(b'id,price,day\nA-1,9.90 EUR,"Mon, 2 May 2011"\nA-2,5.00 EUR,"Tue, 3 May 2011"\n', "a.csv")
     assert app.error[0].value == "This file cannot be used here."

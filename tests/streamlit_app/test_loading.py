@@ -158,14 +158,6 @@ def test_the_joint_model_comes_first_then_product_then_that_of_the_sample(models
     assert loading.model_names() == ["answer", "product", "sample", "tuned"]
 
 
-def test_a_model_of_the_sample_corpus_is_known_as_such(models, loaded):
-    make_model(models)
-    state = loading.current_model()
-    assert not state.predictor.is_sample
-    state.predictor.metrics["dataset"] = "sample"
-    assert loading.current_model().predictor.is_sample
-
-
 def test_of_what_this_user_may_not_read_no_page_fails(models, monkeypatch):
     make_model(models)
 
@@ -200,10 +192,3 @@ def test_another_folder_of_models(models, monkeypatch, tmp_path, arguments):
 def test_by_default_the_log_is_the_one_that_the_commands_write(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["app.py"])
     assert loading.monitor_log() == paths.MONITOR_LOG
-
-
-def test_explanations_are_remembered(stub):
-    state = loading.current_model()
-    first, second = loading.explain(state, "I love the iPad"), loading.explain(state, "I love the iPad")
-    assert first == second
-    assert stub.explained == ["I love the iPad"]

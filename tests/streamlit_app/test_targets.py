@@ -362,11 +362,6 @@ def test_the_metrics_for_prometheus_are_those_of_the_answer_model(targets, monke
     assert attached == ["answer"]
 
 
-def test_the_emotion_that_was_given_is_confirmed(targets, models):
-    store(ask(TEXT))
-    assert spans(models) == [(TEXT, "Kindle", tasks.POSITIVE, *KINDLE, True)]
-
-
 def other_notes(app):
     return [each.value for each in app.info if "This text is not fit" not in each.value]
 
@@ -520,6 +515,7 @@ def test_a_text_that_names_no_product_is_never_counted_as_a_mention(targets):
 
 def test_the_products_that_are_looked_for_say_which_texts_are_fit(targets):
     _, result = answer("one row per text")  # by the model answer, which knows other products than these
+    assert "answer" in result
     assert result["status"].tolist() == ["no known product", "fit", "no known product"]
     _, result = answer("one row per text", lines="iPad: e-reader")
     assert result["status"].tolist() == ["no known product", "fit", "fit"]
@@ -560,12 +556,6 @@ def test_a_file_of_one_row_per_text_is_offered_anew_without_a_list_of_its_own(ta
     app = offer_anew(answer("one row per text")[0])
     assert "The model's list: Kindle, Xbox" in said(app)
     assert app.segmented_control(key="batch_rows").value == "one row per text"
-
-
-def test_a_row_for_each_text_is_as_ever(targets):
-    _, result = answer("one row per text")
-    assert "answer" in result
-    assert len(result) == 3
 
 
 def test_without_a_model_of_targets_there_is_no_choice(stub):

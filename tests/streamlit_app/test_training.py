@@ -62,6 +62,8 @@ def test_the_labels_train_a_model_beside_the_others(train, models, monkeypatch):
     assert app.run().code[0].value == "python -m tf_model.promote models/retrained-2"
     options = json.loads(training._trainings[-1].last_line)
     extra = Path(options[3])
+    private = [stat.S_IMODE(folder.stat().st_mode) for folder in (extra.parent, extra.parent.parent)]
+    assert private == [0o700, 0o700], "nobody else can list them"
     assert options == [
         *("--task", "answer", "--extra", str(extra), "--output-dir", str(models), "--name", "retrained-2", "--restart")
     ]
@@ -109,13 +111,6 @@ def test_a_new_model_that_is_gone_was_no_failure(train, models):
 def test_a_training_that_is_killed_says_why(train):
     train("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     assert "The system ended it, perhaps for lack of memory." in words_of(ended(pressed()))
-
-
-def test_nobody_else_can_list_the_folder_of_the_labels(train):
-    train(SAVES)
-    ended(pressed())
-    work = training._trainings[-1].log.parent
-    assert [stat.S_IMODE(folder.stat().st_mode) for folder in (work, work.parent)] == [0o700, 0o700]
 
 
 def test_a_model_that_is_there_was_not_stopped_in_time(train):
