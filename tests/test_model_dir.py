@@ -138,13 +138,6 @@ class TestReadReport:
         with pytest.raises(ModelError, match=r"calibration\.json is missing"):
             read_report(folder)
 
-    @pytest.mark.parametrize("file", ["saved_model.pb", "labels.json"])
-    def test_without_graph_or_labels_it_is_no_model(self, tmp_path, file):
-        folder = write_single(tmp_path)
-        (folder / file).unlink()
-        with pytest.raises(ModelError, match=f"{file} is missing"):
-            read_report(folder)
-
     @pytest.mark.parametrize(
         ("file", "content", "words"),
         [

@@ -157,12 +157,6 @@ def test_texts_and_labels_cannot_write_to_the_terminal(tmp_path, capsys):
     assert "\x1b" not in printed
 
 
-def test_a_file_that_is_no_dataset_is_refused(tmp_path):
-    path = tmp_path / "other.csv"
-    path.write_text("a,b\n1,2\n", encoding="utf-8")
-    assert "expected a column of products" in line_of(main, ["--audit", str(path)], error=DataError)
-
-
 def test_a_table_of_other_products(tmp_path, capsys):
     rows = [(text, label) for text, label in zip(unlike(6), ["none", "glad", "sad"] * 2, strict=True)]
     path = write_csv(tmp_path / "own.csv", rows, ("body", "feeling"))

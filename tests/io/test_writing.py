@@ -4,7 +4,6 @@ import errno
 import gc
 import resource
 import sys
-import tempfile
 
 import pandas
 import pytest
@@ -61,15 +60,6 @@ def test_a_failure_leaves_nothing_half_written(tmp_path, suffix, failure):
             fail()
     assert output.read_text() == "mine"
     assert list(tmp_path.iterdir()) == [output]
-
-
-def test_folder_that_is_not_writable(tmp_path, monkeypatch):
-    def refuse(*_, **__):
-        raise PermissionError(errno.EACCES, "Permission denied")
-
-    monkeypatch.setattr(tempfile, "mkdtemp", refuse)
-    with pytest.raises(OutputError, match="writing there is not permitted; choose another folder"):
-        save(pandas.DataFrame({"text": ["a"]}), tmp_path / "a.csv")
 
 
 def test_a_disk_that_fills_up_while_a_workbook_is_saved_is_one_error_and_no_traceback(tmp_path, monkeypatch):
