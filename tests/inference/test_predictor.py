@@ -136,8 +136,6 @@ def test_a_link_that_is_moved_meanwhile_does_not_mix_two_versions(monkeypatch, t
 
 
 def copy_of(model: Path, folder: Path, **files: str) -> Path:
-    import shutil
-
     shutil.copytree(model, folder)
     for name, content in files.items():
         (folder / f"{name}.json").write_text(content)

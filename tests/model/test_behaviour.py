@@ -21,7 +21,6 @@ SAME_ANSWER = 0.97
 PLAIN_RIGHT = 0.9
 ROWS = 1000
 APPENDED = 500
-EXPLAINED = 40
 LOVE_ALONE = re.compile(r"\blove\b", re.IGNORECASE)
 LOVE = ("I love my {}", "My new {} is awesome!", "The {} is great, so happy with it", "Best thing ever: {} #sxsw")
 HATE = ("I hate my {}", "My {} is terrible!", "The {} is awful, so disappointed", "Worst thing ever: {} #sxsw #fail")

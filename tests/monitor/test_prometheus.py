@@ -350,7 +350,7 @@ def test_a_port_or_address_that_cannot_be_is_one_line():
 
 
 def test_promtool_finds_nothing_to_say_about_names_and_units():
-    text = "".join(line for line in text_of(busy_exporter()).splitlines(keepends=True))
+    text = text_of(busy_exporter())
     checked = subprocess.run([program("promtool"), "check", "metrics"], input=text, capture_output=True, text=True)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 

@@ -193,7 +193,6 @@ def test_a_file_is_answered_and_its_downloads_read_back(page, address, tmp_path)
     page.get_by_text("3 rows answered").wait_for()
     page.reload()
     page.get_by_text("3 rows answered").wait_for()
-    read = {}
     for kind in ("CSV", "XLSX"):
         with page.expect_download() as waiting:
             page.get_by_role("button", name=f"Download {kind}").click()
