@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas
@@ -226,12 +227,11 @@ def test_files_of_another_training_are_refused(answer, tmp_path, runtime):
 @pytest.mark.parametrize("runtime", ["tensorflow", "light"])
 def test_a_model_that_is_replaced_while_it_is_loaded_is_loaded_again(copy, runtime, monkeypatch):
     step = "_load_graph" if runtime == "tensorflow" else "_load_light"
-    load, loaded = getattr(predictor, step), []
+    loaded, model = [], SimpleNamespace(signatures={"serving_default": None}, score=None)
 
-    def replaced(*arguments):
-        model = load(*arguments)
+    def replaced(*_):
         loaded.append(model)
-        if model and len([each for each in loaded if each]) < 3:
+        if len(loaded) < 3:
             manifest = json.loads((copy / "manifest.json").read_text())
             (copy / "manifest.json").write_text(json.dumps(manifest | {"made": len(loaded)}))
         return model
