@@ -290,7 +290,7 @@ def run_of(app: AppTest) -> Run:
 
 def open_run(run: Run, tab: str = "Labels") -> AppTest:
     """Open the page of a run by its address, as a browser does."""
-    app = open_app("batch")
+    app = AppTest.from_file(str(APP), default_timeout=30).switch_page("views/batch.py")
     app.query_params["run"] = run.id
     app.session_state[f"{run.id}_tab"] = tab
     assert not app.run().exception, app.exception
