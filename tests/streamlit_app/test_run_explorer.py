@@ -458,7 +458,7 @@ def test_texts_of_which_different_shares_were_read_have_one_reason(stub):
 
 @pytest.fixture
 def themes(stub):
-    """Forty complaints about the iPhone in two months, of five kinds."""
+    """Sixty complaints about the iPhone in two months, of five kinds."""
     generator, lines = numpy.random.default_rng(0), ["text,when"]
     for number in range(60):
         what = " ".join(generator.permutation([*PLANTED[number % 5].split(), *generator.choice(FILLERS, 4, False)]))
