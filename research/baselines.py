@@ -96,8 +96,8 @@ def evaluate_method(
                 results = {
                     task.name: study.score_method(method, problem, task, protocol, seed) for task in problem.rows.tasks
                 }
-                predicted = {task: result.predicted for task, result in results.items()}
-                correct = study.correct_by_question(problem, predicted)
+                scores = np.concatenate([result.scores for result in results.values()], axis=1)
+                correct = study.correct_by_question(problem, scores)
                 metrics = _metrics(problem, results, correct, method.has_probabilities) | {
                     "right": study.packed(correct),
                     "seconds": sum(result.seconds for result in results.values()),

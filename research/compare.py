@@ -96,10 +96,8 @@ def recorded_baseline(method: Method, problem: Problem, protocol: str) -> Correc
 def _ours(arguments: argparse.Namespace, problem: Problem) -> dict[str, Correct]:
     """Which rows our model predicts correctly, by seed."""
     if arguments.models:
-        scores = load_validated(arguments.models, problem).items()
-        return {
-            seed: study.correct_by_question(problem, study.predicted_by_task(problem, each)) for seed, each in scores
-        }
+        scores = load_validated(arguments.models, problem)
+        return {seed: study.correct_by_question(problem, each) for seed, each in scores.items()}
     if by_seed := recorded_ours(problem, problem.name):
         return by_seed
     commands = {tasks.ANSWER: "make grouped-answer", tasks.PRODUCT.name: "make grouped"}

@@ -23,7 +23,7 @@ from tf_model.device import versions
 from tf_model.evaluation import joint_metrics
 from tf_model.evaluation.calibration import accuracy_at_coverage
 from tf_model.evaluation.comparison import paired_test
-from tf_model.evaluation.joint_metrics import COVERAGE, by_task
+from tf_model.evaluation.joint_metrics import COVERAGE
 from tf_model.evaluation.metrics import evaluate_probabilities
 from tf_model.io.files import whole_file
 from tf_model.preprocessing.cleaning import CLEANINGS
@@ -109,12 +109,7 @@ class OutOfFold:
     @property
     def predicted(self) -> np.ndarray:
         """Class ids, int64 [N], -1 in rows that are in no validation part."""
-        return predicted_ids(self.scores)
-
-
-def predicted_ids(scores: np.ndarray) -> np.ndarray:
-    """The class with the greatest score, int64 [N], of scores float [N, classes]; -1 where they are NaN."""
-    return np.where(np.isnan(scores).any(axis=1), -1, np.nan_to_num(scores).argmax(axis=1))
+        return np.where(np.isnan(self.scores).any(axis=1), -1, np.nan_to_num(self.scores).argmax(axis=1))
 
 
 def score_folds(
@@ -211,14 +206,13 @@ def evaluate(
 Correct = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
-def correct_by_question(problem: Problem, predicted: Mapping[str, np.ndarray]) -> Correct:
-    """Which rows of each question are predicted correctly; ``predicted``: class ids by task, int64 [N], -1 for none.
+def correct_by_question(problem: Problem, scores: np.ndarray) -> Correct:
+    """Which rows of each question are predicted correctly, by scores float [N, classes of all tasks], NaN for none.
 
     If the problem has both tasks on the same rows, the whole answer is a question too.
     """
-    rows = np.flatnonzero(np.min(list(predicted.values()), axis=0) >= 0)
-    scores = [np.eye(len(task.labels))[predicted[task.name][rows]] for task in problem.rows.tasks]
-    correct = joint_metrics.correct_by_question(problem.rows.take(rows), np.concatenate(scores, axis=1))
+    rows = np.flatnonzero(~np.isnan(scores).any(axis=1))
+    correct = joint_metrics.correct_by_question(problem.rows.take(rows), scores[rows])
     return {name: (rows[positions], is_right) for name, (positions, is_right) in correct.items() if name in PROBLEMS}
 
 
@@ -237,11 +231,6 @@ def question_rows(problem: Problem, protocol: str = GROUPED) -> dict[str, np.nda
     positions = np.sort(np.concatenate([split.validation for split in problem.folds[protocol]]))
     rows = {task.name: positions[problem.label_ids(task)[positions] != tasks.NO_LABEL] for task in problem.rows.tasks}
     return rows | ({tasks.ANSWER: rows[tasks.EMOTION.name]} if problem.name == tasks.ANSWER else {})
-
-
-def predicted_by_task(problem: Problem, scores: np.ndarray) -> dict[str, np.ndarray]:
-    """:func:`predicted_ids` of each task, from scores float [N, classes of all tasks]."""
-    return {name: predicted_ids(part) for name, part in by_task(scores, problem.rows.tasks).items()}
 
 
 # ---------------------------------------------------------------- one thing at a time

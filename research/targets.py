@@ -246,8 +246,8 @@ def whole_answers(dataset: data.Dataset, mentions: pd.DataFrame, scores: np.ndar
     emotions[positions] = felt["emotion"]
     products = np.zeros(len(problem.rows), int)  # ignored where there is no emotion
     products[positions] = [tasks.PRODUCTS.index(name) for name in felt["product"]]
-    answers = {tasks.PRODUCT.name: products, tasks.EMOTION.name: emotions}
-    rows, correct = study.correct_by_question(problem, answers)[tasks.ANSWER]
+    one_hot = np.concatenate([np.eye(len(tasks.PRODUCTS))[products], np.eye(len(CLASSES))[emotions]], axis=1)
+    rows, correct = study.correct_by_question(problem, one_hot)[tasks.ANSWER]
     groups = problem.groups[rows]
     is_felt = problem.label_ids(tasks.EMOTION)[rows] != neutral
     return {

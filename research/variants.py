@@ -197,7 +197,7 @@ def measure(name: str, problem: Problem, settings: config.TrainingConfig) -> dic
     """One seed of a variant: its headline metrics, and which rows of each question are predicted correctly."""
     result = out_of_fold(name, VARIANTS[name], problem, problem.folds[GROUPED], settings)
     parts = [split.validation for split in problem.folds[GROUPED]]
-    correct = study.correct_by_question(problem, study.predicted_by_task(problem, result.scores))
+    correct = study.correct_by_question(problem, result.scores)
     headline = joint_metrics.evaluate_out_of_fold(problem.rows, result.scores, parts)["headline"]
     return {"headline": headline, "right": study.packed(correct), "seconds": result.seconds}
 

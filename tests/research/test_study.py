@@ -150,19 +150,18 @@ def answer_problem(products, emotions) -> Problem:
 
 def test_rows_without_an_emotion_label_are_not_judged():
     problem = answer_problem([3, 3], [-1, GOOD])
-    predicted = {"product": np.array([3, 3]), "emotion": np.array([GOOD, GOOD])}
-    assert study.correct_by_question(problem, predicted)["answer"][0].tolist() == [1]
+    scores = np.concatenate([np.eye(len(tasks.PRODUCTS))[[3, 3]], np.eye(len(tasks.EMOTIONS))[[GOOD, GOOD]]], axis=1)
+    assert study.correct_by_question(problem, scores)["answer"][0].tolist() == [1]
 
 
 @pytest.mark.parametrize("protocol", [GROUPED, REPORT])
 @pytest.mark.parametrize("name", ["product", "emotion", "answer"])
 def test_the_rows_of_a_question_are_those_that_can_be_judged(problems, name, protocol):
-    problem, predicted = problems[name], {}
-    for task in problem.rows.tasks:
-        predicted[task.name] = np.full(len(problem.rows), -1)
-        for split in problem.folds[protocol]:
-            predicted[task.name][split.validation] = 0
-    correct, asked = study.correct_by_question(problem, predicted), study.question_rows(problem, protocol)
+    problem = problems[name]
+    scores = np.full((len(problem.rows), sum(len(task.labels) for task in problem.rows.tasks)), np.nan)
+    for split in problem.folds[protocol]:
+        scores[split.validation] = 0
+    correct, asked = study.correct_by_question(problem, scores), study.question_rows(problem, protocol)
     assert list(asked) == list(correct)
     for question, rows in asked.items():
         assert np.array_equal(rows, correct[question][0])
