@@ -4,7 +4,6 @@ The first answer is timed in a real browser. The other people are sessions witho
 the server does the same work. Everything runs on one machine, clients included.
 """
 
-import asyncio
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -26,13 +25,13 @@ def main(argv: list[str] | None = None) -> int:
     cli.parser("research.benchmarks.app", __doc__.splitlines()[0]).parse_args(argv)
     # Without the target model, which would also answer each question: one answer for the whole text is measured.
     with staged_models(without=tasks.TARGET.name) as models, running_app(models) as address:
-        asyncio.run(crowd(address, 1, 3, 0, seed=1))  # loads the model
+        crowd(address, 1, 3, 0, seed=1)  # loads the model
         results = {
             "people": PEOPLE,
             "think_seconds": THINK_SECONDS,
             "first_answer_seconds": {"browser": _first_answers(address)},
-            "crowd": _summary(asyncio.run(crowd(address, PEOPLE, QUESTIONS, THINK_SECONDS, seed=2))),
-            "all_at_the_same_moment": _summary(asyncio.run(crowd(address, PEOPLE, 2, 0, seed=3))),
+            "crowd": _summary(crowd(address, PEOPLE, QUESTIONS, THINK_SECONDS, seed=2)),
+            "all_at_the_same_moment": _summary(crowd(address, PEOPLE, 2, 0, seed=3)),
             "memory": _memory(address),
         }
     for name, value in results.items():
@@ -74,9 +73,9 @@ def _memory(address: str) -> dict[str, float]:
         for child in psutil.Process().children()
         if any((each.status, each.laddr.port) == (psutil.CONN_LISTEN, port) for each in child.net_connections("tcp"))
     ]
-    asyncio.run(crowd(address, MEMORY_PEOPLE, WARM_UP_QUESTIONS // MEMORY_PEOPLE, 0, seed=4))
+    crowd(address, MEMORY_PEOPLE, WARM_UP_QUESTIONS // MEMORY_PEOPLE, 0, seed=4)
     before, cpu_seconds = server.memory_info().rss, sum(server.cpu_times()[:2])
-    asyncio.run(crowd(address, MEMORY_PEOPLE, MEMORY_QUESTIONS // MEMORY_PEOPLE, 0, seed=5))
+    crowd(address, MEMORY_PEOPLE, MEMORY_QUESTIONS // MEMORY_PEOPLE, 0, seed=5)
     after, cpu_seconds = server.memory_info().rss, sum(server.cpu_times()[:2]) - cpu_seconds
     return {
         "questions": MEMORY_QUESTIONS,

@@ -26,7 +26,7 @@ class TimedAnswer:
     sentence: str
 
 
-async def crowd(
+def crowd(
     address: str, people: int, questions: int, think: float, seed: int = 0, texts: Sequence[str] = ()
 ) -> list[TimedAnswer]:
     """Let ``people`` visitors, all connected before the first question, each ask ``questions`` of the ``texts``.
@@ -57,8 +57,10 @@ async def crowd(
             await barrier.wait()  # all stay until the last answer
         return answers
 
-    visits = await asyncio.gather(*map(visit, range(people)))
-    return [each for visit in visits for each in visit]
+    async def visits() -> list[list[TimedAnswer]]:
+        return await asyncio.gather(*map(visit, range(people)))
+
+    return [each for answers in asyncio.run(visits()) for each in answers]
 
 
 class _Visitor:

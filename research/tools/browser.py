@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import json
 import os
@@ -120,7 +119,7 @@ def watched_app(questions_each: int, rest: float) -> Iterator[tuple[Browser, str
     with staged_models() as models, running_app(models, paths.SAMPLE_CORPUS) as address:
         corpus = data.read(paths.SAMPLE_CORPUS).labelled[tasks.TEXT_COLUMN]
         texts = corpus.sample(PEOPLE * questions_each, random_state=0).tolist()
-        asyncio.run(crowd(address, PEOPLE, questions_each, rest, texts=texts))
+        crowd(address, PEOPLE, questions_each, rest, texts=texts)
         with chromium() as browser:
             yield browser, address
 

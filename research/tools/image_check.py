@@ -7,7 +7,6 @@ compose.yaml, and stopped. It needs root.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import shutil
@@ -66,7 +65,7 @@ def main(argv: list[str] | None = None) -> int:
                 cli.say(f"targets: {_ask_api(f'{address}/targets', began)['targets'][0]}")
             app, [page, metrics], began = stack.enter_context(running("app", 8501, 9464))
             _wait(f"{page}/_stcore/health", began)
-            [answer] = asyncio.run(crowd(page, people=1, questions=1, think=0, texts=[QUESTION]))
+            [answer] = crowd(page, people=1, questions=1, think=0, texts=[QUESTION])
             cli.say(f"app: {answer.sentence!r}")
             results["app"] = {"seconds_to_first_answer": time.monotonic() - began}
             _scrape({"tweet-target": metrics, "tweet-target-api": address})

@@ -1,6 +1,5 @@
 """Drift and estimated accuracy of the trained model on real tweets: what they notice, and what they miss."""
 
-import asyncio
 import urllib.request
 
 import numpy
@@ -150,7 +149,7 @@ def test_the_app_records_what_it_answers_and_closes_its_log_on_sigterm(predictor
 
     with staged_models() as models:
         with running_app(models) as address:
-            asyncio.run(crowd(address, people=1, questions=1, think=0, texts=[question]))
+            crowd(address, people=1, questions=1, think=0, texts=[question])
             served = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60).read().decode()
         log = models / paths.MONITOR_LOG.relative_to(paths.SAVED_MODELS)
         files = {each.name for each in log.parent.iterdir()}

@@ -1,6 +1,5 @@
 """The container's packages are enough to predict and to run the app; `make image-check` installs them."""
 
-import asyncio
 import json
 import os
 import re
@@ -108,7 +107,7 @@ def test_a_damaged_light_model_is_one_line(python, app, tmp_path):
 
 def test_the_app_answers(python, app):
     with running_app(python=python, folder=app, environment=serve_set.clean_environment()) as address:
-        [asked] = asyncio.run(crowd(address, people=1, questions=1, think=0, texts=[serve_set.QUESTION]))
+        [asked] = crowd(address, people=1, questions=1, think=0, texts=[serve_set.QUESTION])
     assert any(product in asked.sentence for product in tasks.PRODUCTS), asked
 
 

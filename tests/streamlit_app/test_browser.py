@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
@@ -366,7 +365,7 @@ def test_sessions_of_the_load_test_get_their_answers(address, models):
     store = Store(models / ".monitor" / "predictions.sqlite")
     before = counts_of(store.path).predictions if store.exists else 0
     with ThreadPoolExecutor() as pool:  # playwright occupies this thread's event loop
-        asked = pool.submit(lambda: asyncio.run(crowd(address, people=3, questions=2, think=0.0))).result()
+        asked = pool.submit(crowd, address, people=3, questions=2, think=0.0).result()
     assert len(asked) == 6
     assert all(0 < each.answer <= each.page for each in asked)
     until = time.monotonic() + 10
