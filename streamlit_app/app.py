@@ -13,7 +13,6 @@ if str(HERE.parent) not in sys.path:
     sys.path.insert(0, str(HERE.parent))  # streamlit adds only the folder of this file
 
 from streamlit_app.components import loading, notices, runs  # noqa: E402
-from streamlit_app.components.loading import ModelState  # noqa: E402
 from streamlit_app.components.notices import plain_markdown  # noqa: E402
 
 
@@ -60,20 +59,16 @@ def _show_model() -> None:
     state = loading.current_model()
     if state.predictor is not None:
         st.badge(":material/check_circle: Ready", color="green")
-        _describe(state)
+        if state.predictor.is_sample:
+            st.badge("Trained on the sample corpus", icon=":material/science:", color="orange")
+        outputs = "the emotion toward each product" if state.is_of_targets else " and ".join(state.predictor.labels)
+        st.caption(f"**{plain_markdown(state.name)}** predicts {outputs}.")
+        served = f", served at `{state.server_url}`" if state.server_url else ""
+        st.caption(plain_markdown(state.version_label) + served)
     elif state.problem:
         st.badge(":material/error: Cannot be used", color="red")
     else:
         st.badge(":material/help: No model yet", color="orange")
-
-
-def _describe(state: ModelState) -> None:
-    if state.predictor.is_sample:
-        st.badge("Trained on the sample corpus", icon=":material/science:", color="orange")
-    outputs = "the emotion toward each product" if state.is_of_targets else " and ".join(state.predictor.labels)
-    st.caption(f"**{plain_markdown(state.name)}** predicts {outputs}.")
-    served = f", served at `{state.server_url}`" if state.server_url else ""
-    st.caption(plain_markdown(state.version_label) + served)
 
 
 main()

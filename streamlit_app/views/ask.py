@@ -138,7 +138,12 @@ def _show_answer(state: ModelState, row: Mapping[str, Any], seconds: float, is_f
     with st.container(border=True):
         st.header(plain_markdown(row[name]), anchor=False)
         if row[name] == NOT_SURE:
-            _show_guesses(state, row, is_fit)
+            threshold = state.predictor.threshold
+            limit = "" if threshold is None else f"; the model answers only at {threshold:.1%} or above"
+            if is_fit:
+                st.markdown(f"The best guess has a confidence of {row['answer_confidence']:.1%}{limit}.")
+            st.markdown(f"Best guess: **{plain_markdown(row['best_guess'])}**")
+            st.markdown(f"Second guess: **{plain_markdown(row['second_guess'])}**")
         elif is_fit:
             st.markdown(f"**{theme.percent(row[f'{name}_confidence'])} sure**")
         if name != tasks.ANSWER:
@@ -148,15 +153,6 @@ def _show_answer(state: ModelState, row: Mapping[str, Any], seconds: float, is_f
                 icon=":material/info:",
             )
         st.caption(f"Answered in {seconds * 1000:,.0f} ms by the model **{plain_markdown(state.name)}**")
-
-
-def _show_guesses(state: ModelState, row: Mapping[str, Any], is_fit: bool) -> None:
-    threshold = state.predictor.threshold
-    limit = "" if threshold is None else f"; the model answers only at {threshold:.1%} or above"
-    if is_fit:
-        st.markdown(f"The best guess has a confidence of {row['answer_confidence']:.1%}{limit}.")
-    st.markdown(f"Best guess: **{plain_markdown(row['best_guess'])}**")
-    st.markdown(f"Second guess: **{plain_markdown(row['second_guess'])}**")
 
 
 def _show_probabilities(state: ModelState, row: Mapping[str, Any]) -> None:
@@ -368,9 +364,8 @@ def _take_mention_feedback(
 
 
 def _store(log: Recorder, text: str, row: Mapping[str, Any], key: str, *, is_correct: bool, **correct: Any) -> None:
-    prediction = {name: value for name, value in row.items() if "_probability_" not in name}
     with notices.explained(NOT_STORED):
-        given = log.correct(text, prediction, is_correct=is_correct, **correct)
+        given = log.correct(text, row, is_correct=is_correct, **correct)
         st.session_state[THANKS].setdefault(key, []).append(given)
         st.rerun()
 

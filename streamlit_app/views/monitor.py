@@ -379,19 +379,12 @@ def _show_drift(report: Report, folder: Path) -> None:
     st.caption(plain_markdown(words))
     by_name = {each.feature: each for each in report.drifts}
     names = sorted(by_name, key=lambda name: (by_name[name].alarm, by_name[name].index / by_name[name].bound))[::-1]
-    feature = by_name[
-        st.selectbox(
-            "Distribution of",
-            names,
-            format_func=drift.FEATURE_NAMES.get,
-            key="monitor_feature",
-            persist_state="session",
-        )
-    ]
+    name = st.selectbox(
+        "Distribution of", names, format_func=drift.FEATURE_NAMES.get, key="monitor_feature", persist_state="session"
+    )
+    feature = by_name[name]
     theme.show(
-        monitor_charts.side_by_side(
-            feature.reference, feature.current, drift.FEATURE_NAMES[feature.feature].capitalize()
-        ),
+        monitor_charts.side_by_side(feature.reference, feature.current, drift.FEATURE_NAMES[name].capitalize()),
         alt=f"Reference and now side by side. {feature.in_words()}",
         caption=f"Reference: {feature.reference_rows:,} predictions; now: {feature.rows:,}.",
         key="monitor_distribution",
