@@ -156,12 +156,6 @@ def times_as_long(name: str) -> float:
     return taken / unchanged
 
 
-def product_macro_f1_lost() -> dict[str, Any]:
-    """Product macro-F1 that three epochs and trimming cost the answer model on the reported folds, and its interval."""
-    gains = variant_gains("before", "product_macro_f1", "variants")
-    return {"mean": float(np.mean(gains)), "interval": over_seeds(gains)}
-
-
 def bug(setting: str, protocol: str, name: str, beside: str = "unchanged") -> dict[str, float] | None:
     """Product accuracy with one bug added or fixed less that without; None if it was not measured."""
     trainings = recorded("ablation")["settings"][setting]["protocols"][protocol]
