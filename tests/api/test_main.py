@@ -20,6 +20,7 @@ from tf_model import paths
 from tf_model.api.__main__ import CONNECTIONS, _listen, main
 from tf_model.errors import ModelError, OutputError, UsageError
 from tf_model.inference.predictor import Predictor
+from tf_model.monitor.store import Store
 
 # The real command with a model in plain Python, which takes a while for each batch.
 SERVER = """
@@ -171,19 +172,25 @@ def test_a_name_of_a_host_has_a_star_in_front_only(name, capsys):
 
 @pytest.mark.parametrize("options", [[], ["--record"]], ids=["without a log", "with a log"])
 def test_predictions_are_counted_with_a_log_only(monkeypatch, tmp_path, options):
-    """Otherwise an alert would report an unused API."""
+    """Otherwise an alert would report an unused API. Keys and the names of hosts hold for both."""
     monkeypatch.setattr(paths, "SAVED_MODELS", tmp_path)
     monkeypatch.setattr(paths, "MONITOR_LOG", tmp_path / "log.sqlite")
     monkeypatch.setattr(Predictor, "load", lambda *_, **__: replace(stub(), folder=tmp_path, version="1"))
     monkeypatch.setattr(gc, "freeze", lambda: None)
+    monkeypatch.setenv("TWEETS_API_KEYS", "secret")
     seen = []
 
     def run(server, sockets):
         assert server.config.limit_concurrency == CONNECTIONS
         assert server.config.timeout_keep_alive == 75, "as the docs say; proxies use a connection again for 60 s"
-        seen.append(TestClient(server.config.app, base_url="http://localhost").get("/metrics").text)
+        client = TestClient(server.config.app, base_url="http://api.example")
+        assert client.get("/metrics").status_code == 401
+        client.headers["Authorization"] = "Bearer secret"
+        client.post("/predict", json={"texts": ["a"]})
+        seen.append(client.get("/metrics").text)
 
     monkeypatch.setattr(uvicorn.Server, "run", run)
-    assert main(["--port", "0", *options]) == 0
+    assert main(["--port", "0", "--allow-host", "api.example", *options]) == 0
+    assert not options or Store(tmp_path / "log.sqlite").window(0, 2**40).predictions == 1
     assert "process_resident_memory_bytes" in seen[0]
     assert ("tweet_target_requests_total" in seen[0]) == ("tweet_target_model_info" in seen[0]) == bool(options)
