@@ -102,6 +102,8 @@ def test_what_else_answered_in_this_time_is_judged_too(log, capsys):
     ]
     assert main(["report", "--log", str(log), "--model", "answer"]) == 0
     assert capsys.readouterr().out.endswith("no alarm\nanswer, version v0: no alarm\n")
+    assert main(["report", "--log", str(log), "--hours", "96"]) == 1
+    assert "old, version v1: no alarm\n" in capsys.readouterr().out
 
 
 def test_errors_alone_make_a_report(tmp_path, capsys):
