@@ -115,14 +115,15 @@ def test_part_train_leaves_out_what_a_trained_model_validates_on(task, shallow_b
     monkeypatch.setattr(cross_validation, "_train_fold", remember)
     encode = batching.encode
     monkeypatch.setattr(batching, "encode", lambda encoder, texts: seen.extend(texts) or encode(encoder, texts))
-    grouped(shallow_bert, tmp_path / "part.json", "--part", "train", "--task", task)
+    options = ["--part", "train", "--task", task, "--split-seed", "7", "--validation-size", "0.25"]
+    grouped(shallow_bert, tmp_path / "part.json", *options)
     rows = data.training_rows(data.read(paths.SAMPLE_CORPUS), task)
-    split, _ = splits.training_split(rows, 42, 0.2)
+    split, _ = splits.training_split(rows, 7, 0.25)
     texts = np.array(rows.texts, dtype=object)
     assert set(seen) == set(texts[split.train])
     assert not set(seen) & (set(texts[split.validation]) - set(texts[split.train]))
     if task == "product":
-        assert np.array_equal(split.train, splits.report_split(rows.label_ids[:, 0]).train)
+        assert np.array_equal(split.train, splits.report_split(rows.label_ids[:, 0], 7, 0.25).train)
 
 
 def test_mentions_of_one_long_text_validate_together(shallow_bert, tmp_path, store, monkeypatch):
@@ -133,9 +134,12 @@ def test_mentions_of_one_long_text_validate_together(shallow_bert, tmp_path, sto
         return guessed_fold(config, backbone, rows, encoded, split, **options)
 
     monkeypatch.setattr(cross_validation, "_train_fold", guess)
-    found = grouped(shallow_bert, tmp_path / "x.json", "--task", "target", "--data", str(long_targets(tmp_path)))
-    assert (found["rows"], found["groups"]) == (40, 20)
-    assert shared == [set()] * 2
+    options = ["--task", "target", "--data", str(long_targets(tmp_path)), "--fold-seed"]
+    for seed in ("0", "1"):  # other folds
+        found = grouped(shallow_bert, tmp_path / "x.json", *options, seed)
+        assert (found["rows"], found["groups"]) == (40, 20)
+    assert shared == [set()] * 4
+    assert len(list(store.iterdir())) == 2
 
 
 def test_targets_are_cross_validated_on_the_mentions_of_the_products_listed(shallow_bert, tmp_path, store, monkeypatch):

@@ -126,6 +126,7 @@ def test_the_command_announces_data_recipe_device_and_shows_both_parts(trained):
     assert "THIS IS NOT THE REAL DATASET" in done.stderr
     assert "learning_rate 0.01" in done.stderr
     assert "device: CPU" in done.stderr
+    assert ", float32, deterministic\n" in done.stderr
     assert f"epoch {EPOCHS}/{EPOCHS}" in done.stderr
     assert "train" in done.stdout
     assert "validation" in done.stdout
@@ -278,9 +279,10 @@ def test_the_light_model_learns_its_scales_from_the_training_texts_alone(tmp_pat
     monkeypatch.setattr(trainer, "fit_rows", lambda *_, **__: fitted)
     monkeypatch.setattr(train, "_reference", lambda *_: None)
     monkeypatch.setattr(train, "export", lambda fitted, folder, **given: exported.update(given))
-    train.main([*SAMPLE, *FAST, "--backbone", str(shallow_bert), "--output-dir", str(tmp_path)])
+    options = ["--split-seed", "7", "--validation-size", "0.3", "--output-dir", str(tmp_path)]
+    train.main([*SAMPLE, *FAST, "--backbone", str(shallow_bert), *options])
     rows = data.training_rows(data.read(paths.SAMPLE_CORPUS), tasks.PRODUCT.name)
-    split, _ = splits.training_split(rows, 42, 0.2)
+    split, _ = splits.training_split(rows, 7, 0.3)
     assert exported["training_texts"] == [rows.texts[position] for position in sorted(split.train)]
     assert exported["validation"].texts == [rows.texts[position] for position in split.validation]
 
