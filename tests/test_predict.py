@@ -421,7 +421,7 @@ def dataset(monkeypatch, tmp_path):
     """A dataset with two unlabelled tweets, in place of the real one."""
     unlabelled = pandas.DataFrame({"Tweet": ["an iPad", ""]}, dtype="str")
     source = data.Source(tmp_path / "data.xlsx", "because")
-    monkeypatch.setattr(data, "resolve", lambda path: source)
+    monkeypatch.setattr(data, "resolve", lambda path: source if path is None else replace(source, path=Path(path)))
     monkeypatch.setattr(data, "read", lambda path: SimpleNamespace(unlabelled=unlabelled, path=path))
     monkeypatch.setattr(paths, "SAVED_MODELS", tmp_path)
 
@@ -461,8 +461,8 @@ def test_the_dataset_is_never_replaced_by_its_predictions(stubbed, dataset, tmp_
 
 def test_a_dataset_without_unlabelled_tweets(stubbed, dataset, monkeypatch, tmp_path):
     monkeypatch.setattr(data, "read", lambda path: SimpleNamespace(unlabelled=None, path=path))
-    with pytest.raises(DataError, match=r"has no sheet 'Test' with unlabelled tweets.*--data PATH"):
-        predict.main(["--test-predictions"])
+    with pytest.raises(DataError, match=r"^mine\.xlsx has no sheet 'Test' with unlabelled tweets.*--data PATH"):
+        predict.main(["--test-predictions", "--data", "mine.xlsx"])
 
 
 # ---------------------------------------------------------------- processes: start, stop, memory

@@ -296,9 +296,22 @@ def test_the_command_says_what_was_done_before_and_what_was_set_aside(folder, mo
 
     monkeypatch.setattr(ray_data, "predict_files", pretend)
     monkeypatch.setattr(predict, "find_model", lambda _: folder / "model")
-    output = folder / "answers"
-    assert predict.main([str(folder / "in"), "--output", str(output), "--engine", "ray", "--workers", "3"]) == 0
-    assert given["workers"] == 3
+    labels = {"product": ["iPad"], "emotion": ["Positive emotion"]}  # only such a model takes a threshold
+    (folder / "model" / "labels.json").write_text(json.dumps({"labels": labels}))
+    options = ["--engine", "ray", "--workers", "3", "--address", "10.0.0.1:6379", "--runtime", "light"]
+    options += ["--column", "text", "--probabilities", "--threshold", "0.5", "--overwrite"]
+    assert predict.main([str(folder / "in"), "--output", str(folder / "answers"), *options]) == 0
+    assert given == {
+        "products": None,
+        "answer_folder": None,
+        "column": "text",
+        "address": "10.0.0.1:6379",
+        "runtime": "light",
+        "workers": 3,
+        "probabilities": True,
+        "threshold": 0.5,
+        "overwrite": True,
+    }
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "reading the texts of column 'text' (by its name)"
     assert lines[1] == "600 rows in 6 shards; 200 of them were done by an earlier run"

@@ -244,9 +244,12 @@ def test_a_model_that_is_replaced_while_it_is_loaded_is_loaded_again(copy, runti
         Predictor.load(copy, runtime)
 
 
-def test_the_command_takes_the_runtime(product, capsys):
+def test_the_command_takes_the_runtime(product, monkeypatch, capsys):
+    loaded, load = [], Predictor.load
+    monkeypatch.setattr(Predictor, "load", lambda *given, **named: loaded.append(load(*given, **named)) or loaded[-1])
     for runtime in predictor.RUNTIMES:
         assert predict.main(["--text", "my iPad", "--model", str(product), "--runtime", runtime]) == 0
+    assert [model.runtime for model in loaded] == ["light", "tensorflow", "light"]
     out = capsys.readouterr().out.splitlines()
     assert out[0] == out[2] == out[4]
 

@@ -11,7 +11,7 @@ import pytest
 from ports import free_ports
 from stand_in import ANSWERS, MODELS, VERSION, StandIn, metadata, product_outputs
 
-from tf_model import paths, tasks
+from tf_model import paths, predict, tasks
 from tf_model.errors import ModelError, UsageError
 from tf_model.serving import remote
 from tf_model.serving.remote import RemotePredictor
@@ -86,6 +86,8 @@ def test_the_names_of_other_classes_come_from_a_local_folder(server, tmp_path, m
     predictor = connect(server, "product", tmp_path)
     assert predictor.predict(["ipad", "x"])["product"].tolist() == ["iPad", "iPhone"]
     assert predictor.metrics == {"dataset": "sample"}
+    address = f"{server.url}/v1/models/product"
+    assert predict.main(["--text", "ipad", "--server", address, "--model", str(tmp_path), "--format", "csv"]) == 0
 
 
 def test_many_threads_share_one_client(server):
