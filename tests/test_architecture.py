@@ -91,3 +91,6 @@ def test_the_page_names_each_package_and_module_once():
     named = re.findall(r"^\| `(\w+)(?:/|\.py)` \|", PAGE.read_text("utf-8"), re.MULTILINE)
     real = {name.removeprefix("tf_model.") for name in unit_imports()} - {"streamlit_app", "research"}
     assert sorted(named) == sorted(real), "list each of tf_model/ in one row of docs/architecture.md"
+    rows = dict(re.findall(r"^\| `(\w+)(?:/|\.py)` \| (.*) \|$", PAGE.read_text("utf-8"), re.MULTILINE))
+    inner = [name.split(".")[1:] for name in modules() if re.fullmatch(r"tf_model\.\w+\.(?!__main__)\w+", name)]
+    assert [each for each in inner if f"`{each[1]}`" not in rows[each[0]]] == []

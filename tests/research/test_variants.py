@@ -96,6 +96,7 @@ def test_lower_layers_learn_more_slowly(shallow_bert):
     steps = {each.name: np.abs(each.numpy() - before[each.name]).max() for each in model.trainable_variables}
     for part, powers in {"classifier": 0, "layer_._0": 1, "embeddings": 2}.items():
         found = [step for name, step in steps.items() if part in name]
+        assert found, part
         np.testing.assert_allclose(found, 0.01 * variants.LAYER_DECAY**powers, rtol=1e-3)
 
 
