@@ -140,7 +140,7 @@ try:
 finally:
     used = resource.getrusage(resource.RUSAGE_SELF)
     packages = {{"tensorflow", "transformers", "keras", "tf_keras", "keras_nlp", "tensorflow_text", "pandas"}}
-    packages |= {{"pandera", "pooch", "pyarrow", "requests", "rich", "scipy", "sklearn", "sqlite3"}}
+    packages |= {{"pooch", "pyarrow", "requests", "rich", "scipy", "sklearn", "sqlite3"}}
     heavy = packages & {{*sys.modules}}
     print(used.ru_utime + used.ru_stime, *sorted(heavy), file=sys.stderr)
 """

@@ -281,28 +281,25 @@ def _task_of(path: Path, task: tasks.Task, name: str, labels: list[str], no_emot
 
 def check_schema(path: Path, frame: pd.DataFrame, table_tasks: Sequence[tasks.Task], columns: Columns) -> None:
     """Raise :class:`DataError` for the first row whose text or label cannot be used."""
-    import pandera.pandas as pa
-
-    allowed_labels = {
-        task.column: (*task.labels, *task.ignored_labels, *filter(tasks.is_cannot_tell, frame[task.column].dropna()))
-        for task in table_tasks
-    }
-    checks = {column: pa.Column(str, pa.Check.isin(labels), nullable=True) for column, labels in allowed_labels.items()}
-    checks[TEXT_COLUMN] = pa.Column(str, pa.Check.str_length(max_value=LONGEST_TEXT))
-    try:
-        pa.DataFrameSchema(checks).validate(frame, lazy=True)
+    unusable = {}  # cells by column
+    for task in table_tasks:
+        labels = frame[task.column].dropna()
+        known = [*task.labels, *task.ignored_labels, *filter(tasks.is_cannot_tell, labels)]
+        unusable[task.column] = labels[~labels.isin(known)]
+    texts = frame[TEXT_COLUMN]
+    unusable[TEXT_COLUMN] = texts[texts.str.len() > LONGEST_TEXT]
+    unusable = {column: cells for column, cells in unusable.items() if len(cells)}
+    if not unusable:
         return
-    except pa.errors.SchemaErrors as error:
-        failures = error.failure_cases.sort_values("index", kind="stable")
-    first = failures.iloc[0]
-    column, value = first["column"], first["failure_case"]
-    row = f"row {frame['row'][int(first['index'])] + FIRST_ROW} of the file {path}"
+    column = min(unusable, key=lambda each: unusable[each].index[0])
+    index, value = next(unusable[column].items())
+    row = f"row {frame['row'][index] + FIRST_ROW} of the file {path}"
     if column == TEXT_COLUMN:
         raise DataError(
             f"{row} has a text of {len(value):,} characters, expected at most {LONGEST_TEXT:,}; shorten or remove it"
         )
     task = next(task for task in table_tasks if task.column == column)
-    other_rows = int((failures["column"] == column).sum()) - 1
+    other_rows = len(unusable[column]) - 1
     note = f" (and {other_rows:,} more {plural(other_rows, 'row', 'rows')})" if other_rows else ""
     suggestions = close_names(value, task.labels)
     advice = f"did you mean {suggestions[0]!r}? Correct it" if suggestions else f"use one of {listed(task.labels)}"
