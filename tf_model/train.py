@@ -193,23 +193,17 @@ def _checkpoint(
     if not runtime.worker_index:  # only the chief decides about an earlier run
         checkpoint.open(resume=arguments.resume, restart=arguments.restart)
     checkpoint.make_folder()
-    if runtime.workers:
-        _agree(runtime.workers, checkpoint)
+    if cluster := runtime.workers:  # wait for all: settings, data and the folder of checkpoints must be the same
+        if differences := cluster.agree(**checkpoint.settings):
+            raise UsageError(f"the workers differ in {', '.join(differences)}; start the same command everywhere")
+        written = checkpoint_folder / checkpoints.SETTINGS  # by the chief
+        run = written.read_text(encoding="utf-8") if written.is_file() else None
+        if cluster.agree(run=run, epochs=checkpoint.epochs_done()):
+            raise UsageError(
+                f"the workers do not see the same {paths.shown(checkpoint_folder)}; give an --output-dir that "
+                "all of them share"
+            )
     return checkpoint
-
-
-def _agree(cluster: distributed.Cluster, checkpoint: checkpoints.Checkpoint) -> None:
-    """Wait for all workers; :class:`UsageError` unless settings, data and the folder of checkpoints are the same."""
-    differences = cluster.agree(**checkpoint.settings)
-    if differences:
-        raise UsageError(f"the workers differ in {', '.join(differences)}; start the same command everywhere")
-    written = checkpoint.folder / checkpoints.SETTINGS  # by the chief
-    run = written.read_text(encoding="utf-8") if written.is_file() else None
-    if cluster.agree(run=run, epochs=checkpoint.epochs_done()):
-        raise UsageError(
-            f"the workers do not see the same {paths.shown(checkpoint.folder)}; give an --output-dir that "
-            "all of them share"
-        )
 
 
 def _reference(encoder, validation: data.TrainingRows, scores, threshold, metrics) -> Any:
