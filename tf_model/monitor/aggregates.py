@@ -78,19 +78,15 @@ def prediction_counts(columns: Mapping[str, Sequence[Any]], no_emotion: str | No
     for name, values in numbers.items():
         for value in values:
             if value is not None:
-                _add(counts, (name, bin_of(name, value)), 1, value)
+                merge(counts, {(name, bin_of(name, value)): (1, value)})
     return counts
 
 
 def merge(counts: Counts, other: Counts) -> None:
     """Add ``other`` to ``counts``."""
     for key, (count, total) in other.items():
-        _add(counts, key, count, total)
-
-
-def _add(counts: Counts, key: tuple[str, Key], count: int, total: float) -> None:
-    old_count, old_total = counts.get(key, (0, 0.0))
-    counts[key] = old_count + count, old_total + total
+        old_count, old_total = counts.get(key, (0, 0.0))
+        counts[key] = old_count + count, old_total + total
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from tf_model.inference.predictor import model_input
 from tf_model.modeling.joint_label import NOT_SURE
 
 STAGES = ("tokenize", "model", "rest")
-ANSWERED, NO_EMOTION, ABSTAINED = OUTCOMES = ("answered", "no_emotion", "not_sure")
+ANSWERED, NO_EMOTION, ABSTAINED = "answered", "no_emotion", "not_sure"
 
 PROCESS = "process"  # the source of counts that belong to no call: CPU, memory, lost records
 # Files of thousands of texts are not judged by their latency: only a person who waits for one answer finds it slow.
@@ -75,13 +75,6 @@ class Corrected:
 Event = Answered | Failed | Corrected
 
 
-def outcome(answer: str | None, emotion: str | None, no_emotion: str | None = tasks.NO_EMOTION) -> str:
-    """The outcome of a prediction, one of :data:`OUTCOMES`; a model of the product alone always answers."""
-    if answer == NOT_SURE:
-        return ABSTAINED
-    return NO_EMOTION if emotion and emotion == no_emotion else ANSWERED
-
-
 def columns_of(
     texts: Sequence[Any],
     predictions: pandas.DataFrame,
@@ -102,7 +95,10 @@ def columns_of(
         columns["unk_rate"] = [number_or_none(rate) for rate in unk_rates]
     missing = [None] * len(texts)
     pairs = zip(columns.get(tasks.ANSWER, missing), columns.get(tasks.EMOTION.name, missing), strict=True)
-    columns["outcome"] = [outcome(answer, emotion, no_emotion) for answer, emotion in pairs]
+    columns["outcome"] = [  # a model of the product alone always answers
+        ABSTAINED if answer == NOT_SURE else NO_EMOTION if emotion and emotion == no_emotion else ANSWERED
+        for answer, emotion in pairs
+    ]
     assert all(len(values) == len(texts) for values in columns.values()), "the columns differ in length"
     return columns
 

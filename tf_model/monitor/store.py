@@ -135,11 +135,15 @@ class Store:
         answered = [event for event in events if isinstance(event, Answered)]
         counts = [*((event.time, event.stream, aggregates.call_counts(event)) for event in answered), *samples]
         streams = {event.stream for event in events} | {stream for _, stream, _ in samples}
+        stream_query = (
+            "INSERT INTO streams (model, version, source) VALUES (?, ?, ?) "
+            "ON CONFLICT DO UPDATE SET model = model RETURNING id"  # without an update, the id would not be returned
+        )
         # A correction also takes back the one before it, which holds the same text.
         takes_back = bool(events) and isinstance(events[-1], Corrected) and events[-1].is_correct is None
         with self._write_connection(takes_back) as connection, connection:  # committed as a whole, or not at all
             connection.execute("BEGIN IMMEDIATE")
-            stream_ids = {stream: _stream_id(connection, stream) for stream in streams}
+            stream_ids = {each: connection.execute(stream_query, astuple(each)).fetchone()[0] for each in streams}
             for event in events:
                 _write_event(connection, event, stream_ids[event.stream])
             _add_up(connection, counts, stream_ids)
@@ -291,14 +295,6 @@ def _add_up(connection: sqlite3.Connection, samples: Sequence[Sample], stream_id
         "ON CONFLICT DO UPDATE SET count = count + excluded.count, total = total + excluded.total",
         ((*bucket, *key, *value) for bucket, counts in sums.items() for key, value in counts.items()),
     )
-
-
-def _stream_id(connection: sqlite3.Connection, stream: Stream) -> int:
-    query = (
-        "INSERT INTO streams (model, version, source) VALUES (?, ?, ?) "
-        "ON CONFLICT DO UPDATE SET model = model RETURNING id"  # without an update, the id would not be returned
-    )
-    return connection.execute(query, astuple(stream)).fetchone()[0]
 
 
 # ---------------------------------------------------------------- the file
