@@ -16,7 +16,6 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -178,7 +177,7 @@ def measure_inputs(fitted: Fitted, texts: Sequence[str], first: int) -> dict[str
     return inputs
 
 
-def network(fitted: Fitted, group: int | None, inputs: Mapping[str, Inputs] = MappingProxyType({})) -> Any:
+def network(fitted: Fitted, group: int | None, inputs: Mapping[str, Inputs] = {}) -> Any:
     """The OpenVINO model from ``input_ids``, int32 [B, L] without padding, to ``logits``, float32 [B, classes].
 
     ``group`` weights of a product share a scale; None: they stay 32-bit floats. Those with measured ``inputs`` have

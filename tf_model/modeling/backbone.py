@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from tf_model.config import PACKAGED_BACKBONE
 from tf_model.errors import ModelError, UsageError, first_line
@@ -159,7 +158,7 @@ def _read(name: str, folder: Path, source: str) -> Backbone:
             "choose another backbone"
         )
     with _explain_errors(name, "config.json"):
-        config = _read_json(folder / "config.json")
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         model_type, size = config.get("model_type"), config.get("vocab_size")
         max_tokens = int(config.get("max_position_embeddings", BERT_MAX_TOKENS))
     is_mpnet = model_type == MPNET
@@ -182,17 +181,15 @@ def _read(name: str, folder: Path, source: str) -> Backbone:
     # The header holds the offset of every tensor: a half-downloaded file fails here, at once.
     with _explain_errors(name, "model.safetensors"), safe_open(folder / "model.safetensors", framework="numpy"):
         pass
+    tokenizer = folder / TOKENIZER  # optional
     with _explain_errors(name, TOKENIZER):
-        lower_case = bool(_read_json(folder / TOKENIZER).get("do_lower_case", True))
+        settings = json.loads(tokenizer.read_text(encoding="utf-8")) if tokenizer.is_file() else {}
+        lower_case = bool(settings.get("do_lower_case", True))
     max_tokens -= 2 * is_mpnet  # MPNet's positions start at 2
     sha256 = sha256_of(folder / "model.safetensors")
     files = [file for file in (folder / each for each in (*FILES, TOKENIZER)) if file.is_file()]
     identity = hashlib.sha256("".join(sha256_of(file) for file in files).encode()).hexdigest()
     return Backbone(name, folder, source, lower_case, sha256, identity, max_tokens, model_type)
-
-
-def _read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 Source: E. Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", 2021. Imported only to build a model.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -47,7 +46,7 @@ def attach(model: Any, rank: int) -> None:
     _set_trainable(model, False)
     model.adapters = [Adapter(dense, rank) for dense in _projections(model)]  # saved in checkpoints with the model
     for dense, adapter in zip(_projections(model), model.adapters, strict=True):
-        dense.call = _with_adapter(dense.call, adapter)
+        dense.call = lambda inputs, call=dense.call, adapter=adapter: call(inputs) + adapter(inputs)
 
 
 def merge(model: Any) -> None:
@@ -57,10 +56,6 @@ def merge(model: Any) -> None:
         del dense.call
     del model.adapters
     _set_trainable(model, True)
-
-
-def _with_adapter(call: Callable[[tf.Tensor], tf.Tensor], adapter: Adapter) -> Callable[[tf.Tensor], tf.Tensor]:
-    return lambda inputs: call(inputs) + adapter(inputs)
 
 
 def _projections(model: Any) -> list[Any]:
