@@ -198,7 +198,7 @@ def _checkpoint(
             raise UsageError(f"the workers differ in {', '.join(differences)}; start the same command everywhere")
         written = checkpoint_folder / checkpoints.SETTINGS  # by the chief
         run = written.read_text(encoding="utf-8") if written.is_file() else None
-        if cluster.agree(run=run, epochs=checkpoint.epochs_done()):
+        if cluster.agree(run=run, progress=checkpoint.progress()):
             raise UsageError(
                 f"the workers do not see the same {paths.shown(checkpoint_folder)}; give an --output-dir that "
                 "all of them share"
