@@ -217,6 +217,11 @@ def test_a_name_that_would_leave_the_folder_is_refused(tmp_path, name):
         train.main([*SAMPLE, "--output-dir", str(tmp_path), "--name", name, "--overwrite"])
 
 
+def test_a_name_that_tensorflow_would_take_for_a_pattern_is_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"for a pattern in .*/brands \[2\]; choose another name"):
+        train.main([*SAMPLE, "--output-dir", str(tmp_path), "--name", "brands [2]"])
+
+
 def test_a_class_with_one_example_is_named(tmp_path):
     lines = [f"{tasks.TEXT_COLUMN},{tasks.PRODUCT_COLUMN},{tasks.EMOTION_COLUMN}"]
     lines += [f"love my ipad {number},iPad,{tasks.POSITIVE}" for number in range(9)]

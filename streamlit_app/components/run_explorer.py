@@ -28,6 +28,7 @@ from tf_model.analysis.shares import Correction, checked_sample, emotion_shares
 from tf_model.analysis.themes import QUOTES, describe_themes, find_themes
 from tf_model.inference.fit import FIT, STATUS
 from tf_model.io.files import json_text
+from tf_model.model_dir import is_of_training, training_of
 from tf_model.modeling.joint_label import answer_text
 from tf_model.report import percent, render
 
@@ -404,7 +405,9 @@ def _filtered(filters: Mapping[str, Any]) -> str:
 def _correction(state: ModelState) -> tuple[Correction | None, str]:
     """The correction for a model's known errors, or None and the reason."""
     folder = state.predictor.folder  # for a server, the copy that --model names, if any
-    return correction_of(folder) if folder else (None, "the server's model has no validation rows here")
+    if state.server_url and not (folder and is_of_training(state.version, training_of(folder))):
+        return None, "the server's model has no validation rows here"
+    return correction_of(folder)
 
 
 _cache = partial(st.cache_data, max_entries=8, show_spinner=False)

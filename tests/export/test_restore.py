@@ -81,7 +81,7 @@ def test_a_model_that_is_exported_once_more_is_the_same_model(folder, tmp_path, 
         assert not (again / signing.SIGNATURE).exists()
     else:
         signing.verify(again, keys[1])
-    assert "use it with `python -m tf_model.predict --model" in capsys.readouterr().err
+    assert f"use it with `python -m tf_model.predict --model {paths.shown(again)}`" in capsys.readouterr().err
     same(folder, again)
     assert all((again / artifact).read_bytes() == (folder / artifact).read_bytes() for artifact in ARTIFACTS)
     with pytest.raises(OutputError, match="again already exists; add --overwrite"):

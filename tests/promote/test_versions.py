@@ -2,6 +2,7 @@
 
 import errno
 import shutil
+import stat
 import subprocess
 import sys
 import threading
@@ -66,6 +67,11 @@ def test_versions_come_and_go(tmp_path):
     assert len(versions.versions(target)) == 2
     assert leftovers(target) == []
     assert content_of(third) == "third"
+    copy = target.with_name("copy")
+    copy.symlink_to(target.readlink())  # as `cp -r` copies a link
+    for new in (first, third):
+        add_version(new, target)
+    assert (both(target), content_of(copy)) == (("third", "first"), "first")
 
 
 def test_the_oldest_version_is_removed_only_once_the_new_one_is_in_use(tmp_path, monkeypatch):
@@ -141,6 +147,14 @@ def test_a_reader_always_finds_a_whole_version(tmp_path):
     reader.join()
     assert len(looked) > 100
     assert missing == []
+
+
+def test_a_folder_without_write_permission_becomes_a_version_that_can_be_removed(tmp_path):
+    new, target = make(tmp_path / "new", "new"), tmp_path / "answer"
+    for each in (new / "parts", new):
+        each.chmod(0o555)
+    add_version(new, target)
+    assert [stat.S_IMODE(each.stat().st_mode) for each in (target, target / "parts")] == [0o755] * 2
 
 
 def test_what_cannot_be_copied_changes_nothing(tmp_path, monkeypatch):

@@ -85,7 +85,9 @@ def test_the_names_of_other_classes_come_from_a_local_folder(server, tmp_path, m
     (tmp_path / "metrics.json").write_text('{"dataset": "sample"}')
     predictor = connect(server, "product", tmp_path)
     assert predictor.predict(["ipad", "x"])["product"].tolist() == ["iPad", "iPhone"]
-    assert predictor.metrics == {"dataset": "sample"}
+    assert predictor.metrics == {}, "another training's"
+    monkeypatch.setattr(remote, "training_of", lambda folder: VERSION)
+    assert connect(server, "product", tmp_path).metrics == {"dataset": "sample"}
     address = f"{server.url}/v1/models/product"
     assert predict.main(["--text", "ipad", "--server", address, "--model", str(tmp_path), "--format", "csv"]) == 0
 

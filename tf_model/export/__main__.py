@@ -14,8 +14,8 @@ from tf_model.export import restore
 from tf_model.export.light import write_light
 from tf_model.export.saved_model import save_graph
 from tf_model.inference.predictor import Predictor, find_model
-from tf_model.io.files import whole_folder
-from tf_model.tasks import TEXT_COLUMN
+from tf_model.io.files import copy_folder, whole_folder
+from tf_model.tasks import TARGET, TEXT_COLUMN
 from tf_model.training.trainer import Fitted
 
 SAME_PROBABILITIES = 1e-5  # the most that a probability may change when a model is exported again
@@ -33,7 +33,8 @@ def main(argv: list[str] | None = None) -> int:
         if sign:
             sign(part)
     model, output = paths.shown(folder), paths.shown(arguments.output)
-    use = shlex.join(["python", "-m", "tf_model.predict", "--model", str(output)])
+    targets = ["--targets"] if TARGET.name in restored[1].labels else []
+    use = shlex.join(["python", "-m", "tf_model.predict", *targets, "--model", str(output)])
     cli.say(f"exported {model} to {output}; use it with `{use}`")
     return 0
 
@@ -41,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
 def _export_again(fitted: Fitted, model: Predictor, folder: Path) -> None:
     """Write the SavedModel with the current code, and the artifacts; :class:`ModelError` if its answers differ."""
     ignore = shutil.ignore_patterns(*model_dir.SAVED_MODEL, model_dir.LIGHT, model_dir.MANIFEST, signing.SIGNATURE)
-    shutil.copytree(model.folder, folder, ignore=ignore, dirs_exist_ok=True)
+    copy_folder(model.folder, folder, ignore)
     calibration = model_dir.read_json(folder / model_dir.CALIBRATION)
     save_graph(fitted, model.tasks, folder, calibration)
     texts = read(paths.SAMPLE_CORPUS).labelled[TEXT_COLUMN].head(64).tolist()

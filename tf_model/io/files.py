@@ -6,8 +6,9 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,14 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
+
+
+def copy_folder(source: Path, target: Path, ignore: Callable[[str, list[str]], set[str]] | None = None) -> None:
+    """Copy ``source`` to ``target``, whose folders can be moved and removed even if those of ``source`` cannot."""
+    shutil.copytree(source, target, ignore=ignore, dirs_exist_ok=True)
+    for each in (target, *target.rglob("*")):
+        if each.is_dir():
+            each.chmod(each.stat().st_mode | stat.S_IRWXU)
 
 
 def refuse_to_overwrite(target: Path, overwrite: bool, source: Path | None = None) -> None:

@@ -33,7 +33,7 @@ def add_version(new: Path, target: Path, finish: Callable[[Path], None] | None =
     version = _next_version(target)
     with explain_write_errors(target):
         with files.whole_folder(version) as part:
-            shutil.copytree(new, part, dirs_exist_ok=True)
+            files.copy_folder(new, part)
             if finish:
                 finish(part)
             for file in part.rglob("*"):
@@ -42,7 +42,9 @@ def add_version(new: Path, target: Path, finish: Callable[[Path], None] | None =
                         os.fsync(stream.fileno())  # so that the link never points to files lost in a power cut
         # Only now, so that there is always another whole version. Hidden, so that a half-removed one never counts; and
         # removed only after the link has moved: until then, a rollback would take the new version for the old one.
-        old = [each for each in versions(target) if each not in (version, in_use(target))]
+        # A link to a version may also be a copy or a new name: `cp -r` and `mv` keep links.
+        linked = {each.resolve() for each in target.parent.iterdir() if each.is_symlink()}
+        old = [each for each in versions(target) if each != version and each.resolve() not in linked]
         hidden = [each.rename(each.with_name(f".{each.name}.old")) for each in old]
         try:
             use_version(target, version)

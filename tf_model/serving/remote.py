@@ -22,7 +22,7 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 from tf_model import tasks
 from tf_model.errors import ModelError, UsageError, first_line, listed
 from tf_model.inference.predictor import DEFAULT_MODELS, Outputs, Predictor, outputs_of, settings_of
-from tf_model.model_dir import SIGNATURE, read_labels
+from tf_model.model_dir import SIGNATURE, is_of_training, read_labels, training_of
 
 TIMEOUT = 60.0  # seconds without a byte of the reply; a batch of 64 long texts on a busy core takes about two
 MOST_REQUEST_BYTES = 2**18  # bytes of a request of several texts; this project's API does not take more
@@ -62,8 +62,8 @@ class RemotePredictor(Predictor):
     def connect(cls, server: str, folder: Path | str | None = None, *, retries: int | None = None) -> RemotePredictor:
         """Find a model at ``http://HOST:8000/v1/models/NAME/versions/N``; without a name ``answer``, else ``product``.
 
-        A local copy in ``folder`` provides what a server does not: the metrics, and the class names if they are not the
-        project's own.
+        A local copy in ``folder`` provides what a server does not: the class names if they are not the project's own
+        and, if it is of the same training, the metrics.
         """
         match = _ADDRESS.fullmatch(server)
         if not match:
@@ -81,13 +81,16 @@ class RemotePredictor(Predictor):
                     raise
         folder = Path(folder) if folder is not None else None
         labels = _labels(outputs, folder, client.url)
+        settings = settings_of(folder) if folder else {}
+        if folder and not is_of_training(served_version, training_of(folder)):  # such as a new one, not served yet
+            settings = {"no_emotion": settings["no_emotion"]}
         return cls(
             labels=labels,
             score=lambda batch: client.score(batch, labels),
             folder=folder,
             url=client.url,
             version=served_version,
-            **(settings_of(folder) if folder else {}),
+            **settings,
         )
 
 
