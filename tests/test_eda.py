@@ -220,6 +220,7 @@ def test_nothing_left_is_no_error(sample):
     none = sample.iloc[:0]
     assert eda.label_counts(none, "product")["tweets"].sum() == 0
     assert eda.label_counts(none, "emotion")["share"].tolist() == [0, 0, 0]
+    assert eda.label_order(sample.assign(emotion=eda.NO_LABEL), "emotion") == (eda.NO_LABEL,)
     assert eda.emotion_by_product(none).empty
     assert eda.frequent_words(none).empty
     assert eda.frequent_words(none, pairs=True).empty

@@ -453,17 +453,17 @@ COLUMNS = ("satz", "Marke", "Stimmung")
 NAMED = ["--product-column", "Marke", "--emotion-column", "stimmung"]
 
 
-@pytest.fixture(scope="module", params=["meh", None])
+@pytest.fixture(scope="module", params=["so | so", None])
 def own(request, tmp_path_factory, shallow_bert) -> tuple[Path, Path, str | None]:
     """A model of the sample of other brands, its data, and its label of no emotion; without one all is positive or
     negative."""
     folder = tmp_path_factory.mktemp("own")
     with (paths.SAMPLE_CORPUS.with_name("brands.csv")).open(encoding="utf-8") as file:
         rows = [tuple(row.values()) for row in csv.DictReader(file)]
-    rows = [(*row[:2], "meh" if row[2] == "neutral" else row[2]) for row in rows]
-    path = write_csv(folder / "mine.csv", [row for row in rows if request.param or row[2] != "meh"], COLUMNS)
+    rows = [(*row[:2], "so | so" if row[2] == "neutral" else row[2]) for row in rows]
+    path = write_csv(folder / "mine.csv", [row for row in rows if request.param or row[2] != "so | so"], COLUMNS)
     arguments = ["--data", str(path), "--task", "answer", "--name", "own", "--output-dir", str(folder), *NAMED]
-    none = ["--no-emotion", "meh"] if request.param else []
+    none = ["--no-emotion", "so | so"] if request.param else []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cross_validation, "_train_fold", guessed_fold)
         assert train.main([*arguments, *none, *FAST, "--epochs", "1", "--backbone", str(shallow_bert)]) == 0
@@ -484,6 +484,7 @@ def test_own_labels_go_all_the_way(own, capsys):
     card = (folder / "model_card.md").read_text(encoding="utf-8")
     assert "`product`: Kindle, Nintendo Switch, Xbox" in card
     assert "Apple and Google" not in card
+    assert (r"| so \| so | 0." in card) is bool(no_emotion)
 
     confidence, correct = error_analysis.joint_correctness(read_report(folder))
     assert correct.mean() == pytest.approx(answer["accuracy"])

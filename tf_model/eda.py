@@ -92,7 +92,8 @@ def label_order(tweets: pd.DataFrame, column: str) -> tuple[str, ...]:
     """
     task, values = tasks.TASKS[column], set(tweets[column].unique())
     labels_present = sorted(filter(is_label, values))
-    labels = task.labels if set(task.labels).issuperset(labels_present) else labels_present
+    are_known = set(task.labels).issuperset(labels_present) and (labels_present or not values)
+    labels = task.labels if are_known else labels_present
     return (*labels, *sorted(values.difference(labels_present), key=(NO_PRODUCT, NO_LABEL).__contains__))
 
 

@@ -79,6 +79,18 @@ def test_cells_that_are_no_texts(tmp_path):
     assert dataset.dropped == (dataset_file.Dropped("the text is missing", (1,)),)
 
 
+def test_an_error_about_columns_says_which_sheet_was_read(tmp_path):
+    guide = pd.DataFrame({"Topic": ["a"], "Comment": ["b"]})
+    path = write_workbook(tmp_path / "a.xlsx", Guidelines=guide, Data=labelled())
+    with pytest.raises(DataError, match=r"'Comment'; name it with .*; reading the sheet 'Guidelines' of"):
+        dataset_file.read(path)
+
+
+def test_texts_below_an_empty_heading_are_read(tmp_path):
+    (tmp_path / "index.csv").write_text(",sentiment\ngreat,positive\nbad,negative\n", encoding="utf-8")
+    assert dataset_file.read(tmp_path / "index.csv").labelled["tweet_text"].tolist() == ["great", "bad"]
+
+
 def test_test_sheet_without_its_column_is_ignored(tmp_path):
     book = write_workbook(tmp_path / "mine.xlsx", Train=labelled(), Test=pd.DataFrame({"texts": ["one"]}))
     assert dataset_file.read(book).unlabelled is None

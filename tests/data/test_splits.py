@@ -72,7 +72,7 @@ class TestReportSplit:
     def test_a_class_that_only_validates_is_named(self):
         label_ids = np.zeros(20, dtype=int)
         label_ids[report_split(label_ids).validation[:2]] = 1
-        with pytest.raises(DataError, match=r"training part.*seed 42.*none of 'rare' \(id 1\).*another seed"):
+        with pytest.raises(DataError, match=r"training part.*seed 42.*none of 'rare' \(id 1\).*another --split-seed"):
             report_split(label_ids, labels=("usual", "rare"))
 
     def test_a_class_without_rows_is_no_error(self):

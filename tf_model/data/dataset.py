@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tf_model import paths, tasks
-from tf_model.errors import DataError, UsageError, close_names, listed, plural, quoted
+from tf_model.errors import DataError, TweetTargetError, UsageError, close_names, listed, plural, quoted
 from tf_model.io import tables
 from tf_model.io.files import explain_read_errors, sha256_of
 from tf_model.model_dir import ASSIGNMENT, SAMPLE
@@ -130,11 +130,14 @@ def read(
         table, frame = _load(path, sheet=LABELLED_SHEET)
     except UsageError:  # no workbook, or none with such a sheet
         table, frame = _load(path)
-    columns = _find_columns(table, frame, columns, preferred)
+    try:
+        columns = _find_columns(table, frame, columns, preferred)
+    except TweetTargetError as error:  # which sheet was read explains it
+        raise type(error)("; ".join([str(error), *table.notes])) from error
     names = dict(zip(COLUMNS, asdict(columns).values(), strict=True)) | {name: name for name in extra_columns}
     labelled = pd.DataFrame({"row": frame.index})
     for standard, name in names.items():
-        cells = _as_texts(frame, tables.named_column(table, name)) if name else [""] * len(frame)
+        cells = [""] * len(frame) if name is None else _as_texts(frame, tables.named_column(table, name))
         if standard != TEXT_COLUMN:
             cells = [cell.strip() or None for cell in cells]
         labelled[standard] = pd.Series(cells, dtype="str")

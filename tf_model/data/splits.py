@@ -49,7 +49,7 @@ def report_split(
     if missing.size:
         raise DataError(
             f"each class needs an example in the training part, but with seed {seed} it has none of "
-            f"{_class_names(missing, labels)}; label more of them, or choose another seed"
+            f"{_class_names(missing, labels)}; label more of them, or choose another --split-seed"
         )
     return Split(train, validation)
 
@@ -145,7 +145,7 @@ def grouped_folds(
                 raise DataError(
                     "each class needs an example in every training part, and so at least 2 that are not "
                     f"near-duplicates, but fold {number} of {folds} trains without {_class_names(missing, labels)}; "
-                    "label more of them, or choose another seed or number of folds"
+                    "label more of them, or choose another --split-seed (of evaluate: --fold-seed, --folds)"
                 )
         if not split.validation.size:
             raise DataError(f"fold {number} of {folds} has no validation row; use fewer folds, or more groups")

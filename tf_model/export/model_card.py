@@ -1,5 +1,6 @@
 """The model card: what a saved model is, how well it performs, and what it is not for."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ def model_card(
 
     environment = Environment(trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined, autoescape=False)
     environment.filters["number"] = decimal
+    environment.filters["cell"] = lambda label: re.sub(r"([\\`*_\[\]<>|])", r"\\\1", " ".join(label.split()))
     recalls = []
     for task in tasks:
         per_class = metrics["validation"][task.name]["per_class"]
