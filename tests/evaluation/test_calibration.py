@@ -38,6 +38,10 @@ def test_the_temperature_that_was_put_in_is_found(temperature):
         assert brier_score(label_ids, calibrated) < brier_score(label_ids, said)
 
 
+def test_rows_without_an_error_make_no_confidence_extreme():
+    assert fit_temperature([0] * 60, [[0.9, 0.05, 0.05]] * 60) == pytest.approx(1, abs=1e-3)
+
+
 @given(
     st.lists(st.lists(st.floats(0, 1), min_size=3, max_size=3).filter(lambda row: sum(row) > 0.1), min_size=1),
     st.floats(0.1, 10),

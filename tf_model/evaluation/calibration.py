@@ -33,7 +33,9 @@ def fit_temperature(label_ids: np.ndarray, probabilities: np.ndarray) -> float:
         true_probabilities = scale(probabilities, float(np.exp(log_temperature)))[rows, label_ids]
         return -float(np.log(np.maximum(true_probabilities, SMALLEST_PROBABILITY)).mean())
 
-    result = minimize_scalar(loss, bounds=tuple(np.log(TEMPERATURES)), method="bounded")
+    # Rows without an error do not show how much too unsure the model is: it is not made surer.
+    least = 1.0 if (probabilities.argmax(axis=1) == label_ids).all() else TEMPERATURES[0]
+    result = minimize_scalar(loss, bounds=tuple(np.log([least, TEMPERATURES[1]])), method="bounded")
     return float(np.exp(result.x))
 
 
