@@ -67,8 +67,8 @@ class KerasNlpBert:
     """keras-nlp's ``BertTextClassifier``: dropout and a dense layer on the tanh layer over ``[CLS]``.
 
     Texts, batches, loss, optimizer and learning rate are those of our own training; only the network is theirs. It
-    computes GELU by the tanh approximation, whatever the weights were trained with. If not ``pretrained``, it starts
-    from random weights of the same shapes.
+    computes GELU by the tanh approximation, whatever the weights were trained with, and is scored in the number format
+    of its training. If not ``pretrained``, it starts from random weights of the same shapes.
     """
 
     def __init__(self, config: TrainingConfig, classes: int, pretrained: bool = True):
