@@ -309,7 +309,9 @@ def test_the_days_of_a_selection_are_those_of_the_whole_file(folder):
     rows["posted"] = rows["posted"].dt.strftime("%d/%m/%Y")
     kept = rows[rows["posted"].str.match(r"0\d/05")]  # alone they could be months
     result = kept.drop(columns="text").assign(status="fit")
-    found = figures(result, kept["text"], Predictor.load(folder), "a.csv", dates=find_dates(rows[["posted"]]))
+    selected = result, kept["text"], Predictor.load(folder), "a.csv"
+    found = figures(*selected, dates=find_dates(rows[["posted"]]), of_file=True)
+    assert figures(*selected, of_file=True)["dates"] is None, "as on the page, which found none"
     assert {line["start"][:7] for line in found["over_time"]} == {"2024-05"}
     page = report.render(found | {"dates": found["dates"] | {"notes": ["7 rows without a date"]}})
     assert "In the whole file: 7 rows without a date." in page

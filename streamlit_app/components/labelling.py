@@ -93,7 +93,7 @@ def check_rows(run: Run, rows: pd.DataFrame, key: str) -> None:
         del st.session_state[key]
         st.rerun()  # the shares have changed
     if unchecked := [row for row in queue if str(row) not in labels]:
-        words = f"Draw {len(unchecked)} rows to check by hand"
+        words = f"Draw {len(unchecked)} {plural(len(unchecked), 'row', 'rows')} to check by hand"
         st.button(words, on_click=st.session_state.update, args=({key: unchecked[0]},), icon=":material/checklist:")
     elif labels:
         _offer_newest(labels, key)
@@ -137,7 +137,7 @@ def show_queue(run: Run, rows: pd.DataFrame, table: pd.DataFrame, key: str) -> N
     words = " TABLE is what the model was trained on; repeat its other options too." if is_own else ""
     st.caption(
         f"Trains on these labels too; run it {IN_A_TERMINAL}, with labels.csv there. Rows without a majority, or that "
-        f"nobody could label, are left out.{words}"
+        f"nobody could label, are left out. To keep labels of an earlier training, add its rows to labels.csv.{words}"
     )
     if not is_own and can_train():
         offer_training(task, lambda: as_training_csv(file), f"{key}_train")

@@ -129,7 +129,7 @@ def _server_state(address: str) -> ModelState:
         predictor = _connect(address, _option("--model"))
     except TweetTargetError as error:
         return ModelState("", models_folder(), problem=str(error), server_url=address)
-    folder = models_folder() / predictor.name
+    folder = predictor.folder or models_folder() / predictor.name
     return ModelState(predictor.name, folder, predictor.version, predictor, server_url=predictor.url)
 
 

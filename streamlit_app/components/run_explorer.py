@@ -12,7 +12,6 @@ import pandas as pd
 import streamlit as st
 
 from streamlit_app.charts import theme
-from streamlit_app.components import loading
 from streamlit_app.components.explorer import ROW_HEIGHT, Explorer, spoken_values
 from streamlit_app.components.labelling import check_rows, show_queue
 from streamlit_app.components.loading import ModelState
@@ -115,7 +114,8 @@ class RunExplorer(Explorer):
         selected = self.answers.result.loc[index], self.all_tweets.loc[index, "text"]
         themes = self._stored_themes(pairs_of(self._products, self._non_neutral))
         choices = {"checked_labels": self.run.checked, "chosen_themes": themes}
-        choices |= {"dates": self.dates, "counts_unfit": self.counts_all, "period": period}
+        choices |= {"dates": self.dates, "of_file": True, "counts_unfit": self.counts_all, "period": period}
+        choices["products"] = self._products
         choices["correction"] = self.correction, self.correction_problem
         name = f"{self.run.name}{_filtered(filters)}"
         return figures(*selected, self.model.predictor, name, with_texts, **choices)
@@ -176,7 +176,10 @@ class RunExplorer(Explorer):
         shares = self._shares(rows)
         sample = checked_sample(rows, self.run.checked)
         others = len(rows.index.intersection(self.run.checked.index)) - len(sample)
-        elsewhere = f" {others:,} more were drawn from another selection: the column checked says where they count."
+        elsewhere = (
+            f" {others:,} more do not count here: a row before them was skipped, or they were drawn from another "
+            "selection (see the column checked)."
+        )
         _show_table(shares.rename(columns={"share": "corrected share"}), "Counted and corrected share of each emotion")
         st.caption(
             "Counted: the most probable emotions. Corrected share: adjusted for the model's known errors, with its 95% "
@@ -195,7 +198,8 @@ class RunExplorer(Explorer):
             return
         rows = self._analysed_rows(tweets)
         rows = rows[rows["date"].notna()]
-        st.caption(plain_markdown(f"Dates: {'; '.join([f'column {self.dates.column}', *self.dates.notes])}."))
+        notes = f". In the whole file: {'; '.join(self.dates.notes)}" if self.dates.notes else ""
+        st.caption(plain_markdown(f"Dates: column {self.dates.column}{notes}."))
         if rows.empty:
             st.info("None of these texts has a date.")
             return
@@ -401,13 +405,17 @@ def _filtered(filters: Mapping[str, Any]) -> str:
     return f" ({'; '.join(parts)})" if parts else ""
 
 
-@st.cache_resource(max_entries=2, show_spinner=False, hash_funcs=loading.BY_VERSION)
 def _correction(state: ModelState) -> tuple[Correction | None, str]:
     """The correction for a model's known errors, or None and the reason."""
     folder = state.predictor.folder  # for a server, the copy that --model names, if any
     if state.server_url and not (folder and is_of_training(state.version, training_of(folder))):
         return None, "the server's model has no validation rows here"
-    return correction_of(folder)
+    return _read_correction(str(folder), state.version)
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _read_correction(folder: str, version: str) -> tuple[Correction | None, str]:
+    return correction_of(Path(folder))
 
 
 _cache = partial(st.cache_data, max_entries=8, show_spinner=False)

@@ -22,6 +22,7 @@ from tests.analysis.test_themes import FILLERS, PLANTED
 from tf_model import data, paths, tasks
 from tf_model.analysis import shares
 from tf_model.data import corrections, splits
+from tf_model.errors import plural
 from tf_model.evaluation.metrics import evaluate_probabilities
 from tf_model.preprocessing.cleaning import mark
 
@@ -352,13 +353,13 @@ def test_a_filter_may_leave_fewer_rows_than_were_to_be_checked(run, corrected):
     press(app, "Draw 50 rows to check by hand")
     app.text_input(key=f"{run.id}_contains").set_value("iPad is there 20").run()
     left = run.answers().rows["text"].str.contains("iPad is there 20").sum()
-    press(app, f"Draw {left} rows to check by hand")
+    press(app, f"Draw {left} {plural(left, 'row', 'rows')} to check by hand")
     for _ in range(left):
         press(app, tasks.NO_EMOTION)
     assert not any(each.label.startswith("Draw") for each in app.button)
     assert f"{left} of these texts, drawn at random, were checked by hand.\n" in words_of(app)
     words = words_of(app.text_input(key=f"{run.id}_contains").set_value("").run())
-    assert f"{left} more were drawn from another selection: the column checked says where they count." in words
+    assert f"{left} more do not count here: a row before them was skipped, or they were drawn from another" in words
 
 
 def test_a_row_of_which_nobody_can_tell_is_not_counted_as_checked(run, corrected):
@@ -367,7 +368,7 @@ def test_a_row_of_which_nobody_can_tell_is_not_counted_as_checked(run, corrected
     app = open_run(run)
     assert app.dataframe[-1].value["checked"].max() == 1
     assert "1 of these texts, drawn at random, were checked by hand." in words_of(app)
-    assert "more were drawn from another selection" not in words_of(app)
+    assert "more do not count here" not in words_of(app)
 
 
 def test_shares_are_corrected_where_the_model_says_how_it_errs(run, request):

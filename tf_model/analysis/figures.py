@@ -31,6 +31,8 @@ def figures(
     checked_labels: pd.Series | None = None,
     chosen_themes: Mapping[str, Any] | None = None,
     dates: Dates | None = None,
+    of_file: bool = False,
+    products: Sequence[str] | None = None,
     counts_unfit: bool = False,
     period: str | None = None,
     correction: tuple[Correction | None, str] | None = None,
@@ -41,7 +43,8 @@ def figures(
     ``texts`` are its texts. Both have a unique index. Rows that are not fit for the model are left out but for their
     number, unless ``counts_unfit``.
     ``chosen_themes`` has, by ``emotion → product``, themes found or chosen before: the name of the theme of each row.
-    ``dates`` are those of the whole file, if ``result`` is a selection: the days of a few rows may look like months.
+    If ``result`` is a selection ``of_file``, ``dates`` are those of the whole file, None if it has none, since the days
+    of a few rows may look like months; and so are the ``products``, whose names tell no theme.
     ``correction``: what :func:`correction_of` returned, if the model may have been replaced since.
     ``period``: of the shares over time; default :func:`period_of`.
     """
@@ -49,7 +52,7 @@ def figures(
     is_target = tasks.TARGET.name in model.labels
     prediction_columns = (target_columns if is_target else columns_of)(model.labels, probabilities=True)
     own_columns = result.loc[:, ~result.columns.isin([*prediction_columns, STATUS])]
-    of_file, dates = dates is not None, dates or find_dates(own_columns)
+    dates = dates if of_file else find_dates(own_columns)
     is_fit = result[STATUS] == FIT
     is_counted = is_fit | counts_unfit
     rows = rows_of(result[is_counted], texts[is_counted], emotions, dates and dates.values)
@@ -87,7 +90,7 @@ def figures(
         "over_time": _lines(by_period(rows, non_neutral, period)) if dated else [],
         "changes": _lines(find_changes(rows, non_neutral, period=period)) if dated else [],
         "comparison": _comparison(rows, own_columns, emotions),
-        "themes": _themes(rows, non_neutral, with_texts, chosen_themes or {}, period),
+        "themes": _themes(rows, non_neutral, with_texts, chosen_themes or {}, period, products),
     }
 
 
@@ -120,16 +123,18 @@ def _themes(
     with_texts: bool,
     chosen_themes: Mapping[str, Any],
     period: str | None,
+    names: Sequence[str] | None,
 ) -> list[dict[str, Any]]:
     """The themes of each product and emotion with enough texts, and the number of texts of each theme by period."""
     entries, products = [], rows["product"].value_counts().index
+    names = products if names is None else names
     for product in products:
         for emotion in emotions:
             key = answer_text(emotion, product)
             if key in chosen_themes:
                 themes = pd.Series(chosen_themes[key], dtype=object).rename(int)
             else:
-                themes = find_themes(rows[(rows["product"] == product) & (rows["emotion"] == emotion)], products)
+                themes = find_themes(rows[(rows["product"] == product) & (rows["emotion"] == emotion)], names)
             lines = [
                 {
                     "name": line.theme,
@@ -138,7 +143,7 @@ def _themes(
                     "trend": line.trend,
                     "quotes": rows.loc[line.texts[:QUOTES], "text"].tolist() if with_texts else [],
                 }
-                for line in describe_themes(rows, themes, products, period).itertuples()
+                for line in describe_themes(rows, themes, names, period).itertuples()
             ]
             if lines:
                 texts = sum(line["texts"] for line in lines)
