@@ -181,6 +181,13 @@ def test_a_page_of_another_site_cannot_ask_without_being_noticed_by_the_browser(
     assert client().options("/predict", headers={"Origin": "http://evil.example"}).status_code == 405
 
 
+def test_what_would_be_ignored_is_refused():
+    inputs = {"inputs": {"text": ["a"]}}
+    for more, status in (({"signature_name": "targets"}, 422), ({"threshold": 1}, 422), ({}, 200)):
+        assert client().post("/v1/models/answer:predict", json=inputs | more).status_code == status
+    assert client().post("/predict/", json={"texts": ["a"]}, follow_redirects=False).status_code == 404
+
+
 @pytest.mark.parametrize(
     ("host", "status"),
     [("localhost:8000", 200), ("127.0.0.1", 200), ("[::1]:8000", 200), ("evil.example", 400), ("localhost.evil", 400)],

@@ -163,8 +163,8 @@ def test_targets_are_only_of_products_that_a_text_names(monkeypatch, tmp_path, p
     assert [[target["mention"] for target in each] for each in found] == expected
 
 
-@pytest.mark.parametrize("name", ["a*", "*a", "*.*"])
-def test_a_name_of_a_host_has_a_star_in_front_only(name, capsys):
+@pytest.mark.parametrize("name", ["a*", "*a", "*.*", "a.example:8443", "2001:db8::1", "https://a.example"])
+def test_a_name_of_a_host_has_a_star_in_front_only_and_no_port(name, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["--allow-host", name])
     assert "expected NAME" in capsys.readouterr().err
@@ -185,12 +185,13 @@ def test_predictions_are_counted_with_a_log_only(monkeypatch, tmp_path, options)
         assert server.config.timeout_keep_alive == 75, "as the docs say; proxies use a connection again for 60 s"
         client = TestClient(server.config.app, base_url="http://api.example")
         assert client.get("/metrics").status_code == 401
+        assert TestClient(server.config.app, base_url="http://127.0.0.2").get("/health/live").status_code == 200
         client.headers["Authorization"] = "Bearer secret"
         client.post("/predict", json={"texts": ["a"]})
         seen.append(client.get("/metrics").text)
 
     monkeypatch.setattr(uvicorn.Server, "run", run)
-    assert main(["--port", "0", "--allow-host", "api.example", *options]) == 0
+    assert main(["--port", "0", "--host", "127.0.0.2", "--allow-host", "api.example", *options]) == 0
     assert not options or Store(tmp_path / "log.sqlite").window(0, 2**40).predictions == 1
     assert "process_resident_memory_bytes" in seen[0]
     assert ("tweet_target_requests_total" in seen[0]) == ("tweet_target_model_info" in seen[0]) == bool(options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import gc
 import os
+import re
 import socket
 from contextlib import ExitStack
 from pathlib import Path
@@ -50,7 +51,9 @@ def main(argv: list[str] | None = None) -> int:
             registry = exporter.registry
         for model in filter(None, (predictor, targets and targets.model)):
             model.predict(["My iPad is great!"])
-        hosts = [*LOCAL_HOSTS, *(arguments.allow_host or ())]
+        host, port = listener.getsockname()[:2]
+        host = f"[{host}]" if ":" in host else host
+        hosts = [*LOCAL_HOSTS, host, *(arguments.allow_host or ())]
         app = make_app(predictor, targets, hosts=hosts, keys=keys, recorder=recorder, registry=registry)
         gc.collect()
         gc.freeze()  # the models stay in memory: no collection need look at them again
@@ -66,9 +69,8 @@ def main(argv: list[str] | None = None) -> int:
             timeout_keep_alive=75,  # proxies use a connection again for 60 s; one just closed would be an error
             timeout_graceful_shutdown=int(TIMEOUT) + 1,
         )
-        host, port = listener.getsockname()[:2]
         names = predictor.name + (f" and {targets.model.name}" if targets else "")
-        cli.say(f"serving {names} at http://{f'[{host}]' if ':' in host else host}:{port}")
+        cli.say(f"serving {names} at http://{host}:{port}")
         uvicorn.Server(config).run(sockets=[listener])
     return 0
 
@@ -95,8 +97,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _host_name(text: str) -> str:
-    if "*" in text.removeprefix("*.") and text != "*":
-        raise argparse.ArgumentTypeError(f"expected NAME, *.NAME or *, got {text!r}")
+    if not re.fullmatch(r"\*|(?:\*\.)?[a-zA-Z0-9._-]+|\[[0-9a-fA-F:.]+\]", text):
+        raise argparse.ArgumentTypeError(f"expected NAME, *.NAME, [IPv6] or * without a port, got {text!r}")
     return text
 
 

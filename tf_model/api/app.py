@@ -13,7 +13,7 @@ from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import prometheus_client
 from fastapi import FastAPI, HTTPException, Request, Response, Security
@@ -75,24 +75,25 @@ class Texts(BaseModel, extra="forbid"):  # else products or a threshold would be
     texts: TextList
 
 
-class TextInputs(BaseModel):
+class TextInputs(BaseModel, extra="forbid"):
     """The inputs of a model on TensorFlow Serving, by name."""
 
     text: TextList
 
 
-class ServingRequest(BaseModel):
+class ServingRequest(BaseModel, extra="forbid"):
     """Texts to answer for, as TensorFlow Serving is asked."""
 
     inputs: TextInputs
+    signature_name: Literal[SIGNATURE] = SIGNATURE
 
 
 class OneText(BaseModel, extra="forbid"):
     """A text to explain the answer for, or with a mention's place the emotion directed at it."""
 
     text: Text
-    start: Annotated[int | None, Field(examples=[3], description="start of a mention, as in `/targets`")] = None
-    end: Annotated[int | None, Field(examples=[7])] = None
+    start: Annotated[int | None, Field(examples=[3], description="of a mention, as in `/targets`; code points")] = None
+    end: Annotated[int | None, Field(examples=[7], description="exclusive")] = None
 
 
 def make_app(
@@ -114,10 +115,13 @@ def make_app(
         version=predictor.version,
         docs_url=None,  # the pages load scripts from other sites
         redoc_url=None,
+        redirect_slashes=False,  # behind a proxy for TLS, it would redirect to http
         max_body_size=MOST_BYTES,
         responses={status: {"model": Problem, "description": text} for status, text in PROBLEMS.items()}
-        | {413: {"description": PROBLEMS[413], "content": {"text/plain": {}}}}
-        | {400: {"model": Problem, "description": PROBLEMS[400], "content": {"text/plain": {}}}},
+        | {
+            status: {"model": Problem, "description": PROBLEMS[status], "content": {"text/plain": {}}}
+            for status in (400, 413)
+        },
         dependencies=[Security(HTTPBearer(auto_error=False))] if keys else None,  # for the description; see Guard
     )
     app.add_middleware(HostCheck, allowed_hosts=list(hosts), www_redirect=False)
