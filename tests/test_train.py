@@ -405,7 +405,7 @@ def test_a_termination_keeps_the_epochs_and_leaves_nothing_half(tmp_path, steady
     assert code == 143
     assert "terminated" in said
     assert "stopped; 1 epoch kept in " in said
-    assert "run the same command with --resume, without --restart, to continue" in said
+    assert "run the same command again with --resume without --restart to continue" in said
     assert "Traceback" not in said
     monkeypatch.undo()
 
@@ -420,7 +420,7 @@ def test_a_termination_keeps_the_epochs_and_leaves_nothing_half(tmp_path, steady
     code, said = run("--resume")
     assert code == 130
     assert "stopped; 2 epochs kept in " in said
-    assert "run the same command with --resume to continue" in said
+    assert "run the same command again to continue" in said
     assert "Traceback" not in said
     monkeypatch.undo()
 

@@ -161,13 +161,13 @@ NEGATIVE_WORDS = re.compile(
 
 
 def frequent_words(tweets: pd.DataFrame, pairs: bool = False) -> pd.DataFrame:
-    """How many ``tweets`` contain each word or word pair (``words``), and their ``share``; no "rt", no stop words."""
+    """How many ``tweets`` contain each word or word pair (``words``), and their ``share``; no "rt", not stop words alone."""
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
     counts, words = _occurrences(tweets, pairs)
     frame = pd.DataFrame({"words": words, "tweets": counts.sum(axis=0).astype(np.int64)})
-    ignored = ENGLISH_STOP_WORDS | {RETWEET}
-    frame = frame[np.array([not ignored.issuperset(each.split()) for each in words], dtype=bool)]
+    is_ignored = np.array([ENGLISH_STOP_WORDS.issuperset(each.split()) for each in words], dtype=bool)
+    frame = frame[_without_mark(words) & ~is_ignored]
     frame = frame.sort_values(["tweets", "words"], ascending=[False, True], ignore_index=True)
     return frame.assign(share=frame["tweets"] / max(len(tweets), 1))
 
@@ -183,7 +183,7 @@ def distinctive_words(tweets: pd.DataFrame, by: str, pairs: bool = False) -> pd.
     labels = [label for label in label_order(tweets, by) if (tweets[by] == label).any()]
     occurrences, words = _occurrences(tweets, pairs)
     total = occurrences.sum(axis=0)
-    is_counted = (total >= LEAST_TWEETS) & (words != RETWEET)
+    is_counted = (total >= LEAST_TWEETS) & _without_mark(words)
     if len(labels) < 2 or not is_counted.any():
         return pd.DataFrame(columns=["label", "words", "tweets", "others", "log_odds", "z"])
     prior = PRIOR_WORDS * total / total.sum()
@@ -195,6 +195,11 @@ def distinctive_words(tweets: pd.DataFrame, by: str, pairs: bool = False) -> pd.
         part = pd.DataFrame({"label": label, **columns})[is_counted]
         parts.append(part.sort_values(["z", "words"], ascending=[False, True]))
     return pd.concat(parts, ignore_index=True).astype({"tweets": np.int64, "others": np.int64})
+
+
+def _without_mark(words: Iterable[str]) -> np.ndarray:
+    """Which words or pairs hold no "rt", bool [N]."""
+    return np.array([RETWEET not in each.split() for each in words], dtype=bool)
 
 
 def with_words(tweets: pd.DataFrame, words: str) -> pd.DataFrame:

@@ -110,8 +110,8 @@ def main(argv: list[str] | None = None) -> int:
             progress = checkpoint.progress()
             if progress and not isinstance(error, TweetTargetError):
                 location = paths.shown(checkpoint.folder)
-                option = "--resume, without --restart," if arguments.restart else "--resume"
-                cli.say(f"stopped; {progress} kept in {location}: run the same command with {option} to continue")
+                option = " with --resume" * (not arguments.resume) + " without --restart" * arguments.restart
+                cli.say(f"stopped; {progress} kept in {location}: run the same command again{option} to continue")
             raise
         if runtime.worker_index:
             cluster.wait()

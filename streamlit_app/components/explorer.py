@@ -207,7 +207,8 @@ class Explorer:
         pairs = pick("Count", ("Single words", "Word pairs"), self._key("size")) == "Word pairs"
         left, right = st.columns(2)
         with left:
-            st.caption("Number of texts with the word. English function words are left out.")
+            counted, left_out = ("pair", "Pairs of function words") if pairs else ("word", "Function words")
+            st.caption(f"Number of texts with the {counted}. {left_out} (English) are left out.")
             texts = tweets.drop_duplicates("row")  # a text may have a row for each product
             bars = _frequent_words(texts, pairs).head(MOST_WORDS).rename(columns={"words": "name"})
             if bars.empty:

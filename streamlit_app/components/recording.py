@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import streamlit as st
 
@@ -13,6 +14,7 @@ from tf_model.errors import TweetTargetError, UsageError, first_line
 from tf_model.monitor import reference
 from tf_model.monitor.prometheus import Exporter
 from tf_model.monitor.recorder import Recorder
+from tf_model.monitor.store import Store
 
 APP, BATCH = "app", "batch"
 failures: dict[str, str] = {}  # why no log can be opened, by its path
@@ -22,6 +24,12 @@ _recorders: list[Recorder] = []  # in use
 def failure() -> str | None:
     """Why nothing can be recorded at the moment, in one line."""
     path = str(loading.monitor_log())
+    if path in failures:  # it may be well again
+        with suppress(OSError, TweetTargetError):
+            Store(path).open().close()
+            del failures[path]
+            if exporter := serve_metrics():
+                exporter.failure = None
     return failures.get(path) or next(
         (each.failure for each in _recorders if each.failure and str(each.path) == path), None
     )

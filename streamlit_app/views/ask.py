@@ -227,7 +227,8 @@ def _show_words(state: ModelState, text: str, word_count: int) -> None:
         _report_failure(state, "The words could not be weighed.", error)
         return
     words, attributions = explanation.words, explanation.tasks
-    if max((abs(weight) for each in attributions.values() for weight in each.weights), default=0) < LEAST_WEIGHT:
+    greatest = max((abs(weight) for each in attributions.values() for weight in each.weights), default=0)
+    if greatest < LEAST_WEIGHT and len(words) >= word_count:
         st.warning(
             "Leaving out any word changes nothing: the answer means nothing. The model does not read web "
             "addresses, emoji and non-Latin scripts.",
@@ -245,8 +246,9 @@ def _show_words(state: ModelState, text: str, word_count: int) -> None:
         )
     pieces = token_highlighting.highlighted(words, attributions[task].weights)
     token_highlighting.show(pieces, key=f"highlighted_words_{task}")
+    label = plain_markdown(attributions[task].label)
     st.caption(
-        "**+** and a solid line: without the word, the answer would be less probable. **−** and a dotted line: it "
+        f"**+** and a solid line: without the word, “{label}” would be less probable. **−** and a dotted line: it "
         "would be more probable. The stronger the colour, the more the word counted."
     )
     if len(words) < word_count:
@@ -339,7 +341,8 @@ def _take_mention_feedback(
             product, start, end = subject, row["start"], row["end"]
         else:
             words = st.text_input("The words, exactly as in the text").strip()
-            product = st.selectbox("They name …", list(finder.products.aliases))
+            names = list(finder.products.aliases)
+            product = st.selectbox("They name …", names, index=None if len(names) > 1 else 0)
             # As a whole word if it is one anywhere: "it" is not in "wait".
             found = re.search(rf"(?<!\w){re.escape(words)}(?!\w)", text) or re.search(re.escape(words), text)
             start, end = found.span() if found else (-1, -1)
@@ -351,8 +354,8 @@ def _take_mention_feedback(
         )
         if not st.form_submit_button("Store", type="primary"):
             return
-    if emotion is None:
-        st.info("Choose an emotion first.", icon=":material/edit_note:")
+    if emotion is None or product is None:
+        st.info(f"Choose {'an emotion' if product else 'a product'} first.", icon=":material/edit_note:")
         return
     if start < 0 or start == end:
         st.info("These words are not in the text. Copy them from it.", icon=":material/edit_note:")
@@ -366,7 +369,9 @@ def _take_mention_feedback(
 def _store(log: Recorder, text: str, row: Mapping[str, Any], key: str, *, is_correct: bool, **correct: Any) -> None:
     with notices.explained(NOT_STORED):
         given = log.correct(text, row, is_correct=is_correct, **correct)
-        st.session_state[THANKS].setdefault(key, []).append(given)
+        before = st.session_state[THANKS].get(key, [])
+        kept = [each for each in before if (each.start, each.product) != (given.start, given.product)]  # else replaced
+        st.session_state[THANKS][key] = [*kept, given]
         st.rerun()
 
 

@@ -51,6 +51,11 @@ def test_the_marked_mention_is_never_left_out_and_shown_without_its_marks():
     assert found.tasks["product"].weights[3] == 0 < found.tasks["product"].weights[6]
 
 
+def test_what_is_written_together_with_a_mention_is_weighed():
+    explain(mark("the Nook...love! now", 4, 8), LABELS, probabilities)
+    assert asked[2] == "the \x02Nook\x03 now"
+
+
 def test_a_text_without_words():
     found = explain(" \n", LABELS, probabilities)
     assert found.words == found.tasks["emotion"].weights == ()

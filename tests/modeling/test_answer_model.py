@@ -148,7 +148,7 @@ def test_folds_that_are_done_are_not_trained_again_after_an_interrupt(tiny_bert,
         train.main(arguments)
     said = capsys.readouterr().err
     assert "stopped; 1 fold of the calibration kept in " in said
-    assert "run the same command with --resume to continue" in said
+    assert "run the same command again with --resume to continue" in said
     with pytest.raises(KeyboardInterrupt):  # again in the second fold: the first is not retrained
         train.main([*arguments, "--resume"])
     assert "stopped; 1 fold" in capsys.readouterr().err

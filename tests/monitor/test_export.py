@@ -59,7 +59,7 @@ def test_what_teaches_nothing_is_left_out_and_counted(tmp_path, capsys):
     store = store_with(tmp_path / "log", [*nothing, agreed("c")])
     export(store, tmp_path / "out.csv")
     said = capsys.readouterr().err
-    assert said.endswith("out.csv (1 text; left out: 3 corrections without a label, or repeated)\n")
+    assert said.endswith("out.csv (1 row; left out: 3 corrections without a label, or repeated)\n")
 
 
 def test_the_last_correction_of_a_text_counts(tmp_path):
@@ -108,7 +108,7 @@ def test_a_text_that_a_workbook_cannot_hold_is_cut_and_that_is_said(tmp_path, ca
     store = store_with(tmp_path / "log", [agreed("ab" * 20_000)])
     export(store, tmp_path / "whole.csv")
     [said] = capsys.readouterr().err.splitlines()
-    assert said.endswith("whole.csv (1 text; left out: 0 corrections without a label, or repeated)")
+    assert said.endswith("whole.csv (1 row; left out: 0 corrections without a label, or repeated)")
     export(store, tmp_path / "cut.xlsx")
     _, note = capsys.readouterr().err.splitlines()
     assert note.startswith("texts cut to 32,767 characters")

@@ -116,7 +116,7 @@ def test_export_writes_and_refuses_to_overwrite(log, tmp_path, capsys):
     output = tmp_path / "corrections.csv"
     assert main(["export", "--log", str(log), str(output)]) == 0
     assert output.read_text(encoding="utf-8").splitlines()[1] == "a text,iPad,,,"
-    assert "(1 text; left out: 0 corrections" in capsys.readouterr().err
+    assert "(1 row; left out: 0 corrections" in capsys.readouterr().err
     with pytest.raises(OutputError, match="add --overwrite"):
         main(["export", "--log", str(log), str(output)])
     assert main(["export", "--log", str(log), str(output), "--overwrite"]) == 0

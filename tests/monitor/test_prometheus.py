@@ -121,8 +121,8 @@ def test_predictions_are_counted_by_product_emotion_and_outcome():
     assert value(exporter, "requests_total", source="app", status="ok") == 1
     assert value(exporter, "batch_size_sum") == 4
     assert value(exporter, "request_duration_seconds_sum", source="app") == pytest.approx(0.033)
-    assert value(exporter, "stage_duration_seconds_bucket", stage="model", le="0.025") == 0
-    assert value(exporter, "stage_duration_seconds_bucket", stage="model", le="0.05") == 1
+    assert value(exporter, "stage_duration_seconds_bucket", source="app", stage="model", le="0.025") == 0
+    assert value(exporter, "stage_duration_seconds_bucket", source="app", stage="model", le="0.05") == 1
     assert value(exporter, "confidence_ratio_bucket", task="product", le="0.5") == 2
 
 

@@ -97,6 +97,12 @@ def test_alarms_of_a_file_are_kept_apart_from_those_of_the_app(judge, tmp_path, 
     assert of_app.window.requests == 115
 
 
+def test_failures_of_sources_with_too_few_requests_each_are_judged_together(judge):
+    found = judge(*[Failed(NOON, FILE, "ModelError", "x")] * 19)
+    assert words(found)["errors"].startswith("19 of 119 requests failed")
+    assert {each["alarm"] for each in found.to_json()["drift"]} <= {None}
+
+
 def test_a_signal_may_come_after_that_of_the_log(judge, monkeypatch):
     monkeypatch.setattr(report, "SIGNALS", report.SIGNALS[::-1])
     found = judge(answered(NOON, ["x"], stream=FILE), *[Failed(NOON, APP, "ModelError", "x")] * 30)

@@ -362,9 +362,10 @@ def test_a_log_that_cannot_be_opened_is_said_until_it_can(stub, models, monkeypa
     assert app.error[0].value == "Answers cannot be recorded."
     assert "a part of this path is a file" in app.text[0].value
     (models / ".monitor").unlink()
+    assert not app.run().error
+    assert exporter.registry.get_sample_value("tweet_target_log_failing") == 0
     app.switch_page("views/ask.py").run()
     ask("I love the iPhone", app)
-    assert exporter.registry.get_sample_value("tweet_target_log_failing") == 0
     app.switch_page("views/monitor.py").run()
     assert not app.error
     working, full = (SimpleNamespace(path=loading.monitor_log(), failure=each) for each in (None, "the disk is full"))

@@ -329,7 +329,7 @@ def test_an_emotion_is_corrected_a_mention_added_and_one_removed(targets, models
     next(each for each in app.text_input if each.label.startswith("The words")).set_value("love my ")
     store(choose(choose(app, "They name …", "Xbox"), "The emotion toward it is …", tasks.POSITIVE))
     next(each for each in app.text_input if each.label.startswith("The words")).set_value("but")
-    store(app)
+    store(store(app))  # the second replaces the first, which Undo must not count
     assert spans(models) == [
         (TEXT, "Kindle", tasks.NEGATIVE, *KINDLE, False),
         (TEXT, "Xbox", tasks.NO_EMOTION, *XBOX, False),
@@ -339,7 +339,7 @@ def test_an_emotion_is_corrected_a_mention_added_and_one_removed(targets, models
     log = log_of(models, "target")
     assert log.rows("corrections")["answer"].fillna("").tolist() == ["", "", tasks.NEGATIVE, tasks.POSITIVE]
     assert main(["export", "--log", str(log.path), str(tmp_path / "out.csv")]) == 0
-    assert "(2 texts; left out: 2 corrections " in capsys.readouterr().err, "for the Xbox, the last one counts"
+    assert "(2 rows; left out: 2 corrections " in capsys.readouterr().err, "for the Xbox, the last one counts"
     press(press(app, "Undo"), "Undo")
     assert [each[1] for each in spans(models)] == ["Kindle", "Xbox"], "both missed ones are taken back"
     assert not app.success
@@ -371,6 +371,8 @@ def test_missed_words_are_marked_where_they_are_whole_words(targets, models):
         app = ask(text)
         next(each for each in app.text_input if each.label.startswith("The words")).set_value(words)
         store(choose(app, "The emotion toward it is …", tasks.POSITIVE))
+        assert other_notes(app) == ["Choose a product first."]
+        store(choose(app, "They name …", "Xbox"))
     assert [each[3:5] for each in spans(models)] == [(19, 21), (2, 6)]
 
 
@@ -378,7 +380,7 @@ def test_missed_words_are_marked_where_they_are_whole_words(targets, models):
 def test_missed_words_must_stand_in_the_text(targets, models, words):
     app = ask("no product here")
     next(each for each in app.text_input if each.label.startswith("The words")).set_value(words)
-    store(choose(app, "The emotion toward it is …", tasks.POSITIVE))
+    store(choose(choose(app, "They name …", "Xbox"), "The emotion toward it is …", tasks.POSITIVE))
     assert other_notes(app) == ["These words are not in the text. Copy them from it."]
     assert not spans(models)
 

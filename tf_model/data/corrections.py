@@ -54,8 +54,12 @@ def join(
     # Before duplicates are dropped: a row without a label must not replace an earlier one that has one.
     leave_out("no label to learn", ~has_label)
     of_product = " and product" * is_target
-    is_repeated = pd.Series(_keys(frame, is_target)).duplicated(keep="last").to_numpy()
-    leave_out(f"a later row has the same text{of_product}", is_repeated)
+    # A label of a mention is more exact than one of the whole text, whichever is later. The same words under another
+    # product are the same input, since the name is masked.
+    keys, has_span = pd.Series(_keys(frame, is_target)), frame["start"].notna().to_numpy()
+    is_repeated = keys.iloc[np.argsort(has_span, kind="stable")].duplicated(keep="last").sort_index().to_numpy()
+    is_renamed = has_span & frame.duplicated([tasks.TEXT_COLUMN, *SPAN], keep="last").to_numpy()
+    leave_out(f"another row has the same text{of_product}", is_repeated | is_renamed)
     learned = set(_keys(dataset.labelled[dataset.labelled["row"].isin(rows.rows)], is_target))
     learned_texts = {text for text, _ in learned}
     is_learned = [  # a label without a product holds for each one that the text names

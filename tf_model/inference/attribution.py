@@ -13,6 +13,7 @@ import numpy as np
 from tf_model.preprocessing.cleaning import MAX_TOKENS, MENTION, MENTION_START, unmark
 
 MOST_WORDS = MAX_TOKENS  # per text; a model reads no more, unless trained with a greater --max-tokens
+_MENTION = re.compile(MENTION)
 _WORD = re.compile(rf"(?:{MENTION}|\S)+")
 
 
@@ -21,8 +22,8 @@ class Attribution:
     """What the words of a text say about one task."""
 
     label: str  # the most probable class
-    # One per word: by how much it raises the class's log-probability, in nats; 0 for a marked mention, whose name the
-    # model does not read.
+    # One per word: by how much it raises the class's log-probability, in nats; 0 for a marked mention alone, whose
+    # name the model does not read.
     weights: tuple[float, ...]
 
 
@@ -46,8 +47,8 @@ def explain(
     mention = next((number for number, match in enumerate(matches) if MENTION_START in match.group()), 0)
     start = max(min(mention - MOST_WORDS // 2, len(matches) - MOST_WORDS), 0)  # the model reads what is around it
     matches = matches[start : start + MOST_WORDS]
-    shorter_texts = [
-        text if MENTION_START in match.group() else text[: match.start()] + text[match.end() :] for match in matches
+    shorter_texts = [  # of a word with a marked mention, only the mention stays
+        text[: match.start()] + "".join(_MENTION.findall(match.group())) + text[match.end() :] for match in matches
     ]
     least = np.finfo(np.float32).tiny  # its logarithm is finite, so JSON can hold the weights
     scores = np.log(np.maximum(probabilities([text, *shorter_texts]), least))

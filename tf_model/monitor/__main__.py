@@ -125,7 +125,7 @@ def _export(arguments: argparse.Namespace) -> int:
         writer.write(rows)
     left_out = len(corrections) - len(rows)
     cli.say(
-        f"wrote {paths.shown(output)} ({len(rows):,} {plural(len(rows), 'text', 'texts')}; left out: {left_out:,} "
+        f"wrote {paths.shown(output)} ({len(rows):,} {plural(len(rows), 'row', 'rows')}; left out: {left_out:,} "
         f"{plural(left_out, 'correction', 'corrections')} without a label, or repeated)"
     )
     for note in writer.notes:

@@ -36,7 +36,28 @@ NONE = "none"  # the model does not predict this
 
 SOURCES = ("api", "app", "batch", "predict")  # whose counts begin at zero
 # Bounds from one short text on a GPU to a file of thousands on a CPU.
-SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+SECONDS_BUCKETS = (
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    0.75,
+    1,
+    1.25,
+    1.5,
+    2,
+    3,
+    5,
+    10,
+    30,
+    60,
+    300,
+)
 TEXTS_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384)
 SHARE_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
@@ -69,7 +90,8 @@ class Exporter(Collector):
         self._feedback = metric(Counter, "feedback", "What users thought of a prediction.", "verdict")
         of_request, of_stage = "Time of a request for predictions.", "Time of each stage of a request."
         self._seconds = metric(Histogram, "request_duration_seconds", of_request, "source", buckets=SECONDS_BUCKETS)
-        self._stage_seconds = metric(Histogram, "stage_duration_seconds", of_stage, "stage", buckets=SECONDS_BUCKETS)
+        labels = ("source", "stage")
+        self._stage_seconds = metric(Histogram, "stage_duration_seconds", of_stage, *labels, buckets=SECONDS_BUCKETS)
         self._batch_size = metric(Histogram, "batch_size", "Texts of a request for predictions.", buckets=TEXTS_BUCKETS)
         self._confidence = metric(
             Histogram, "confidence_ratio", "Confidence of the predictions, 0 to 1.", "task", buckets=SHARE_BUCKETS
@@ -117,7 +139,7 @@ class Exporter(Collector):
         if event.seconds:
             self._seconds.labels(event.stream.source).observe(math.fsum(event.seconds.values()))
         for stage, seconds in event.seconds.items():
-            self._stage_seconds.labels(stage).observe(seconds)
+            self._stage_seconds.labels(event.stream.source, stage).observe(seconds)
         self._batch_size.observe(event.rows)
         missing = [None] * event.rows
         columns = (event.columns.get(name, missing) for name in ("product", "emotion", "outcome"))

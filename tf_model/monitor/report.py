@@ -86,7 +86,8 @@ class Report:
             "accuracy_estimated": {task: asdict(figure) for task, figure in self.estimates.items()},
             "assumption": accuracy.ASSUMPTION,
             "reference": None if self.reference is None else self.reference.origin,
-            "drift": [asdict(each) for each in self.drifts],
+            # Of all sources together, unlike the alarms.
+            "drift": [asdict(each) | ({"alarm": None} if self.is_by_source else {}) for each in self.drifts],
         }
 
 
@@ -121,6 +122,7 @@ def make(
             if alarms is not None:
                 signals[signal] = (signals[signal] or []) + [f"{each}: {words}" for words in alarms]
     signals["log"] = overall.signals["log"]  # lost records belong to no source
+    signals["errors"] = signals["errors"] or overall.signals["errors"]  # too few of each may be enough together
     return replace(overall, signals=signals, is_by_source=True)
 
 
