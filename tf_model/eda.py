@@ -161,7 +161,7 @@ NEGATIVE_WORDS = re.compile(
 
 
 def frequent_words(tweets: pd.DataFrame, pairs: bool = False) -> pd.DataFrame:
-    """How many ``tweets`` contain each word or word pair (``words``), and their ``share``; no "rt", not stop words alone."""
+    """How many ``tweets`` hold each word or word pair (``words``), and their ``share``; no "rt" or stop words alone."""
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
     counts, words = _occurrences(tweets, pairs)

@@ -18,7 +18,7 @@ from tf_model.inference.render import count_progress, explain_texts, print_rows,
 from tf_model.inference.targets import TargetPredictor, find_targets
 from tf_model.io import tables
 from tf_model.io.files import refuse_to_overwrite
-from tf_model.model_dir import read_labels
+from tf_model.model_dir import METRICS, read_json, read_labels
 
 RECORDED = "predict"  # the source that --record names
 
@@ -160,12 +160,16 @@ def _load(arguments: argparse.Namespace) -> Predictor | TargetPredictor:
         predictor = model = Predictor.load(arguments.model, **runtime)
         can_add = not (arguments.test_predictions or arguments.record)
         _refuse_targets(model.folder, model.labels, "add it" if can_add else "name another model")
+    _warn_of_sample(model)
+    return predictor
+
+
+def _warn_of_sample(model: Predictor) -> None:
     if model.is_sample:
         cli.say(
             f"warning: {model.folder} was trained on the small sample corpus, not on the real data: "
             "its predictions show that the program works, not what the tweets say"
         )
-    return predictor
 
 
 def _refuse_targets(model: Path | str, labels: Mapping[str, Any], advice: str = "add it") -> None:
@@ -189,13 +193,11 @@ def _predict_test_sheet(arguments: argparse.Namespace) -> None:
     source = data.resolve(arguments.data)
     data.announce(source)
     refuse_to_overwrite(output, arguments.overwrite, source.path)
-    unlabelled = data.read(source.path).unlabelled
-    if unlabelled is None:
-        raise DataError(
-            f"{source.path} has no sheet {UNLABELLED_SHEET!r} with unlabelled tweets; "
-            "give the workbook that has one with --data PATH"
-        )
-    tweets = unlabelled[UNLABELLED_COLUMN]
+    dataset = data.read(source.path)
+    if dataset.unlabelled is None:
+        reason = f"{source.path} has no sheet {UNLABELLED_SHEET!r} with unlabelled tweets"
+        raise DataError("; ".join([reason, *dataset.warnings, "give the workbook that has one with --data PATH"]))
+    tweets = dataset.unlabelled[UNLABELLED_COLUMN]
     predictions = predictor.predict(tweets, probabilities=arguments.probabilities, threshold=arguments.threshold)
     predictions = predictions.rename(columns={tasks.PRODUCT.name: "Tweet_is_directed_at"})
     predictions.insert(0, "Tweet", tweets.reset_index(drop=True))
@@ -213,7 +215,9 @@ def _predict_on_ray(arguments: argparse.Namespace) -> None:
         folder, products, answer_folder = find_model(arguments.model), None, None
         _refuse_targets(folder, read_labels(folder))
     # Before the input is cut.
-    Predictor(read_labels(folder), score=None, folder=folder).check_threshold(arguments.threshold)
+    model = Predictor(read_labels(folder), score=None, folder=folder, metrics=read_json(folder / METRICS))
+    model.check_threshold(arguments.threshold)
+    _warn_of_sample(model)
     advance: Callable[[int], None]
     with ExitStack() as stack:
 

@@ -91,6 +91,16 @@ def test_bad_rows_are_set_aside_with_their_place_and_reason(tmp_path):
     assert bad[3]["reason"] == "expected 2 fields, as in the header, found 1"
 
 
+def test_a_quote_that_is_not_closed_costs_its_line_alone(tmp_path):
+    path, rows = tmp_path / "tweets.csv", [f"{number},good" for number in range(300)]
+    rows[10], rows[290] = '10,"best phone ever', '290,"worst phone'
+    path.write_text("\n".join(["id,text", *rows, '300,"two\nlines"']) + "\n", encoding="utf-8")
+    _, frame, bad = cut(path, shard_rows=1000)
+    assert frame["id"].tolist() == [str(number) for number in range(301) if number not in (10, 290)]
+    assert frame["text"].iloc[-1] == "two\nlines"
+    assert [(row["line"], row["record"]) for row in bad] == [(12, '10,"best phone ever'), (292, '290,"worst phone')]
+
+
 @pytest.mark.parametrize("group_rows", [3, 100])
 @pytest.mark.parametrize("shard_rows", [4, 50])
 def test_parquet_shards_hold_each_row_once_with_its_type(tmp_path, group_rows, shard_rows):
@@ -293,6 +303,24 @@ def test_a_link_keeps_its_own_name(tmp_path):
     (tmp_path / "tweets.csv").symlink_to(tmp_path / "3f2a")
     shards, frame, _ = cut(tmp_path / "tweets.csv")
     assert (shards.rows, frame["text"].tolist()) == (1, ["an iPad"])
+
+
+@pytest.mark.parametrize("to", ["archive", "nowhere"])
+def test_a_link_to_a_folder_or_to_nothing_is_refused(tmp_path, to):
+    folder = tmp_path / "files"
+    for each in (tmp_path / "archive", folder):
+        each.mkdir()
+        (each / "a.csv").write_text("text\nan iPad\n", encoding="utf-8")
+    (folder / "linked").symlink_to(tmp_path / to)
+    with pytest.raises(DataError, match=r"linked is a link to a folder, or to nothing"):
+        input_files(folder)
+
+
+def test_a_name_that_is_no_utf_8_does_not_make_another_job(tmp_path):
+    path = tmp_path / "caf\udce9.csv"
+    path.write_text("text\nan iPad\n", encoding="utf-8")
+    begin(job_of(path))
+    assert job_of(path).resume() is not None
 
 
 def test_what_no_job_made_is_never_touched(source):

@@ -50,6 +50,8 @@ def test_views_are_read_as_texts(tmp_path):
         "bytes": pyarrow.array([None, b"a"], pyarrow.binary_view()),
         "tags": pyarrow.array([["x"], None], pyarrow.large_list(view)),
         "user": pyarrow.array([None, {"name": "y"}], pyarrow.struct([("name", view)])),
+        "pair": pyarrow.array([["x", "y"], None], pyarrow.list_(view, 2)),
+        "map": pyarrow.array([[("a", "b")], None], pyarrow.map_(view, view)),
     }
     pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
     frame = read(tmp_path / "a.parquet")
@@ -58,6 +60,8 @@ def test_views_are_read_as_texts(tmp_path):
         [b"a", None, None],
         [None, ["x"], ["x"]],
         [{"name": "y"}, None, None],
+        [None, ["x", "y"], ["x", "y"]],
+        [None, [("a", "b")], [("a", "b")]],
     ]
 
 
@@ -90,6 +94,7 @@ def test_parquet_of_mixed_and_missing_values(tmp_path):
             "flags": [2.5, True, None],
             "n": [1, 2, None],
             "bad": ["\ud83d", "b", None],
+            "when": [NOON.date(), NOON, None],
         },
         dtype=object,
     )
@@ -100,6 +105,7 @@ def test_parquet_of_mixed_and_missing_values(tmp_path):
         "flags": ["2.5", "True", None],
         "n": [1, 2, None],
         "bad": ["\ufffd", "b", None],
+        "when": ["2024-05-01", "2024-05-01 12:00:00", None],
     }
 
 

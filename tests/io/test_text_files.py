@@ -82,9 +82,11 @@ def test_cell_of_ten_megabytes(tmp_path):
     assert texts(write(tmp_path / "a.csv", f'id,text\n1,"{text}"\n2,b\n')) == [text, "b"]
 
 
-def test_rows_that_quotes_may_have_joined_are_told(tmp_path):
+@pytest.mark.parametrize("separator", ["\t", ";"])
+def test_rows_that_quotes_may_have_joined_are_told(tmp_path, separator):
     for rows, told in (('1\t"hello there\n2\tfine\n3\tthe end"\n', True), ('1\t"hello\nthere"\n2\tfine\n', False)):
-        with tables.open_table(write(tmp_path / "a.tsv", f"id\ttext\n{rows * 2}")) as table:
+        content = f"id\ttext\n{rows * 2}".replace("\t", separator)
+        with tables.open_table(write(tmp_path / ("a.tsv" if separator == "\t" else "a.csv"), content)) as table:
             assert [note.startswith("some rows have several lines") for note in table.notes] == [True] * told
 
 

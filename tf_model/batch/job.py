@@ -12,8 +12,9 @@ Readers of a folder as one table (pyarrow, Spark, Ray, DuckDB) skip names that b
 """
 
 import json
+import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from tf_model import cli
 from tf_model.errors import DataError, OutputError, UsageError, listed
 from tf_model.io import tables
 from tf_model.io.characters import well_formed
-from tf_model.io.files import explain_read_errors, explain_write_errors, whole_folder, write_json
+from tf_model.io.files import explain_read_errors, explain_write_errors, json_text, whole_folder, write_json
 
 MANIFEST, INPUT, BAD = "_manifest.json", "_input", "_bad"
 SUFFIXES = (".csv", ".parquet")
@@ -65,8 +66,7 @@ def input_files(source: Path | str) -> list[Path]:
     with explain_read_errors(source):
         if not source.exists():
             raise DataError(f"{source} does not exist; give a .csv or .parquet file, or a folder of them")
-        paths = sorted(path.relative_to(source) for path in source.rglob("*") if path.is_file())
-        visible = [path for path in paths if not any(part[0] in "._" for part in path.parts)]
+        visible = sorted(path.relative_to(source) for path in _below(source)) if source.is_dir() else []
         if partitions := [part for path in visible for part in path.parts[:-1] if "=" in part]:
             column, _, _ = partitions[0].partition("=")
             raise DataError(
@@ -79,6 +79,21 @@ def input_files(source: Path | str) -> list[Path]:
         expected = "expected files that all end in .csv or all in .parquet"
         raise DataError(f"{source}: {expected}, found {listed(suffixes)}; convert them, or give another folder")
     return [file.parent.resolve() / file.name for file in files]  # a link keeps its own name, which says the format
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """The visible files in a folder and below; :class:`DataError` for a link that would be left out."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for parent, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [each for each in folders if each[0] not in "._"]
+        for path in (Path(parent, each) for each in (*folders, *names) if each[0] not in "._"):
+            if path.is_file():
+                yield path
+            elif path.is_symlink():
+                raise DataError(f"{path} is a link to a folder, or to nothing; put files or links to files there")
 
 
 def open_first(files: Sequence[Path], column: str | None) -> tables.Table:
@@ -142,7 +157,7 @@ class Job:
             with explain_read_errors(file):
                 status = file.stat()
             inputs.append([str(file), status.st_size, status.st_mtime_ns])
-        self._identity = json.loads(json.dumps({"settings": settings, "input": inputs}))
+        self._identity = json.loads(json_text({"settings": settings, "input": inputs}))
 
     def resume(self, overwrite: bool = False) -> Shards | None:
         """The shards of an earlier run of the same job to resume; None to begin anew. Changes nothing.

@@ -162,13 +162,18 @@ def read(
         raise no_labels[0]
     check_schema(path, labelled, table_tasks, columns)
     unlabelled = None
-    with suppress(UsageError, DataError):  # no workbook, no such sheet or column, or nothing in it
+    problems = []
+    try:
         sheet, rows = _load(path, UNLABELLED_COLUMN, UNLABELLED_SHEET)
         unlabelled = pd.DataFrame({UNLABELLED_COLUMN: _as_texts(rows, sheet.text_position)})
+    except UsageError:  # no workbook, or no such sheet or column
+        pass
+    except DataError as error:
+        problems = [f"the sheet {UNLABELLED_SHEET!r} is left out: {error}"]
     with explain_read_errors(path):
         sha256 = sha256_of(path)
     name = ASSIGNMENT if sha256 == ASSIGNMENT_SHA256 else SAMPLE if is_sample(path) else CUSTOM
-    notes = (*table.notes, *map(str, no_labels))
+    notes = (*table.notes, *map(str, no_labels), *problems)
     return Dataset(name, path, sha256, labelled, unlabelled, dropped, notes, tasks=tuple(table_tasks), columns=columns)
 
 

@@ -1,6 +1,7 @@
 """Read and write Parquet: each column keeps its Arrow type."""
 
 from collections.abc import Iterator
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,10 @@ def _without_views(arrow_type: Any) -> Any:
         return arrow_type
     if types.is_list(arrow_type) or types.is_large_list(arrow_type):
         return pyarrow.large_list(_without_views(arrow_type.value_type))
+    if types.is_fixed_size_list(arrow_type):
+        return pyarrow.list_(_without_views(arrow_type.value_type), arrow_type.list_size)
+    if types.is_map(arrow_type):
+        return pyarrow.map_(_without_views(arrow_type.key_type), _without_views(arrow_type.item_type))
     if types.is_struct(arrow_type):
         return pyarrow.struct([field.with_type(_without_views(field.type)) for field in arrow_type])
     large_types = {pyarrow.string_view(): pyarrow.large_string(), pyarrow.binary_view(): pyarrow.large_binary()}
@@ -156,6 +161,7 @@ def _to_arrow(column: Any, arrow_type: Any) -> Any:
         target = arrow_type or array.type
         is_number = types.is_integer(target) or types.is_floating(target)
         is_changed = (numbers and not is_number) or (kinds - numbers and (is_number or array.type != target))
+        is_changed = is_changed or {date, datetime} <= kinds  # as dates, they would lose their times
         if is_changed or types.is_null(target) or types.is_nested(target):
             raise pyarrow.ArrowInvalid  # a cast would turn true into 1, "007" into 7, a number into a time
         return array.cast(target)

@@ -8,6 +8,7 @@ import csv
 import json
 import re
 import sys
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, count
 from typing import Any, TextIO
@@ -122,18 +123,21 @@ class Delimited(_TextFile):
     def records(self) -> Iterator[tuple[int, list[str]]]:
         """Yield the header, then the rows, without blank lines. A text of several lines is one row."""
         lines: list[str] = []  # of one record
+        again: deque[str] = deque()  # of a record that cannot be read: all but its first line may hold others
+        file_lines = self.lines()
 
         def remember() -> Iterator[str]:
-            for each in self.lines():
+            while (each := again.popleft() if again else next(file_lines, None)) is not None:
                 lines.append(each)
                 yield each
 
         csv.field_size_limit(MOST_CHARACTERS)  # the module's default is 131,072
         reader = csv.reader(remember(), delimiter=self.delimiter, quoting=self.quoting, strict=True)
-        width = 0
+        width, line = 0, 1
         for number in count(1):
+            line += len(lines)
             lines.clear()
-            line, reason = reader.line_num + 1, ""
+            reason = ""
             try:
                 fields = next(reader)
                 if fields and len(fields) != (width or len(fields)):
@@ -142,12 +146,16 @@ class Delimited(_TextFile):
                 break
             except csv.Error as error:
                 reason = str(error)
+                if self.on_bad_row and width and reason != _UNCLOSED:
+                    again.extendleft(reversed(lines[1:]))
+                    del lines[1:]
             if any("\0" in each for each in lines):
                 reason = _NUL
             if not reason:
                 if fields:
                     width = len(fields)
-                    if len(lines) > 1 and width > 1 and all(each.count("\t") == width - 1 for each in lines):
+                    signs = {each.count(self.delimiter) for each in lines}
+                    if len(lines) > 1 and width > 1 + (self.delimiter == ",") and signs == {width - 1}:
                         self.notes += [_JOINED] if _JOINED not in self.notes else []
                     yield number, fields
             elif self.on_bad_row and width and reason != _UNCLOSED:
