@@ -149,7 +149,7 @@ compare: $(INSTALLED) ## compare our model with each recorded baseline, tweet by
 compare-targets: $(INSTALLED) ## compare the target model with the text alone and a lexicon (hours on 2 cores; resumes)
 	$(RUN) -m research.targets $(ARGS)
 
-label-quality: $(INSTALLED) ## measure how reliable the labels are, and training without likely label errors
+label-quality: $(INSTALLED) ## measure how reliable the labels are, and training without doubtful labels
 	$(RUN) -m research.label_quality $(ARGS)
 
 learning-curve: $(INSTALLED) ## measure accuracy by number of labelled tweets

@@ -208,7 +208,7 @@ def targets() -> list[dict[str, Any]]:
 def mention(test: str, form: str) -> dict[str, Any] | None:
     """The emotion directed at a mention, mean over the seeds, by test and form of the text; None if not measured.
 
-    ``none`` is the share of the mentions with no emotion: the accuracy of always answering that.
+    ``none`` is the share of the mentions with no emotion: the accuracy of always answering that. ``felt``: the others.
     """
     results = recorded("targets")["tests"].get(test, {}).get(form)
     if results is None:
@@ -216,8 +216,8 @@ def mention(test: str, form: str) -> dict[str, Any] | None:
     by_seed = list(results.get("seeds", {form: results}).values())
     means = {name: np.mean([metrics[name] for metrics in by_seed]) for name in ("accuracy", "macro_f1", "rows")}
     low, high = np.mean([metrics["macro_f1_interval"] for metrics in by_seed], axis=0)
-    none = by_seed[0]["per_class"][NO_EMOTION]["support"] / by_seed[0]["rows"]
-    return means | {"seeds": len(by_seed), "low": low, "high": high, "none": none}
+    rows, calm = by_seed[0]["rows"], by_seed[0]["per_class"][NO_EMOTION]["support"]
+    return means | {"seeds": len(by_seed), "low": low, "high": high, "none": calm / rows, "felt": rows - calm}
 
 
 def to_reach(test: str) -> dict[str, float]:
