@@ -18,8 +18,9 @@ export no_proxy := localhost,127.0.0.1,$(or $(no_proxy),$(NO_PROXY))
 export NO_PROXY := $(no_proxy)
 endif
 endif
-export PIP_USER := 0 # also against pip.conf
-unexport PIP_TARGET PIP_PREFIX PIP_CONSTRAINT # all is pinned, and goes into .venv/
+# All is pinned, and goes into .venv/, whatever pip.conf says. A comment behind the value would add a blank to it.
+export PIP_USER := 0
+unexport PIP_TARGET PIP_PREFIX PIP_CONSTRAINT
 
 .PHONY: $(shell awk -F: '/^[a-z-]+:.*## / {print $$1}' $(MAKEFILE_LIST))
 

@@ -45,6 +45,11 @@ def environment():
 # ------------------------------------------------------------------------------------------------ pinned versions
 
 
+def test_make_gives_pip_a_value_that_it_can_read():
+    command = ["make", "--silent", "--eval", "shown: ; @printenv PIP_USER", "shown"]
+    assert subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, check=True).stdout == "0\n"
+
+
 @pytest.mark.parametrize("name", LOCKS)
 def test_a_lock_pins_one_version_of_each_package_with_hashes(name):
     entries = read_lock(name)

@@ -86,8 +86,8 @@ def test_of_several_rows_with_one_text_the_last_counts(tmp_path, dataset, capsys
     ]
     joined = join(tmp_path, dataset, rows)
     assert labels(joined) == [("said once", "iPad", BAD), (" said twice ", "Google", BAD)]
-    assert reasons(joined) == {"no label to learn": 1, "another row has the same text": 1}
-    line = "extra: 1 row left out: another row has the same text (row 2 of the file)"
+    assert reasons(joined) == {"no label to learn": 1, "a later row has the same text": 1}
+    line = "extra: 1 row left out: a later row has the same text (row 2 of the file)"
     assert line in capsys.readouterr().err.splitlines()
 
 
@@ -318,10 +318,15 @@ def test_of_one_text_and_product_the_last_mention_counts(join_targets):
 
 def test_a_mention_counts_more_than_a_whole_text_and_once_whatever_its_product(join_targets):
     denied, whole, renamed = (TWO, "iPad", NONE, 29, 35), (TWO, "iPad", GOOD, "", ""), (TWO, "Pixel", BAD, 29, 35)
-    for rows, emotion in (([denied, whole], NONE), ([whole, denied], NONE), ([denied, renamed], BAD)):
+    same, words = "another row has the same text and product", "a later row is about the same words"
+    for rows, emotion, reason in (
+        ([denied, whole], NONE, same),
+        ([whole, denied], NONE, same),
+        ([denied, renamed], BAD, words),
+    ):
         joined = join_targets(rows)
         assert [tasks.EMOTIONS[label] for _, label in labelled_of(joined)] == [emotion]
-        assert reasons(joined) == {"another row has the same text and product": 1}
+        assert reasons(joined) == {reason: 1}
 
 
 @pytest.mark.parametrize("name", ["product", "emotion", "answer"])

@@ -59,7 +59,8 @@ def join(
     keys, has_span = pd.Series(_keys(frame, is_target)), frame["start"].notna().to_numpy()
     is_repeated = keys.iloc[np.argsort(has_span, kind="stable")].duplicated(keep="last").sort_index().to_numpy()
     is_renamed = has_span & frame.duplicated([tasks.TEXT_COLUMN, *SPAN], keep="last").to_numpy()
-    leave_out(f"another row has the same text{of_product}", is_repeated | is_renamed)
+    leave_out(f"{'another' if is_target else 'a later'} row has the same text{of_product}", is_repeated)
+    leave_out("a later row is about the same words", is_renamed[~is_repeated])
     learned = set(_keys(dataset.labelled[dataset.labelled["row"].isin(rows.rows)], is_target))
     learned_texts = {text for text, _ in learned}
     is_learned = [  # a label without a product holds for each one that the text names
