@@ -218,7 +218,7 @@ def test_a_name_that_would_leave_the_folder_is_refused(tmp_path, name):
 
 
 def test_a_name_that_tensorflow_would_take_for_a_pattern_is_refused(tmp_path):
-    with pytest.raises(UsageError, match=r"for a pattern in .*/brands \[2\]; choose another name"):
+    with pytest.raises(UsageError, match=r"in .*/brands \[2\] for a pattern; choose another folder"):
         train.main([*SAMPLE, "--output-dir", str(tmp_path), "--name", "brands [2]"])
 
 

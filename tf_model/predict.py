@@ -196,7 +196,8 @@ def _predict_test_sheet(arguments: argparse.Namespace) -> None:
     dataset = data.read(source.path)
     if dataset.unlabelled is None:
         reason = f"{source.path} has no sheet {UNLABELLED_SHEET!r} with unlabelled tweets"
-        raise DataError("; ".join([reason, *dataset.warnings, "give the workbook that has one with --data PATH"]))
+        why = [each for each in dataset.warnings if each.startswith(f"the sheet {UNLABELLED_SHEET!r}")]
+        raise DataError("; ".join([reason, *why, "give the workbook that has one with --data PATH"]))
     tweets = dataset.unlabelled[UNLABELLED_COLUMN]
     predictions = predictor.predict(tweets, probabilities=arguments.probabilities, threshold=arguments.threshold)
     predictions = predictions.rename(columns={tasks.PRODUCT.name: "Tweet_is_directed_at"})

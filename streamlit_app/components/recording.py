@@ -27,7 +27,7 @@ def failure() -> str | None:
     if path in failures:  # it may be well again
         with suppress(OSError, TweetTargetError):
             Store(path).open().close()
-            del failures[path]
+            failures.pop(path, None)
             if exporter := serve_metrics():
                 exporter.failure = None
     return failures.get(path) or next(

@@ -24,7 +24,7 @@ def main() -> None:
         source = _source(os.environ.get(data.DATA_VARIABLE))
         dataset, no_emotion, tweets = _read(str(source.path), source.path.stat().st_mtime_ns)
     except (TweetTargetError, OSError) as error:
-        option = "; this page takes no options: rename the column in a copy of the table" if "--" in str(error) else ""
+        option = "; this page takes no options: rename the column in a copy of the table" * ("-column" in str(error))
         notices.say_problem("The dataset cannot be read.", f"{error}{option}")
         return
     if dataset == data.SAMPLE:

@@ -110,6 +110,9 @@ def test_a_mention_that_a_longer_one_takes_from_leaves_the_shorter_one():
 def test_the_escapes_of_a_web_page_name_nothing():
     products = Products({"X": [], "Amp": [], "M": [], "39ers": ["39"]})
     assert found(products, "I don&#x27;t like Tom &amp; Jerry, it&#39;s H&amp;M") == [("M", "M")]
+    assert found(Products({"Print&Copy": []}), "PRINT&COPY") == [("Print&Copy", "PRINT&COPY")]
+    with pytest.raises(DataError, match="must hold a letter or a digit"):
+        Products({"X": ["&nbsp;"]})
 
 
 def test_a_pattern_with_an_optional_end_is_found_before_a_word_that_begins_like_it():

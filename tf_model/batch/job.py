@@ -82,10 +82,11 @@ def input_files(source: Path | str) -> list[Path]:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    """The visible files in a folder and below; :class:`DataError` for a link that would be left out."""
+    """The visible files in a folder and below; :class:`DataError` for a link or folder that would be left out."""
 
     def refuse(error: OSError) -> None:
-        raise error
+        reason = f"cannot read {error.filename}: {error.strerror}"
+        raise DataError(f"{reason}; change its permissions, or let its name begin with _") from error
 
     for parent, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = [each for each in folders if each[0] not in "._"]

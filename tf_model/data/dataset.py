@@ -133,7 +133,8 @@ def read(
     try:
         columns = _find_columns(table, frame, columns, preferred)
     except TweetTargetError as error:  # which sheet was read explains it
-        raise type(error)("; ".join([str(error), *table.notes])) from error
+        sheets = [note for note in table.notes if note.startswith("reading the sheet")]
+        raise type(error)("; ".join([str(error), *sheets])) from error
     names = dict(zip(COLUMNS, asdict(columns).values(), strict=True)) | {name: name for name in extra_columns}
     labelled = pd.DataFrame({"row": frame.index})
     for standard, name in names.items():

@@ -11,6 +11,7 @@ import itertools
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,8 +72,7 @@ class Products:
             for alias in own:
                 if alias.startswith(PATTERN):
                     _refuse_another(patterns.setdefault(alias, name), name, alias)
-                    # With the boundary, a pattern with an optional end is found before a word that begins like it.
-                    self._patterns += [(name, _compiled(re2, name, alias, end)) for end in ("", r"\b")]
+                    self._patterns.append((name, *_compiled(re2, name, alias)))
         self._longest = max((len(key) + len(spaces) for key, spaces in self._spaces.items()), default=0)
         starts = (key[:end] for key, spaces in self._spaces.items() for end in (*spaces, None))
         self._first_words = {word[0] for word in map(_WORD.search, starts) if word}
@@ -149,9 +149,11 @@ class Products:
         return itertools.product([*starts, start], [end, *ends])
 
     def _pattern_mentions(self, text: str) -> Iterator[Mention]:
-        for product, pattern in self._patterns:
-            for match in pattern.finditer(text):
-                start, end = match.span()
+        for product, pattern, bounded in self._patterns:
+            spans = [match.span() for match in pattern.finditer(text)]
+            if bounded and any(_inside_word(text, end) for _, end in spans):
+                spans += [match.span() for match in bounded.finditer(text)]
+            for start, end in spans:
                 if start < end and not _inside_word(text, start) and not _inside_word(text, end):
                     yield Mention(product, start, end)
 
@@ -242,8 +244,13 @@ def _aliases(rows: Any) -> dict[str, list[str]]:
 
 
 def _key(name: str) -> str:
-    key = unicodedata.normalize("NFD", html.unescape(name).casefold()).translate(_SAME)
+    key = unicodedata.normalize("NFD", _unescaped(name).casefold()).translate(_SAME)
     return _SPACE.sub(" ", unicodedata.normalize("NFC", key))
+
+
+def _unescaped(text: str) -> str:
+    # Without a semicolon, the "&copy" of "Print&Copy" is none.
+    return re.sub(r"&#?\w+;", lambda escape: html.unescape(escape[0]), text) if "&" in text else text
 
 
 def _without_spaces(key: str) -> tuple[str, set[int]]:
@@ -266,6 +273,7 @@ def _refuse_another(owner: str, name: str, alias: str) -> None:
 
 
 def _is_usable(alias: str) -> bool:
+    alias = _unescaped(alias)
     return len(alias) <= MOST_CHARACTERS and bool(_WORD.search(alias)) and max(_signs_of(alias)) <= MOST_SIGNS
 
 
@@ -275,19 +283,25 @@ def _signs_of(name: str) -> tuple[int, int]:
     return spans[0][0], len(name) - spans[-1][1]
 
 
-def _compiled(re2: Any, name: str, alias: str, end: str) -> Any:
-    """Compile the pattern of an alias, then ``end``, ignoring letter case; RE2 matches any pattern in linear time."""
+def _compiled(re2: Any, name: str, alias: str) -> tuple[Any, Any]:
+    """Compile the pattern of an alias, ignoring letter case, also for the end of a word, None if that cannot be.
+
+    "pro( max)?" is found in "pro maximum" by the second alone. RE2 matches any pattern in linear time.
+    """
     which = f"the pattern {quoted(alias)} of {quoted(name)}"
     options = re2.Options()
     options.log_errors = False
     try:
-        pattern = re2.compile(f"(?i)(?:{alias[len(PATTERN) :].strip()}){end}", options)
+        pattern = re2.compile(f"(?i){alias[len(PATTERN) :].strip()}", options)
     except re2.error as error:
         reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else error
         raise DataError(f"{which} is not one of RE2: {reason}; correct it") from error
     if pattern.search("") or pattern.search(_ANY_TEXT):
         raise DataError(f"{which} is found in any text; make it narrower")
-    return pattern
+    bounded = None
+    with suppress(re2.error):  # "\Q" without "\E" would take the parenthesis
+        bounded = re2.compile(rf"(?i)(?:{alias[len(PATTERN) :].strip()})\b", options)
+    return pattern, bounded
 
 
 def _inside_word(text: str, place: int) -> bool:

@@ -22,6 +22,8 @@ def scale(probabilities: np.ndarray, temperature: float) -> np.ndarray:
 def fit_temperature(label_ids: np.ndarray, probabilities: np.ndarray) -> float:
     """The temperature with the lowest negative log-likelihood of the true classes, on rows not trained on.
 
+    At least 1 if all rows are right.
+
     Source: C. Guo et al., "On calibration of modern neural networks", ICML 2017.
     """
     from scipy.optimize import minimize_scalar
@@ -33,7 +35,7 @@ def fit_temperature(label_ids: np.ndarray, probabilities: np.ndarray) -> float:
         true_probabilities = scale(probabilities, float(np.exp(log_temperature)))[rows, label_ids]
         return -float(np.log(np.maximum(true_probabilities, SMALLEST_PROBABILITY)).mean())
 
-    # Rows without an error do not show how much too unsure the model is: it is not made surer.
+    # Rows without an error do not show how much too unsure the model is.
     least = 1.0 if (probabilities.argmax(axis=1) == label_ids).all() else TEMPERATURES[0]
     result = minimize_scalar(loss, bounds=tuple(np.log([least, TEMPERATURES[1]])), method="bounded")
     return float(np.exp(result.x))

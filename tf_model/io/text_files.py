@@ -23,6 +23,7 @@ _NUL = "expected text, found a NUL character, as in UTF-16"
 MOST_CHARACTERS = 2**24  # of a line, or of a cell of several lines; more is not a text, and would fill the memory
 _NOT_UTF_8 = "not all of it is UTF-8: the other bytes were read as Windows-1252"
 _JOINED = 'some rows have several lines, each like a row of its own: if they are, write each " in a text twice'
+_LONGEST = 20  # lines of a text; a longer one began with a quote that was not closed
 _UNCLOSED = "unexpected end of data"  # the csv module's words for a quote that is never closed
 
 
@@ -123,7 +124,7 @@ class Delimited(_TextFile):
     def records(self) -> Iterator[tuple[int, list[str]]]:
         """Yield the header, then the rows, without blank lines. A text of several lines is one row."""
         lines: list[str] = []  # of one record
-        again: deque[str] = deque()  # of a record that cannot be read: all but its first line may hold others
+        again: deque[str] = deque()  # of a long record that cannot be read: all but its first line hold others
         file_lines = self.lines()
 
         def remember() -> Iterator[str]:
@@ -146,7 +147,7 @@ class Delimited(_TextFile):
                 break
             except csv.Error as error:
                 reason = str(error)
-                if self.on_bad_row and width and reason != _UNCLOSED:
+                if self.on_bad_row and width and len(lines) > _LONGEST and reason != _UNCLOSED:
                     again.extendleft(reversed(lines[1:]))
                     del lines[1:]
             if any("\0" in each for each in lines):
@@ -154,8 +155,8 @@ class Delimited(_TextFile):
             if not reason:
                 if fields:
                     width = len(fields)
-                    signs = {each.count(self.delimiter) for each in lines}
-                    if len(lines) > 1 and width > 1 + (self.delimiter == ",") and signs == {width - 1}:
+                    is_like_rows = len(lines) > 1 and width > 1 + (self.delimiter == ",")
+                    if is_like_rows and all(each.count(self.delimiter) == width - 1 for each in lines):
                         self.notes += [_JOINED] if _JOINED not in self.notes else []
                     yield number, fields
             elif self.on_bad_row and width and reason != _UNCLOSED:

@@ -103,9 +103,9 @@ def make(
 ) -> Report:
     """Judge a span of a log, in seconds since 1970, for one version of a model, or for all models.
 
-    Without a ``source``, each source is judged by itself: a file of other texts must neither hide nor raise an alarm
-    of the app. ``step`` is the length of the pieces in seconds; see :attr:`Report.windows`. Raises :class:`DataError`
-    if there is no log, or it cannot be read.
+    Without a ``source``, each source is judged by itself: a file of other texts must neither hide nor raise an alarm of
+    the app; errors are judged together too. ``step`` is the length of the pieces in seconds; see
+    :attr:`Report.windows`. Raises :class:`DataError` if there is no log, or it cannot be read.
     """
     streams = model, version, source
     overall = judge(store.series(since, until, step, streams), reference)
