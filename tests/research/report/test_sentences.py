@@ -321,8 +321,8 @@ def not_measured() -> dict[str, bool]:
         "soft labels, distillation": not any(name.startswith("distilled") for name in tried),
         "ours without label errors": not any("tuned" in task["without_doubtful"] for task in quality.values()),
         "ours with few": ours[ours["task"] == "emotion"]["size"].min() == 800 and ours["size"].max() == 1600,
-        "targets": all(
-            lookup.mention(test, form)["seeds"] == 1
+        "targets": any(
+            lookup.mention(test, form)["seeds"] < 3
             for test, forms in lookup.recorded("targets")["tests"].items()
             for form in forms
         ),
@@ -590,7 +590,8 @@ def test_pages_that_no_run_is_filled_into_say_what_was_measured():
     none = '"no emotion"'
     google, apple = (lookup.mention(f"{maker}, never seen", "target") for maker in ("Google", "Apple"))
     networks = [lookup.score("keras_nlp_bert", task, folds="task") for task in lookup.TASKS]
-    [seed] = lookup.recorded("targets")["tests"]["grouped, labelled mentions"]["target"]["seeds"].values()
+    seeds = lookup.recorded("targets")["tests"]["grouped, labelled mentions"]["target"]["seeds"].values()
+    negative = np.mean([each["per_class"]["Negative emotion"]["f1"] for each in seeds])
     ways = lookup.recorded("label_queue")["results"]["ways"]
     queue, random = (ways[name]["macro_f1"] for name in ("400 by the queue", "600 at random"))
     methods = lookup.recorded("baselines")["methods"]
@@ -633,7 +634,7 @@ def test_pages_that_no_run_is_filled_into_say_what_was_measured():
         (
             "README.md",
             f"{labelled['accuracy']:.1%} of the labelled mentions (always {none}: {labelled['none']:.1%}; macro-F1 "
-            f"{labelled['macro_f1']:.3f}, negative F1 {seed['per_class']['Negative emotion']['f1']:.3f}, one seed). "
+            f"{labelled['macro_f1']:.3f}, negative F1 {negative:.3f}, {len(seeds)} seeds). "
             f"Trained without tweets on the maker tested: Google {google['accuracy']:.1%} (always {none}: "
             f"{google['none']:.1%}), Apple {apple['accuracy']:.1%} ({apple['none']:.1%})",
         ),
