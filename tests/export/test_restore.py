@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -88,9 +89,9 @@ def test_a_model_that_is_exported_once_more_is_the_same_model(folder, tmp_path, 
         export.main([str(folder), "--output", str(again)])
 
 
-def test_only_a_model_is_replaced(product, tmp_path, monkeypatch):
-    monkeypatch.setattr(restore, "load", lambda folder: [folder])
-    monkeypatch.setattr(export, "_export_again", lambda _, folder: (folder / "saved_model.pb").write_text("new"))
+def test_only_a_model_is_replaced(product, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(restore, "load", lambda folder: (None, SimpleNamespace(labels={"target": ()})))
+    monkeypatch.setattr(export, "_export_again", lambda *given: (given[-1] / "saved_model.pb").write_text("new"))
     mine = tmp_path / "results"
     mine.mkdir()
     (mine / "mine.txt").write_text("mine")
@@ -102,6 +103,7 @@ def test_only_a_model_is_replaced(product, tmp_path, monkeypatch):
     assert (product / "saved_model.pb").is_file()
     assert export.main([*command, str(tmp_path / "new")]) == 0
     assert export.main([*command, str(tmp_path / "new")]) == 0
+    assert "`python -m tf_model.predict --targets --model" in capsys.readouterr().err
 
 
 def test_the_rows_that_validated_judge_the_light_model_again(trained, monkeypatch):
