@@ -463,7 +463,7 @@ def test_a_dataset_without_unlabelled_tweets(stubbed, dataset, monkeypatch, tmp_
     monkeypatch.setattr(data, "read", lambda path: SimpleNamespace(unlabelled=None, path=path, warnings=warnings))
     warnings = "not all of it is UTF-8", "the sheet 'Test' is left out: row 3 is odd"
     expected = (
-        r"^mine\.xlsx has no sheet 'Test' with unlabelled tweets; the sheet 'Test' is left out: row 3.*--data PATH"
+        r"^mine\.xlsx has no sheet 'Test' with unlabelled tweets; the sheet 'Test' is left out.*--data PATH"
     )
     with pytest.raises(DataError, match=expected):
         predict.main(["--test-predictions", "--data", "mine.xlsx"])
