@@ -462,9 +462,7 @@ def test_the_dataset_is_never_replaced_by_its_predictions(stubbed, dataset, tmp_
 def test_a_dataset_without_unlabelled_tweets(stubbed, dataset, monkeypatch, tmp_path):
     monkeypatch.setattr(data, "read", lambda path: SimpleNamespace(unlabelled=None, path=path, warnings=warnings))
     warnings = "not all of it is UTF-8", "the sheet 'Test' is left out: row 3 is odd"
-    expected = (
-        r"^mine\.xlsx has no sheet 'Test' with unlabelled tweets; the sheet 'Test' is left out.*--data PATH"
-    )
+    expected = r"^mine\.xlsx has no sheet 'Test' with unlabelled tweets; the sheet 'Test' is left out.*--data PATH"
     with pytest.raises(DataError, match=expected):
         predict.main(["--test-predictions", "--data", "mine.xlsx"])
 
