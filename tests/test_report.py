@@ -359,6 +359,10 @@ def test_themes_that_were_renamed_and_merged_on_the_page_stay_so(folder):
     assert [True] in named
     assert sum(map(sum, named)) == 1
     assert "<b>&lt;script&gt;" in report.render(found)
+    for products, is_a_word in ((None, True), (["Battery"], False)):  # the names of the whole file's products are none
+        found = figures(result, rows["text"], Predictor.load(folder), "a.csv", chosen_themes=kept, products=products)
+        words = [word for part in found["themes"] for theme in part["themes"] for word in theme["words"]]
+        assert ("battery" in str(words)) is is_a_word
 
 
 def test_a_theme_whose_texts_have_no_date_has_no_trend(reported):

@@ -371,7 +371,7 @@ def test_a_row_of_which_nobody_can_tell_is_not_counted_as_checked(run, corrected
     assert "more do not count here" not in words_of(app)
 
 
-def test_shares_are_corrected_where_the_model_says_how_it_errs(run, request):
+def test_shares_are_corrected_where_the_model_says_how_it_errs(run, request, monkeypatch):
     assert "Shares are not corrected: " in said(open_run(run))
     request.getfixturevalue("corrected")
     app = open_run(run)
@@ -382,6 +382,10 @@ def test_shares_are_corrected_where_the_model_says_how_it_errs(run, request):
     table = app.dataframe[-1].value
     assert list(table)[:2] == ["product", "emotion"]
     assert table["corrected share"].between(table["low"], table["high"]).all()
+    copy = SimpleNamespace(server_url="http://server", version="1", predictor=SimpleNamespace(folder=paths.ROOT))
+    for training, is_corrected in (("2", False), ("1", True)):  # the server's, once the copy is that of its model
+        monkeypatch.setattr(run_explorer, "training_of", lambda _, found=training: found)
+        assert (run_explorer._correction(copy)[0] is not None) is is_corrected
     of_all = table[table["product"] == "all products"].set_index("emotion").loc[tasks.NEGATIVE]
     assert beside[tasks.NEGATIVE] == f"{of_all['corrected share']:.0%} ({of_all['low']:.0%} to {of_all['high']:.0%})"
 
