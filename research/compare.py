@@ -14,7 +14,7 @@ import numpy as np
 
 from research import study
 from research.methods.baseline_models import OURS, Method, methods
-from research.runs import load, load_to_extend, record, show, still_valid
+from research.runs import load, record, show, still_valid
 from research.study import GROUPED, REPORT, Correct, Problem, make_problem
 from tf_model import cli, config, data, paths, tasks
 from tf_model.errors import DataError, UsageError
@@ -28,11 +28,9 @@ def main(argv: list[str] | None = None) -> int:
     methods_by_name = {name: method for name, method in methods().items() if name != OURS}
     parser = study.parser("compare", __doc__.splitlines()[0], methods_by_name, list(methods_by_name))
     parser.add_argument("--task", choices=study.PROBLEMS, default=tasks.ANSWER, help="what was trained")
-    our_source = parser.add_mutually_exclusive_group()
-    our_source.add_argument(
+    parser.add_argument(
         "--models", type=Path, nargs="+", metavar="DIR", help="models trained on the report's split, one a seed"
     )
-    our_source.add_argument("--recorded", action="store_true", help="add to the recorded comparison")
     arguments = parser.parse_args(argv)
     if arguments.models and arguments.task == tasks.ANSWER:
         raise UsageError("--models needs --task product or emotion: answer is not trained on the report's split")
@@ -47,13 +45,11 @@ def main(argv: list[str] | None = None) -> int:
         **study.size_of(problem),
         "rows": sum(len(split.validation) for split in folds),
     }
-    run = load_to_extend(name, identity) if arguments.recorded else identity
-    entries = run.get("methods", {})
-    for method in (methods_by_name[each] for each in arguments.methods):
+    entries = {}
+    for method in (method for method in methods_by_name.values() if method.name in arguments.methods):
         tests = compare_all(problem, by_seed, recorded_baseline(method, problem, protocol), method.title)
         entries[method.name] = {"title": method.title, "settings": method.settings, **tests}
-    run["methods"] = {name: entries[name] for name in methods_by_name if name in entries}
-    record(name, command, run)
+    record(name, command, identity | {"methods": entries})
     return 0
 
 

@@ -4,7 +4,6 @@ import argparse
 import hashlib
 import json
 import shlex
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -53,10 +52,9 @@ def parser(
 
 def command_line(name: str, argv: Sequence[str] | None) -> str:
     """The command as it was given, for the record, without ``--data``: its path holds on this machine only."""
-    options = list(sys.argv[1:] if argv is None else argv)
-    if "--data" in options:
-        index = options.index("--data")
-        del options[index : index + 2]
+    hidden = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    hidden.add_argument("--data")
+    _, options = hidden.parse_known_args(argv)
     return shlex.join(["python", "-m", f"research.{name}", *options])
 
 

@@ -8,7 +8,6 @@ variants_folds_100.json); once a variant is chosen, ``--fold-seed 0 --seeds 0 1 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -37,7 +36,6 @@ CHOICE_SEED = 100  # of folds and training: choices are not made on the folds th
 MPNET = {"backbone": "mpnet", "learning_rate": 3e-5, "epochs": 3}  # half an hour a fold on 2 cores
 LORA = {"lora_rank": 16, "learning_rate": 1e-3, "epochs": 8}  # adapters need a higher learning rate and more epochs
 TEACHER_SEEDS = [{"seed": 1000 + number} for number in range(3)]
-LAYER_DECAY = 0.85
 MASKED_EPOCHS = 10
 
 Targets = Callable[[data.TrainingRows, config.TrainingConfig], np.ndarray]
@@ -103,22 +101,6 @@ def average_weights(model: Any) -> None:
     model.optimizer.use_ema, model.optimizer.ema_momentum = True, 0.99
 
 
-def layer_wise_rates(model: Any) -> None:
-    """Let each layer learn at :data:`LAYER_DECAY` of the rate of the layer above it.
-
-    Source: J. Howard and S. Ruder, "Universal Language Model Fine-tuning for Text Classification", ACL 2018.
-    """
-    step, layers = model.optimizer.update_step, model.config.num_hidden_layers
-
-    def update_step(gradient: Any, variable: Any) -> None:
-        before, layer = variable.value(), re.search(r"layer_\._(\d+)", variable.name)
-        number = int(layer[1]) if layer else -1 if "embeddings" in variable.name else layers
-        step(gradient, variable)
-        variable.assign(before + LAYER_DECAY ** (layers - number) * (variable - before))
-
-    model.optimizer.update_step = update_step
-
-
 def half_the_layers(model: Any) -> None:
     """Keep every second layer, including the last."""
     encoder = model.bert.encoder
@@ -144,7 +126,6 @@ class Variant:
 VARIANTS: dict[str, Variant] = {
     UNCHANGED: Variant("as it is"),
     "ema": Variant("a moving average of the weights", prepare=average_weights),
-    "layer_rates": Variant(f"each layer at {LAYER_DECAY:g} of the rate above it", prepare=layer_wise_rates),
     "r_drop": Variant("two passes that agree (R-Drop)", settings={"r_drop": 1.0}),
     "masked": Variant(f"{MASKED_EPOCHS} epochs of masked words before", masked_epochs=MASKED_EPOCHS),
     "lora": Variant("adapters (LoRA) of rank 16", settings=LORA),

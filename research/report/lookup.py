@@ -205,14 +205,12 @@ def targets() -> list[dict[str, Any]]:
     return rows
 
 
-def mention(test: str, form: str) -> dict[str, Any] | None:
-    """The emotion directed at a mention, mean over the seeds, by test and form of the text; None if not measured.
+def mention(test: str, form: str) -> dict[str, Any]:
+    """The emotion directed at a mention, mean over the seeds, by test and form of the text.
 
     ``none`` is the share of the mentions with no emotion: the accuracy of always answering that. ``felt``: the others.
     """
-    results = recorded("targets")["tests"].get(test, {}).get(form)
-    if results is None:
-        return None
+    results = recorded("targets")["tests"][test][form]
     by_seed = list(results.get("seeds", {form: results}).values())
     means = {name: np.mean([metrics[name] for metrics in by_seed]) for name in ("accuracy", "macro_f1", "rows")}
     low, high = np.mean([metrics["macro_f1_interval"] for metrics in by_seed], axis=0)
@@ -242,9 +240,8 @@ def whole_answers() -> dict[str, float]:
 
 
 def reached_on_mentions() -> list[bool]:
-    """Whether the target model reaches each goal, one value per figure that was measured."""
-    rows = {test: mention(test, "target") for test in MENTIONS}
-    reached = [row[name] >= least for test, row in rows.items() if row for name, least in to_reach(test).items()]
+    """Whether the target model reaches each goal."""
+    reached = [mention(test, "target")[name] >= least for test in MENTIONS for name, least in to_reach(test).items()]
     answers = whole_answers()
     return reached + [answers[name] >= least for name, least in WHOLE_ANSWERS.items()]
 

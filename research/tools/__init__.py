@@ -1,1 +1,1 @@
-"""Screenshots, film, notebooks and checks, for a person to run."""
+"""Screenshots, film and checks, for a person to run."""

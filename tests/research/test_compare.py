@@ -136,9 +136,6 @@ def test_models_of_other_rows_tasks_or_the_same_seed_are_refused(save_model, pro
     for model, asked in ((elsewhere, problem), (emotion, problem), (one, another_dataset), (one, problems["answer"])):
         with pytest.raises(DataError, match=f"expected a model of {asked.name} with the report's split of this"):
             compare.load_validated([model], asked)
-    with pytest.raises(SystemExit) as exit_code:
-        compare.main(["--models", str(one), "--recorded"])
-    assert exit_code.value.code == 2
 
 
 @pytest.fixture
@@ -148,28 +145,14 @@ def recorded_ours(problems):
     record_ours(problem, {"0": one_hot_scores(problem), "7": one_hot_scores(problem, range(100))})
 
 
-def test_a_comparison_begins_anew_or_is_added_to_what_is_recorded(recorded_ours):
+def test_a_comparison_begins_anew(recorded_ours):
     record_baselines("majority", "keywords")
-    arguments = [*SAMPLE, "--methods", "majority", "keywords"]
-    assert compare.main(arguments) == 0
-    before = runs.load("compare_answer")
-    assert compare.main([*SAMPLE, "--methods", "majority", "--recorded"]) == 0
-    run = runs.load("compare_answer")
-    assert run["methods"] == before["methods"]
-    assert run["command"] == f"{before['command']} and python -m research.compare --methods majority --recorded"
-    by_seed = run["methods"]["majority"]["product"]
-    assert by_seed["7"]["difference"] != by_seed["0"]["difference"]
+    assert compare.main([*SAMPLE, "--methods", "keywords", "majority"]) == 0
+    methods = runs.load("compare_answer")["methods"]
+    assert list(methods) == ["majority", "keywords"]
+    assert methods["majority"]["product"]["7"]["difference"] != methods["majority"]["product"]["0"]["difference"]
     assert compare.main([*SAMPLE, "--methods", "keywords"]) == 0
     assert list(runs.load("compare_answer")["methods"]) == ["keywords"]
-
-
-def test_records_of_other_tweets_are_not_mixed(recorded_ours):
-    record_baselines("majority", "keywords")
-    arguments = [*SAMPLE, "--methods", "majority", "keywords"]
-    assert compare.main([*arguments, "--recorded"]) == 0
-    write_json(runs.RUNS / "compare_answer.json", runs.load("compare_answer") | {"rows": 7})
-    assert compare.main([*arguments[:-1], "--recorded"]) == 0
-    assert list(runs.load("compare_answer")["methods"]) == ["majority"], "the other was of other tweets"
 
 
 def test_a_slow_method_is_compared_by_the_records_of_each_task(recorded_ours, monkeypatch):
@@ -178,7 +161,7 @@ def test_a_slow_method_is_compared_by_the_records_of_each_task(recorded_ours, mo
         monkeypatch.setattr(module, name, lambda: {"slow": slow})
     arguments = [*SAMPLE, "--methods", "slow"]
     record_baselines("slow", problems=["emotion"])
-    assert compare.main([*arguments, "--recorded"]) == 0
+    assert compare.main(arguments) == 0
     entry = runs.load("compare_answer")["methods"]["slow"]
     assert entry.keys() & {*study.PROBLEMS} == {"emotion"}, "the product was not asked, and so the whole answer neither"
     figures = runs.load("baselines")["methods"]["slow"]["emotion"][GROUPED]["seeds"]["0"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -198,5 +199,6 @@ def test_the_difference_is_the_mean_over_the_seeds_that_both_have():
 def test_the_command_is_recorded_without_where_the_data_lie(monkeypatch):
     argv = ["--data", "/home/somebody/tweets.xlsx", "--methods", "a", "b c"]
     assert study.command_line("baselines", argv) == "python -m research.baselines --methods a 'b c'"
-    monkeypatch.setattr(study.sys, "argv", ["baselines.py", "--choose"])
+    assert study.command_line("baselines", ["--data=/home/somebody/tweets.xlsx"]) == "python -m research.baselines"
+    monkeypatch.setattr(sys, "argv", ["baselines.py", "--choose"])
     assert study.command_line("baselines", None) == "python -m research.baselines --choose"

@@ -76,30 +76,6 @@ def test_another_way_of_learning_makes_another_model(rows, settings, unchanged):
     assert np.abs(changed - unchanged).max() > 1e-4
 
 
-def test_lower_layers_learn_more_slowly(shallow_bert):
-    device.prepare(0, precision="float32")
-    import tensorflow as tf
-
-    from tf_model.modeling import backbone, classifier
-
-    model = classifier.build(backbone.find(str(shallow_bert)), CLASSES)
-    classifier.compile_model(model, replace(config.REPORT, learning_rate=0.01), steps=1)
-    variants.VARIANTS["layer_rates"].prepare(model)
-    model.optimizer.build(model.trainable_variables)
-    before = {each.name: each.numpy() for each in model.trainable_variables}
-
-    @tf.function  # as in training
-    def learn():
-        model.optimizer.apply_gradients([(tf.ones_like(each), each) for each in model.trainable_variables])
-
-    learn()
-    steps = {each.name: np.abs(each.numpy() - before[each.name]).max() for each in model.trainable_variables}
-    for part, powers in {"classifier": 0, "layer_._0": 1, "embeddings": 2}.items():
-        found = [step for name, step in steps.items() if part in name]
-        assert found, part
-        np.testing.assert_allclose(found, 0.01 * variants.LAYER_DECAY**powers, rtol=1e-3)
-
-
 def test_labels_as_targets_are_the_training_as_it_is(rows, settings, unchanged):
     texts = rows.texts[:20]
 
