@@ -100,6 +100,13 @@ def test_a_log_gets_a_line_of_progress_now_and_then(monkeypatch, capsys):
     ]
 
 
+def test_no_end_is_foretold_before_the_first_text_is_done(monkeypatch, capsys):
+    monkeypatch.setattr(render, "SECONDS_BETWEEN_LINES", 0)
+    with render.count_progress(1_000, show=True) as advance:
+        advance(0)  # a share of a long text
+    assert capsys.readouterr().err.startswith("0 texts in 0.0 s")
+
+
 # ---------------------------------------------------------------- explanations
 
 PRODUCT = Attribution("iPad", (0.0, 2.0, -0.5))

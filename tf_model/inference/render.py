@@ -146,7 +146,7 @@ def count_progress(total: int | None, show: bool) -> Iterator[Callable[[int], No
             now = time.monotonic()
             rate = count / max(now - began, 1e-9)
             bar.update(task, advance=texts, description=f"{rate:,.0f} texts/s")
-            if show and bar.disable and now - printed >= SECONDS_BETWEEN_LINES:
+            if count and show and bar.disable and now - printed >= SECONDS_BETWEEN_LINES:
                 printed = now
                 rest = f" of {total:,} texts, {cli.duration((total - count) / rate)} left" if total else " texts"
                 cli.say(f"{count:,}{rest} ({rate:,.0f} texts/s)")
