@@ -21,7 +21,7 @@ from tf_model.analysis.figures import figures
 from tf_model.analysis.rows import ALL
 from tf_model.analysis.shares import checked_sample, checking_order
 from tf_model.data.products import Products
-from tf_model.errors import DataError, OutputError, UsageError
+from tf_model.errors import DataError, ModelError, OutputError, UsageError
 from tf_model.inference.predictor import Predictor
 from tf_model.inference.targets import TargetPredictor
 from tf_model.io import tables
@@ -388,6 +388,10 @@ def test_what_cannot_be_done_is_said_before_any_work(file, folder, tmp_path):
         run(file, folder, "--overwrite", "--products", str(products))
     with pytest.raises(UsageError, match="predicts 'product', but a report needs product and emotion; run `make answ"):
         run(file, write_single(tmp_path), "--overwrite")
+    bare = shutil.copytree(folder, tmp_path / "bare")
+    (bare / "metrics.json").unlink()
+    with pytest.raises(ModelError, match=r"bare/metrics\.json is missing; train the model again"):
+        run(file, bare, "--overwrite")
     numbers = tmp_path / "numbers.csv"
     numbers.write_text("id,price\nA1,2\nA2,3\n", encoding="utf-8")
     with pytest.raises(DataError, match="expected a column of texts, but 'id', 'price' hold numbers, dates or single"):

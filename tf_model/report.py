@@ -80,11 +80,12 @@ def _load(arguments: argparse.Namespace) -> tuple[Predictor | TargetPredictor, P
     from tf_model.inference.fit import known_products
     from tf_model.inference.predictor import Predictor, find_model
     from tf_model.inference.targets import TargetPredictor
-    from tf_model.model_dir import is_there, read_labels
+    from tf_model.model_dir import METRICS, is_there, read_json, read_labels
 
     default = paths.SAVED_MODELS / tasks.TARGET.name
     folder = find_model(arguments.model or (default if is_there(default) else None))
     labels = read_labels(folder)
+    read_json(folder / METRICS, required=True)  # the report shows them: without them, no text need be scored
     if tasks.TARGET.name in labels:
         predictor = TargetPredictor.load(folder, arguments.products)
         return predictor, predictor.products
