@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tf_model import paths, tasks
-from tf_model.errors import ModelError, OutputError, first_line, listed
+from tf_model.errors import ModelError, OutputError, UsageError, first_line, listed
 from tf_model.io.files import clear_up, explain_write_errors, refuse_to_overwrite, sha256_of, write_json
 
 if TYPE_CHECKING:
@@ -281,11 +281,18 @@ def model_folders(folder: Path | str = paths.SAVED_MODELS) -> tuple[Path, ...]:
 
 def refuse_to_replace(folder: Path, overwrite: bool) -> None:
     """Raise :class:`OutputError` if the folder exists, unless it is a model that may be overwritten."""
+    refuse_pattern(folder.absolute())
     refuse_to_overwrite(folder, overwrite)
     with explain_write_errors(folder):
         is_foreign = folder.exists() and not (folder / GRAPH).is_file()
     if is_foreign:
         raise OutputError(f"{paths.shown(folder)} is not a saved model, so it is not replaced; choose another name")
+
+
+def refuse_pattern(folder: Path) -> None:
+    """Raise :class:`UsageError` if TensorFlow would look for other files than those in the folder."""
+    if set("*?[\\") & set(str(folder)):
+        raise UsageError(f"TensorFlow takes *, ?, [ and \\ in {folder} for a pattern; choose another folder or name")
 
 
 def write_manifest(folder: Path) -> None:

@@ -254,8 +254,6 @@ def _model_folder(arguments: argparse.Namespace) -> Path:
         raise UsageError(f"--name is the name of a folder in --output-dir, such as my-model, not {name!r}")
     folder = arguments.output_dir / name
     model_dir.refuse_to_replace(folder, arguments.overwrite)
-    if set("*?[\\") & set(str(folder)):
-        raise UsageError(f"TensorFlow takes *, ?, [ and \\ in {folder} for a pattern; choose another folder or --name")
     return folder
 
 

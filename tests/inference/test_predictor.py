@@ -12,7 +12,7 @@ import pytest
 from stub_model import EMOTIONS, PRODUCTS
 
 from tf_model import model_dir, paths, predict, signing
-from tf_model.errors import ModelError
+from tf_model.errors import ModelError, UsageError
 from tf_model.inference import predictor
 from tf_model.inference.predictor import Predictor
 
@@ -166,6 +166,8 @@ def test_folders_that_hold_no_whole_model(tmp_path, product_model):
         Predictor.load(tmp_path)
     with pytest.raises(ModelError, match="is not a folder; give that of"):
         Predictor.load(product_model / "saved_model.pb")
+    with pytest.raises(UsageError, match=r"in .*/m \[1\] for a pattern; choose another folder or name"):
+        Predictor.load(copy_of(product_model, tmp_path / "m [1]"))
     folder = copy_of(product_model, tmp_path / "m")
     (folder / "labels.json").unlink()
     with pytest.raises(ModelError, match=r"labels\.json is missing; train it again"):

@@ -333,6 +333,7 @@ def _load_graph(folder: Path, labels: Mapping[str, Sequence[str]], threads: int 
     """The loaded SavedModel, after a check that its ``serving_default`` has the outputs for these labels."""
     from tf_model.device import import_tensorflow
 
+    model_dir.refuse_pattern(folder)
     model_dir.check_manifest(folder, light=False)
     tf = import_tensorflow()
     if threads:
