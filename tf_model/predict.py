@@ -205,6 +205,8 @@ def _predict_test_sheet(arguments: argparse.Namespace) -> None:
     with tables.table_writer(output, arguments.overwrite) as writer:
         writer.write(predictions)
     cli.say(f"wrote {paths.shown(output)} ({len(predictions):,} tweets)")
+    if arguments.server is not None:
+        predictor.check_version()
 
 
 def _predict_on_ray(arguments: argparse.Namespace) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from ports import free_ports
@@ -345,20 +346,26 @@ def test_the_command_asks_a_server_and_records_what_it_said(server, tmp_path, mo
     assert Store(tmp_path / "log.sqlite").versions()[0][:2] == ("product", VERSION)
 
 
-def test_the_command_keeps_and_doubts_the_answers_of_a_model_that_was_replaced(server, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("texts", [["--text", "my ipad"], ["--test-predictions"]])
+def test_the_command_keeps_and_doubts_the_answers_of_a_model_that_was_replaced(server, tmp_path, monkeypatch, texts):
+    import pandas
     import stand_in
 
-    from tf_model import predict
+    from tf_model import data, predict
+
+    tweets = SimpleNamespace(unlabelled=pandas.DataFrame({"Tweet": ["my ipad"]}))
+    monkeypatch.setattr(data, "resolve", lambda _: data.Source(tmp_path / "data.xlsx", "because"))
+    monkeypatch.setattr(data, "read", lambda _: tweets)
 
     def replaced(outputs):
         monkeypatch.setattr(stand_in, "VERSION", "1795488001")
         return outputs
 
     server.change = replaced
-    command = ["--text", "my ipad", "--server", server.url, "--output", str(tmp_path / "out.csv")]
+    command = [*texts, "--server", server.url, "--output", str(tmp_path / "out.csv")]
     with pytest.raises(ModelError, match=rf"had version {VERSION} of the model .* and has 1795488001 at the end"):
         predict.main(command)
-    assert (tmp_path / "out.csv").read_text().splitlines() == ["text,product,product_confidence", "my ipad,iPad,0.75"]
+    assert (tmp_path / "out.csv").read_text().splitlines()[1:] == ["my ipad,iPad,0.75"]
     assert predict.main([*command, "--overwrite"]) == 0
 
 
