@@ -76,9 +76,6 @@ def test_8_bits_are_taken_where_they_lose_little(fitted, tmp_path, monkeypatch, 
     measured = settings["measured"]["int8, fixed scales"]
     assert measured == light.differences(rows, probabilities, scored(tmp_path), 0.4)
     assert measured["agreement"].keys() == {"product", "emotion", "answer"}
-    assert {task: tuple(lost) for task, lost in measured["recall_lost"].items()} == {
-        task.name: task.labels for task in rows.tasks
-    }
     assert 0 < np.abs(scored(tmp_path) - probabilities).max() < 0.3
 
 
@@ -132,7 +129,6 @@ def test_what_is_lost_is_above_0_and_answers_differ_also_by_the_threshold():
     for lost in found["lost"].values():
         assert (lost["accuracy"], lost["ece"]) == pytest.approx((0.2, 0.1))
         assert lost["macro_f1"] > 0
-    assert found["recall_lost"]["product"][tasks.PRODUCTS[0]] == pytest.approx(1 / 3)
     assert found["agreement"] == {"product": 0.8, "emotion": 0.8, "answer": 0.8}
     found = light.differences(rows_of(label_ids), expected, unsure, 0.5)
     assert found["agreement"] == {"product": 1, "emotion": 1, "answer": 0.8}

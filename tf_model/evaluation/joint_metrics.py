@@ -43,16 +43,17 @@ def by_task(probabilities: np.ndarray, model_tasks: Tasks = ANSWER_TASKS) -> dic
     return dict(zip([task.name for task in model_tasks], np.split(probabilities, ends, axis=1), strict=True))
 
 
-def labelled(rows: TrainingRows, probabilities: np.ndarray) -> Iterator[tuple[Task, np.ndarray, np.ndarray]]:
-    """Each task with the true classes, int [M], and the probabilities, [M, classes], of the rows with its label."""
+def labelled(rows: TrainingRows, probabilities: np.ndarray) -> Iterator[tuple[Task, *tuple[np.ndarray, ...]]]:
+    """Each task with the rows that have its label: positions and true classes, int [M], probabilities [M, classes]."""
     scores_of = by_task(probabilities, rows.tasks)
     for task, ids, scores in zip(rows.tasks, rows.judged_ids.T, scores_of.values(), strict=True):
-        yield task, ids[ids >= 0], scores[ids >= 0]
+        positions = np.flatnonzero(ids >= 0)
+        yield task, positions, ids[positions], scores[positions]
 
 
 def fit_temperatures(rows: TrainingRows, probabilities: np.ndarray) -> dict[str, float]:
     """The temperature of each task; see :func:`tf_model.evaluation.calibration.fit_temperature`."""
-    return {task.name: fit_temperature(ids, scores) for task, ids, scores in labelled(rows, probabilities)}
+    return {task.name: fit_temperature(ids, scores) for task, _, ids, scores in labelled(rows, probabilities)}
 
 
 def calibrate(probabilities: np.ndarray, temperatures: dict[str, float], model_tasks: Tasks) -> np.ndarray:
@@ -73,7 +74,7 @@ def calibrate_across(rows: TrainingRows, probabilities: np.ndarray, parts: Seque
 
 def threshold_for(rows: TrainingRows, probabilities: np.ndarray) -> dict[str, Any]:
     """The threshold chosen for :data:`TARGET_ACCURACY`, with the table that it was chosen from."""
-    _, confidence, correct = _joint(rows, probabilities)
+    _, _, confidence, correct = _joint(rows, probabilities)
     table = risk_coverage(confidence, correct)
     return {
         "threshold": choose_threshold(table, TARGET_ACCURACY),
@@ -94,15 +95,13 @@ def evaluate_predictions(
     metrics = {
         task.name: evaluate_probabilities(ids, scores, task.labels)
         | {"ece": expected_calibration_error(ids, scores), "brier": brier_score(ids, scores)}
-        for task, ids, scores in labelled(rows, probabilities)
+        for task, _, ids, scores in labelled(rows, probabilities)
     }
     if threshold is None:
         return metrics
-    emotion_ids, confidence, correct = _joint(rows, probabilities)
-    label_ids, emotion = rows.judged_ids, rows.tasks[-1]
-    has_emotion = label_ids[:, -1] >= 0
-    non_neutral = has_emotion & (label_ids[:, -1] != emotion.neutral)
-    predicted_ids = by_task(probabilities, rows.tasks)[emotion.name][has_emotion].argmax(axis=1)
+    positions, emotion_ids, confidence, correct = _joint(rows, probabilities)
+    emotion = rows.tasks[-1]
+    predicted_ids = by_task(probabilities, rows.tasks)[emotion.name][positions].argmax(axis=1)
     answered_ids = predicted_ids[confidence >= threshold]
     shares = {
         label: {
@@ -112,9 +111,9 @@ def evaluate_predictions(
         }
         for number, label in enumerate(emotion.labels)
     }
-    unknown_products = int((non_neutral & (label_ids[:, 0] == tasks.NO_LABEL)).sum())
+    is_unknown = (emotion_ids != emotion.neutral) & (rows.judged_ids[positions, 0] == tasks.NO_LABEL)
     answer = answer_metrics(emotion_ids, confidence, correct, threshold, emotion.neutral)
-    return metrics | {tasks.ANSWER: answer | {"unknown_target_rows": unknown_products, "emotion_shares": shares}}
+    return metrics | {tasks.ANSWER: answer | {"unknown_target_rows": int(is_unknown.sum()), "emotion_shares": shares}}
 
 
 def answer_metrics(
@@ -174,13 +173,12 @@ def predictions(probabilities: np.ndarray, threshold: float | None = None, model
 def correct_by_question(rows: TrainingRows, probabilities: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """For each task, and for the answer: the positions of its rows, int64 [M], and which are correct, bool [M]."""
     correct = {
-        task.name: (np.flatnonzero(all_ids >= 0), scores.argmax(axis=1) == ids)
-        for (task, ids, scores), all_ids in zip(labelled(rows, probabilities), rows.judged_ids.T, strict=True)
+        task.name: (positions, scores.argmax(axis=1) == ids)
+        for task, positions, ids, scores in labelled(rows, probabilities)
     }
     if tasks.has_answer(correct):
-        emotion = rows.tasks[-1]
-        emotion_ids, _, is_correct = _joint(rows, probabilities)
-        positions, non_neutral = correct[emotion.name][0], emotion_ids != emotion.neutral
+        positions, emotion_ids, _, is_correct = _joint(rows, probabilities)
+        non_neutral = emotion_ids != rows.tasks[-1].neutral
         correct[tasks.ANSWER] = positions, is_correct
         correct["answer_emotion_rows"] = positions[non_neutral], is_correct[non_neutral]
     return correct
@@ -211,12 +209,11 @@ def evaluate_calibration(
     With ``groups`` also ``brier_gain``: by how much calibration lowers the Brier score, with its 95% interval.
     """
     metrics: dict[str, Any] = {}
-    pairs = zip(labelled(rows, before), labelled(rows, after), rows.judged_ids.T, strict=True)
-    for (task, ids, old), (_, _, new), all_ids in pairs:
+    for (task, positions, ids, old), (*_, new) in zip(labelled(rows, before), labelled(rows, after), strict=True):
         task_metrics = {"before": calibration_metrics(ids, old), "after": calibration_metrics(ids, new)}
-        if groups is not None and len(np.unique(groups[all_ids >= 0])) > 1:
+        if groups is not None and len(np.unique(groups[positions])) > 1:
             gain = squared_distances(ids, old) - squared_distances(ids, new)
-            interval = list(mean_interval(gain, groups[all_ids >= 0]))
+            interval = list(mean_interval(gain, groups[positions]))
             task_metrics["brier_gain"] = {"difference": float(gain.mean()), "interval": interval}
         if task.name == PRODUCT.name:
             correct = new.argmax(axis=1) == ids
@@ -270,10 +267,9 @@ def print_evaluation(console: Any, title: str, metrics: dict[str, Any]) -> None:
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 
-def _joint(rows: TrainingRows, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For the rows with an emotion label: true emotion, confidence of the best answer, and whether it is correct."""
-    label_ids = rows.judged_ids
-    has_emotion = label_ids[:, -1] >= 0
-    scores = [values[has_emotion] for values in by_task(probabilities, rows.tasks).values()]
-    confidence, correct = confidence_and_correctness(label_ids[has_emotion], scores, rows.tasks[-1].neutral)
-    return label_ids[has_emotion, -1], confidence, correct
+def _joint(rows: TrainingRows, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Of the rows with an emotion label: position, emotion, confidence of the best answer, whether it is correct."""
+    positions = np.flatnonzero(rows.judged_ids[:, -1] >= 0)
+    label_ids, scores = rows.judged_ids[positions], by_task(probabilities[positions], rows.tasks).values()
+    confidence, correct = confidence_and_correctness(label_ids, list(scores), rows.tasks[-1].neutral)
+    return positions, label_ids[:, -1], confidence, correct

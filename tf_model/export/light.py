@@ -95,7 +95,8 @@ def write_light(
                 ov.save_model(built, light_folder / NETWORK, compress_to_fp16=False)
             except RuntimeError as error:  # OpenVINO does not say why it cannot write
                 raise OSError(errno.ENOSPC, "No space left on device") from error
-            write_json(light_folder / SETTINGS, settings | {"network": name, "group": group or 0, "measured": measured})
+            settings |= {"network": name, "group": group or 0, "measured": measured}
+            write_json(light_folder / SETTINGS, settings)
             model = LightModel(light_folder)
             if not validation:
                 cli.say(
@@ -105,7 +106,7 @@ def write_light(
                 return
             actual = np.concatenate(model.probabilities(model.logits(model.token_ids(validation.texts))), axis=1)
             measured[name] = differences(validation, probabilities, actual, settings["threshold"])
-            write_json(light_folder / SETTINGS, settings | {"network": name, "group": group or 0, "measured": measured})
+            write_json(light_folder / SETTINGS, settings)
             if passes(measured[name]):
                 agreement = min(measured[name]["agreement"].values())
                 cli.say(f"light model: {name}, {agreement:.1%} of the answers as in the SavedModel")
@@ -122,22 +123,16 @@ def differences(
 ) -> dict[str, Any]:
     """What the probabilities ``actual`` lose against ``expected``, both float [N, classes of all tasks].
 
-    ``lost``, and ``recall_lost`` by class: by task, on its labelled rows; ``agreement``: share of equal answers, by
-    task and for the joint answer.
+    ``lost``: by task, on its labelled rows; ``agreement``: share of equal answers, by task and for the joint answer.
     """
     full, light = (joint_metrics.evaluate_predictions(rows, each) for each in (expected, actual))
     sign = {"accuracy": 1, "macro_f1": 1, "ece": -1}  # a loss is above 0
     lost = {task: {key: sign[key] * (full[task][key] - light[task][key]) for key in sign} for task in full}
-    recall_lost = {
-        task: {label: each["recall"] - light[task]["per_class"][label]["recall"] for label, each in classes.items()}
-        for task, classes in ((task, full[task]["per_class"]) for task in full)
-    }
     tables = [joint_metrics.predictions(each, threshold, rows.tasks) for each in (expected, actual)]
     columns = [*(task.name for task in rows.tasks), *([ANSWER] if threshold is not None else [])]
     return {
         "rows": len(rows),
         "lost": lost,
-        "recall_lost": recall_lost,
         "agreement": {name: float((tables[0][name] == tables[1][name]).mean()) for name in columns},
     }
 

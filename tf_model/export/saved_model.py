@@ -140,13 +140,7 @@ def save_graph(
         seconds = {"tokenize_seconds": tokenized - began, "model_seconds": ended - tokenized}
         return outputs | {"unknown_share": encoder.unknown_shares(inputs)} | seconds
 
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec([None], tf.string, name="text"),
-            tf.TensorSpec([None], tf.int32, name="start"),
-            tf.TensorSpec([None], tf.int32, name="end"),
-        ]
-    )
+    @tf.function(input_signature=[tf.TensorSpec([None], dtype) for dtype in (tf.string, tf.int32, tf.int32)])
     @tf.autograph.experimental.do_not_convert
     def targets(text: tf.Tensor, start: tf.Tensor, end: tf.Tensor) -> dict[str, tf.Tensor]:
         return predict(encoder(mark_bytes(text, start, end)))

@@ -186,10 +186,9 @@ def _read(name: str, folder: Path, source: str) -> Backbone:
         settings = json.loads(tokenizer.read_text(encoding="utf-8")) if tokenizer.is_file() else {}
         lower_case = bool(settings.get("do_lower_case", True))
     max_tokens -= 2 * is_mpnet  # MPNet's positions start at 2
-    sha256 = sha256_of(folder / "model.safetensors")
-    files = [file for file in (folder / each for each in (*FILES, TOKENIZER)) if file.is_file()]
-    identity = hashlib.sha256("".join(sha256_of(file) for file in files).encode()).hexdigest()
-    return Backbone(name, folder, source, lower_case, sha256, identity, max_tokens, model_type)
+    hashes = {file: sha256_of(folder / file) for file in (*FILES, TOKENIZER) if (folder / file).is_file()}
+    identity = hashlib.sha256("".join(hashes.values()).encode()).hexdigest()
+    return Backbone(name, folder, source, lower_case, hashes["model.safetensors"], identity, max_tokens, model_type)
 
 
 @contextmanager

@@ -50,7 +50,7 @@ def build(backbone: Backbone, classes: Sequence[int], pooling: str = "cls") -> T
         )
     except (OSError, ValueError, TypeError) as error:
         raise ModelError(f"the backbone {backbone.name} cannot be loaded as a BERT: {first_line(error)}") from error
-    names = [*info["missing_keys"], *(key[0] if isinstance(key, tuple) else key for key in info["mismatched_keys"])]
+    names = [*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])]
     # A pretrained BERT may lack the classifier and the pooler: they are new, random and trained from scratch.
     missing = [name for name in names if "classifier" not in name and "pooler" not in name]
     if missing:

@@ -20,16 +20,13 @@ class _MeanPooled:
     """
 
     def call(self, inputs: dict[str, tf.Tensor], training: bool = False) -> TFSequenceClassifierOutput:
-        """Logits, float32 [B, classes], of ``input_ids`` int32 [B, L] or ``inputs_embeds`` float32 [B, L, hidden].
+        """Logits, float32 [B, classes], of ``input_ids``, int32 [B, L].
 
         Without an ``attention_mask``, int32 [B, L], every token counts.
         """
-        encoder = getattr(self, self.base_model_prefix)
-        tokens = tf.cast(encoder(inputs, training=training).last_hidden_state, tf.float32)  # (B, L, hidden)
-        mask = inputs.get("attention_mask")
-        weights = tf.ones(tf.shape(tokens)[:2]) if mask is None else tf.cast(mask, tf.float32)  # (B, L)
-        total = tf.reduce_sum(tokens * weights[..., tf.newaxis], axis=1)  # (B, hidden)
-        mean = total / tf.reduce_sum(weights, axis=1, keepdims=True)
+        tokens = getattr(self, self.base_model_prefix)(inputs, training=training).last_hidden_state  # (B, L, hidden)
+        pooling = tf_keras.layers.GlobalAveragePooling1D(dtype="float32")
+        mean = pooling(tokens, mask=inputs.get("attention_mask"))  # (B, hidden)
         return TFSequenceClassifierOutput(
             logits=self.classifier(inputs=self.dropout(inputs=mean, training=training))  # (B, classes)
         )
