@@ -113,6 +113,11 @@ def test_sample_is_the_last_resort_and_says_so(monkeypatch, capsys, error):
     assert len(printed.err.splitlines()) > 5
 
 
+def test_the_name_of_a_file_cannot_control_the_terminal(capsys):
+    data.announce(data.Source(Path("a\x1b[31m.csv"), "named by --data"))
+    assert capsys.readouterr().err == "data: a␛[31m.csv (named by --data)\n"
+
+
 def test_what_is_left_out_of_a_dataset_is_said(tmp_path, capsys):
     path = tmp_path / "own.csv"
     path.write_bytes("text,brand\ncaf\xe9 Kindle,Kindle\n,Kindle\nmy Xbox,Xbox\n".encode("latin-1"))

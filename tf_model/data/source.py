@@ -70,14 +70,12 @@ def resolve(path: Path | str | None = None, *, option: str = "--data") -> Source
 
 def announce(source: Source) -> None:
     """Print on standard error which data is used and why; the sample corpus gets a red panel."""
+    if not source.is_sample:
+        return cli.say(source.describe())
     from rich.panel import Panel
     from rich.text import Text
 
-    text = Text(source.describe())
-    if source.is_sample:
-        cli.stderr().print(Panel(text, title="SAMPLE DATA", border_style="bold red", style="red"))
-    else:
-        cli.stderr().print(text, soft_wrap=True)
+    cli.stderr().print(Panel(Text(source.describe()), title="SAMPLE DATA", border_style="bold red", style="red"))
 
 
 def load(path: Path | str | None = None, **options: Any) -> Dataset:
