@@ -123,18 +123,15 @@ NORMALIZED = Cleaning(
     strip=True,
 )
 
-# A retweet means what the tweet means: "RT @user:" in front must not change the answer, so the model never sees it.
-NO_RETWEET = replace(
-    NORMALIZED,
-    name="normalized_no_retweet",
-    steps=(*NORMALIZED.steps, (r"(?i)^ ?(?:rt\b[: ]*(?:@\w+[: ]*)?)+", "")),
-)
-
-# A "!", "lol" or user name at the end must not change the answer either.
+# "RT @user:" in front, and a "!", "lol" or user name at the end, must not change the answer: the model never sees them.
 TRIMMED = replace(
-    NO_RETWEET,
+    NORMALIZED,
     name="normalized_trimmed",
-    steps=(*NO_RETWEET.steps, (r"(?i)(?:[ !.]|#?\blol\b|\B@user\b)+$", "")),
+    steps=(
+        *NORMALIZED.steps,
+        (r"(?i)^ ?(?:rt\b[: ]*(?:@\w+[: ]*)?)+", ""),
+        (r"(?i)(?:[ !.]|#?\blol\b|\B@user\b)+$", ""),
+    ),
 )
 
 # The mention marked by :func:`mark` becomes BERT's mask token: the model reads what the text says about a product, not
@@ -154,7 +151,7 @@ TARGET = replace(
     ),
 )
 
-CLEANINGS = {cleaning.name: cleaning for cleaning in (REPORT, NORMALIZED, NO_RETWEET, TRIMMED, TARGET)}
+CLEANINGS = {cleaning.name: cleaning for cleaning in (REPORT, NORMALIZED, TRIMMED, TARGET)}
 
 
 def mark(text: str, start: int, end: int) -> str:
