@@ -113,13 +113,13 @@ def _cross_validate(arguments: argparse.Namespace) -> dict[str, Any]:
     products = data.products_for(arguments.task, arguments.products, dataset)
     rows = data.checked_rows(dataset, arguments.task, products)
     config = config.for_tasks(rows.tasks)
+    weights = backbone.find(config.backbone)  # before the search for near-duplicates, which takes longer
     if arguments.part == "train":
         # For choosing settings: leave out the rows that a trained model validates on.
         split, _ = splits.training_split(rows, config.split_seed, config.validation_size)
         rows = rows.take(np.sort(split.train))
     groups = splits.near_duplicate_groups(rows.texts)
     folds = splits.folds_of(rows, groups, arguments.folds, arguments.fold_seed)
-    weights = backbone.find(config.backbone)
     runtime = device.prepare(config.seed, precision=arguments.precision, deterministic=arguments.deterministic)
     store = cross_validation.grouped_store(
         config, weights, runtime, folds, dataset.identity, rows, arguments.task, arguments.part, arguments.each_epoch

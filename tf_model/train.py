@@ -43,12 +43,14 @@ def main(argv: list[str] | None = None) -> int:
     products = data.products_for(arguments.task, arguments.products, dataset)
     rows = data.checked_rows(dataset, arguments.task, products)
     config = config.for_tasks(rows.tasks)
+    weights = backbone.find(config.backbone)  # before the search for near-duplicates, which takes longer
+    if arguments.extra:
+        files.check_file(arguments.extra)
     split, protocol = splits.training_split(rows, config.split_seed, config.validation_size)
     extra = {}
     if arguments.extra:
         rows, split, extra = corrections.join(arguments.extra, dataset, rows, split, products)
     extra_sha256 = extra.get("sha256")
-    weights = backbone.find(config.backbone)
     has_answer = tasks.has_answer(task.name for task in rows.tasks)
     if cluster:
         cli.say(

@@ -32,7 +32,6 @@ def audit(dataset: Dataset, against: Dataset | None = None, split_column: str | 
     """
     labelled = dataset.labelled
     frame = pd.DataFrame({"row": labelled["row"], "text": labelled[tasks.TEXT_COLUMN]})
-    frame["group"] = splits.near_duplicate_groups(frame["text"].tolist())
     remarks: list[str] = []
     if against is not None:
         all_rows, training_count = pd.concat([against.labelled, labelled]), len(against.labelled)
@@ -43,6 +42,7 @@ def audit(dataset: Dataset, against: Dataset | None = None, split_column: str | 
         leakage = [_leakage(labelled, split, f"column {split_column!r}")]
     else:
         leakage = list(_leakage_of_report_split(dataset, remarks))
+    frame["group"] = splits.near_duplicate_groups(frame["text"].tolist())
     audits = {}
     for task in dataset.tasks:
         task_frame = frame.assign(label=labelled[task.column])[labelled[task.column].isin(task.labels)]
