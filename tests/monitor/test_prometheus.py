@@ -347,6 +347,8 @@ def test_a_port_or_address_that_cannot_be_is_one_line():
         Exporter().serve(0, "192.0.2.1")
     with pytest.raises(OutputError, match=r"port 70000: .*0-65535"):
         Exporter().serve(70000)
+    with pytest.raises(OutputError, match="label empty or too long"):
+        Exporter().serve(0, "127..0.1")
 
 
 def test_promtool_finds_nothing_to_say_about_names_and_units():

@@ -109,7 +109,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise OutputError(f"cannot listen at {host} port {port}: {reason}; choose another --port") from error
+        raise OutputError(f"cannot listen at {host} port {port}: {reason}; choose another --host or --port") from error
     # Connections inherit this; without it, the second packet of an answer waits 40 ms for the first acknowledgement.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener

@@ -36,28 +36,7 @@ NONE = "none"  # the model does not predict this
 
 SOURCES = ("api", "app", "batch", "predict")  # whose counts begin at zero
 # Bounds from one short text on a GPU to a file of thousands on a CPU.
-SECONDS_BUCKETS = (
-    0.001,
-    0.0025,
-    0.005,
-    0.01,
-    0.025,
-    0.05,
-    0.1,
-    0.25,
-    0.5,
-    0.75,
-    1,
-    1.25,
-    1.5,
-    2,
-    3,
-    5,
-    10,
-    30,
-    60,
-    300,
-)
+SECONDS_BUCKETS = (1e-3, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3, 5, 10, 30, 60, 300)
 TEXTS_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384)
 SHARE_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
@@ -173,7 +152,7 @@ class Exporter(Collector):
         """
         try:
             server, _ = prometheus_client.start_http_server(port, address, self.registry)
-        except (OSError, OverflowError) as error:
+        except (OSError, OverflowError, UnicodeError) as error:
             reason = getattr(error, "strerror", None) or error
             raise OutputError(
                 f"cannot serve metrics at {address} port {port}: {reason}; choose another port above "
