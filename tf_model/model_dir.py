@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,10 +90,7 @@ def read_json(file: Path, required: bool = False) -> dict[str, Any]:
     """The JSON object in a file; empty if the file does not exist and is not ``required``."""
     if not required and not file.exists():
         return {}
-    try:
-        value = json.loads(_read_text(file))
-    except ValueError as error:
-        raise _unusable(file, f"cannot be read ({first_line(error)})") from error
+    value = _parsed(file, json.loads)
     if not isinstance(value, dict):
         raise _unusable(file, f"should be a JSON object, not a {type(value).__name__}")
     return value
@@ -114,9 +111,10 @@ def _unusable(file: Path, reason: str) -> ModelError:
     return ModelError(f"{paths.shown(file)} {reason}; train the model again")
 
 
-def _read_text(file: Path) -> str:
+def _parsed(file: Path, parse: Callable[[str], Any]) -> Any:
+    """What ``parse`` makes of the text in a file; :class:`ModelError` if it is missing or damaged."""
     try:
-        return file.read_bytes().decode("utf-8")  # read_text would change a line ending inside a label
+        return parse(file.read_bytes().decode("utf-8"))  # read_text would change a line ending inside a label
     except FileNotFoundError as error:
         raise _unusable(file, "is missing") from error
     except (OSError, ValueError) as error:
@@ -127,12 +125,10 @@ def _read_table(file: Path, columns: Sequence[str]) -> pd.DataFrame:
     """A CSV file with at least these columns; ``row`` holds whole numbers."""
     import pandas as pd
 
-    try:
-        # Labels are text: "None" or "NA" is a label, not a missing value, and "-1" or "true" is no number.
-        dtypes = dict.fromkeys(tasks.ALL_TASKS, "str") | {"row": "int64"}
-        frame = pd.read_csv(io.StringIO(_read_text(file)), keep_default_na=False, na_values=[""], dtype=dtypes)
-    except ValueError as error:
-        raise _unusable(file, f"cannot be read ({first_line(error)})") from error
+    # Labels are text: "None" or "NA" is a label, not a missing value, and "-1" or "true" is no number.
+    options = {"keep_default_na": False, "na_values": [""]}
+    options["dtype"] = dict.fromkeys(tasks.ALL_TASKS, "str") | {"row": "int64"}
+    frame = _parsed(file, lambda text: pd.read_csv(io.StringIO(text), **options))
     missing = [name for name in columns if name not in frame]
     if missing:
         raise _unusable(file, f"lacks the columns {listed(missing)}")
@@ -251,7 +247,7 @@ def read_report(folder: Path | str) -> ModelReport:
         recipe=read_json(folder / RECIPE, required=True),
         predictions=_read_predictions(folder / PREDICTIONS, labels),
         calibration=read_json(folder / CALIBRATION, required=tasks.has_answer(labels)),
-        card=_read_text(folder / CARD),
+        card=_parsed(folder / CARD, str),
     )
 
 

@@ -322,12 +322,8 @@ class Guard:
         seconds = time.perf_counter() - began
         path = scope["path"] if scope["path"] in self._paths else "other"
         self._seconds.labels(path, response.get("status", 0)).observe(seconds)
-        log_line = {
-            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "path": path,
-            "seconds": round(seconds, 4),
-        }
-        cli.say(json.dumps(log_line | {"texts": scope.get("state", {}).get("texts", 0)} | response))
+        now, texts = datetime.now(UTC).isoformat(timespec="milliseconds"), scope.get("state", {}).get("texts", 0)
+        cli.say(json.dumps({"time": now, "path": path, "seconds": round(seconds, 4), "texts": texts} | response))
 
     def _is_authorized(self, scope: Scope) -> bool:
         if not self._keys or scope["path"] in PUBLIC_PATHS:

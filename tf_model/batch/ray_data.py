@@ -79,12 +79,7 @@ def predict_files(
     first_table = open_first(files, column)
     options = {"probabilities": probabilities, "threshold": threshold}
     identities = {folder: identity(folder) for folder in (model_folder, answer_folder) if folder}
-    settings = {
-        "model": identities[model_folder],
-        "column": column,
-        "shard_rows": shard_rows,
-        "runtime": runtime,
-    }
+    settings = {"model": identities[model_folder], "column": column, "shard_rows": shard_rows, "runtime": runtime}
     if products:
         settings |= {"products": products.aliases, "answer": identities.get(answer_folder)}
     job = Job(output, files, settings | options)

@@ -12,8 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tf_model import tasks
-from tf_model.monitor.events import BULK_SOURCES, STAGES, Answered
+from tf_model.monitor.events import BULK_SOURCES, DIRECTED_CONFIDENCE, STAGES, Answered
 
 Key = str | int
 Counts = dict[tuple[str, Key], tuple[int, float]]
@@ -27,7 +26,6 @@ DROPPED = "dropped"  # records that the log lost; key: ""
 CPU, MEMORY = "cpu", "memory"  # cores in use, bytes; the count is the number of samples
 SECONDS = "waited_seconds"  # of a whole call; calls for files are left out: nobody waits for them
 STAGE_SECONDS = {stage: f"waited_{stage}_seconds" for stage in STAGES}  # of its stages
-DIRECTED_CONFIDENCE = "directed_confidence"  # in the product, for texts with an emotion toward a product
 LABELS = ("product", "emotion", "outcome")
 
 
@@ -56,7 +54,7 @@ def bin_of(name: str, value: float) -> int:
 
 def call_counts(event: Answered) -> Counts:
     """The counts of one answered call."""
-    counts = prediction_counts(event.columns, event.no_emotion) | {(REQUESTS, OK): (1, event.rows)}
+    counts = prediction_counts(event.columns) | {(REQUESTS, OK): (1, event.rows)}
     if event.seconds and event.stream.source not in BULK_SOURCES:
         times = {STAGE_SECONDS[stage]: seconds for stage, seconds in event.seconds.items()}
         for name, seconds in (times | {SECONDS: sum(times.values())}).items():
@@ -64,19 +62,15 @@ def call_counts(event: Answered) -> Counts:
     return counts
 
 
-def prediction_counts(columns: Mapping[str, Sequence[Any]], no_emotion: str | None = tasks.NO_EMOTION) -> Counts:
+def prediction_counts(columns: Mapping[str, Sequence[Any]]) -> Counts:
     """The counts of predictions, from their :func:`~tf_model.monitor.events.columns_of`."""
     counts: Counts = {}
     for name in LABELS:
         for label, count in Counter(columns.get(name, ())).items():
             if label is not None:
                 counts[name, label] = (count, 0.0)
-    numbers = {name: columns.get(name, ()) for name in NUMERIC_BINS}
-    # Counted again for texts whose best guess is an emotion: the others have no product to be sure of.
-    pairs = zip(numbers["product_confidence"], columns.get("emotion", ()), strict=False)
-    numbers[DIRECTED_CONFIDENCE] = [confidence for confidence, emotion in pairs if emotion not in (None, no_emotion)]
-    for name, values in numbers.items():
-        for value in values:
+    for name in (*NUMERIC_BINS, DIRECTED_CONFIDENCE):
+        for value in columns.get(name, ()):
             if value is not None:
                 merge(counts, {(name, bin_of(name, value)): (1, value)})
     return counts

@@ -142,5 +142,4 @@ def _stability_index(table: numpy.ndarray) -> tuple[float, int]:
     """Population stability index of two rows of counts, and its number of cells; half a row is added to each cell, so
     that an empty cell has a large but finite effect."""
     table = table[:, table.sum(axis=0) > 0] + 0.5
-    reference, current = table / table.sum(axis=1, keepdims=True)
-    return float(((current - reference) * numpy.log(current / reference)).sum()), table.shape[1]
+    return float(stats.entropy(*table) + stats.entropy(*table[::-1])), table.shape[1]

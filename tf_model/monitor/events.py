@@ -19,6 +19,7 @@ PROCESS = "process"  # the source of counts that belong to no call: CPU, memory,
 BULK_SOURCES = ("batch", "predict")
 
 LABEL_COLUMNS = (*tasks.TASKS, tasks.ANSWER)
+DIRECTED_CONFIDENCE = "directed_confidence"  # in the product, for texts with an emotion toward a product
 CONFIDENCE_COLUMNS = tuple(f"{name}_confidence" for name in LABEL_COLUMNS)
 
 
@@ -39,7 +40,6 @@ class Answered:
     stream: Stream
     seconds: Mapping[str, float]  # of the whole call, by stage
     columns: Mapping[str, Sequence[Any]]  # see columns_of
-    no_emotion: str | None = tasks.NO_EMOTION  # the model's label for no emotion
 
     @property
     def rows(self) -> int:
@@ -94,10 +94,15 @@ def columns_of(
     if unk_rates is not None:
         columns["unk_rate"] = [number_or_none(rate) for rate in unk_rates]
     missing = [None] * len(texts)
-    pairs = zip(columns.get(tasks.ANSWER, missing), columns.get(tasks.EMOTION.name, missing), strict=True)
+    answers, emotions = (columns.get(name, missing) for name in (tasks.ANSWER, tasks.EMOTION.name))
     columns["outcome"] = [  # a model of the product alone always answers
         ABSTAINED if answer == NOT_SURE else NO_EMOTION if emotion and emotion == no_emotion else ANSWERED
-        for answer, emotion in pairs
+        for answer, emotion in zip(answers, emotions, strict=True)
+    ]
+    sure = columns.get(f"{tasks.PRODUCT.name}_confidence", missing)
+    # Apart for texts whose best guess is an emotion: the others have no product to be sure of.
+    columns[DIRECTED_CONFIDENCE] = [
+        None if emotion in (None, no_emotion) else share for share, emotion in zip(sure, emotions, strict=True)
     ]
     assert all(len(values) == len(texts) for values in columns.values()), "the columns differ in length"
     return columns

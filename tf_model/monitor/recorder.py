@@ -103,7 +103,7 @@ class Recorder(AbstractContextManager["Recorder"]):
         def make() -> Answered:
             columns = columns_of(batch, measured.predictions, measured.unknown_shares, measured.no_emotion)
             seconds = {stage: float(value) for stage, value in measured.seconds.items() if 0 <= value < math.inf}
-            return Answered(now, stream, seconds, columns, measured.no_emotion)
+            return Answered(now, stream, seconds, columns)
 
         self._put(len(batch), make)
 

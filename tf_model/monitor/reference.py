@@ -52,7 +52,7 @@ def build(
     no_emotion: str | None = tasks.NO_EMOTION,
 ) -> Reference:
     """A reference from predictions on raw texts outside the training data, made with the threshold that is in use."""
-    counts = prediction_counts(columns_of(texts, predictions, unk_rates, no_emotion), no_emotion)
+    counts = prediction_counts(columns_of(texts, predictions, unk_rates, no_emotion))
     return Reference(origin, len(texts), counts, dict(accuracy or {}))
 
 

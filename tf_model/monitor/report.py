@@ -109,16 +109,13 @@ def make(
     """
     streams = model, version, source
     overall = judge(store.series(since, until, step, streams), reference)
-    by_source = {}
-    for each in store.sources(streams):
-        window = store.window(since, until, (model, version, each))
-        if window.requests or window.feedback[1]:
-            by_source[each] = judge([window], reference).signals
-    if len(by_source) < 2:
+    windows = {each: store.window(since, until, (model, version, each)) for each in store.sources(streams)}
+    active = {each: window for each, window in windows.items() if window.requests or window.feedback[1]}
+    if len(active) < 2:
         return overall
     signals: dict[str, list[str] | None] = dict.fromkeys(SIGNALS)
-    for each, own_signals in by_source.items():
-        for signal, alarms in own_signals.items():
+    for each, window in active.items():
+        for signal, alarms in judge([window], reference).signals.items():
             if alarms is not None:
                 signals[signal] = (signals[signal] or []) + [f"{each}: {words}" for words in alarms]
     signals["log"] = overall.signals["log"]  # lost records belong to no source

@@ -334,13 +334,11 @@ def _creation_lock(path: Path) -> Iterator[None]:
     """Hold the lock of a log, so that two processes do not create it at once."""
     with explain_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(f"{path}.lock", mode=0o600)
         try:
-            held = lock.acquire(LOCK_TIMEOUT)
+            with FileLock(f"{path}.lock", LOCK_TIMEOUT, mode=0o600):
+                yield
         except Timeout:
             raise OutputError(f"another program holds {paths.shown(f'{path}.lock')}; stop it first") from None
-        with held:
-            yield
 
 
 @contextmanager

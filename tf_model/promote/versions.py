@@ -100,14 +100,10 @@ def versions(target: Path) -> list[Path]:
     return sorted((each for each in folders if each.name.isdecimal()), key=lambda each: int(each.name))
 
 
-def in_use(target: Path) -> Path | None:
-    """The version that the name points to; None if it is a plain folder or missing."""
-    return versions_folder(target) / target.readlink().name if target.is_symlink() else None
-
-
 def other_version(target: Path) -> Path | None:
     """The newest version that is not in use, to roll back to; None if there is none."""
-    return next((each for each in reversed(versions(target)) if each != in_use(target)), None)
+    in_use = target.readlink().name if target.is_symlink() else ""
+    return next((each for each in reversed(versions(target)) if each.name != in_use), None)
 
 
 def locked(target: Path) -> AbstractContextManager[None]:
