@@ -27,7 +27,7 @@ from tf_model.monitor.events import ABSTAINED
 from tf_model.monitor.export import labelled_rows
 from tf_model.monitor.report import FEWEST_REQUESTS, PERCENTILES, SIGNALS, Report
 from tf_model.monitor.report import make as make_report
-from tf_model.monitor.store import DAY, HOUR, MINUTE, RETENTION_SECONDS, Store, StreamFilter
+from tf_model.monitor.store import DAY, HOUR, MINUTE, RETENTION_SECONDS, Store
 
 WINDOWS = {
     "15 min": 15 * MINUTE,
@@ -60,7 +60,7 @@ def main() -> None:
     if reason := recording.failure():
         notices.say_problem("Answers cannot be recorded.", reason)
     with notices.explained(UNREADABLE):
-        names = _names(store.versions() if store.exists else [])
+        names = _names(store)
         if not names:
             words = "Questions on Ask, and files on Batch with one row per text, appear here."
             st.info(f"No answer has been recorded yet. {words}", icon=":material/monitoring:")
@@ -68,12 +68,10 @@ def main() -> None:
             return
         window = pick("Time", WINDOWS, "monitor_window", default=DEFAULT_WINDOW)
         left, middle, right = st.columns([3, 1, 1], vertical_alignment="bottom")
-        model, version = left.selectbox(
-            "Model", list(names), format_func=names.get, key="monitor_stream", persist_state="session"
-        )
+        name = left.selectbox("Model", list(names), key="monitor_stream", persist_state="session")
         source = middle.selectbox(
             "Asked by",
-            store.sources((model, version)),
+            store.sources(names[name]),
             None,
             key="monitor_source",
             persist_state="session",
@@ -82,25 +80,25 @@ def main() -> None:
         help_text = f"Refresh every {REFRESH_SECONDS} seconds"
         live = right.toggle("Live", value=True, key="monitor_live", persist_state="session", help=help_text)
         # A fragment, so that a refresh redraws nothing else.
-        st.fragment(_show, run_every=REFRESH_SECONDS if live else None)(
-            store, (model, version, source), WINDOWS[window]
-        )
+        st.fragment(_show, run_every=REFRESH_SECONDS if live else None)(store, name, source, WINDOWS[window])
         _offer_corrections(store)
 
 
-def _names(versions: list[tuple[str, str, float]]) -> dict[tuple[str, str], str]:
-    """The displayed name of each version of each model, the last used first."""
-    names: dict[tuple[str, str], str] = {}
-    for model, version, last in versions:
+def _names(store: Store) -> dict[str, tuple[str, str]]:
+    """Each version of each model by its displayed name, the last used first: a model's name is its latest version."""
+    names: dict[str, tuple[str, str]] = {}
+    for model, version, last in store.versions() if store.exists else ():
         earlier = f"{model}, earlier ({version[:12]}, {pd.Timestamp(last, unit='s'):%d %b %Y})"
-        names[model, version] = earlier if model in names.values() else model
+        names[earlier if model in names else model] = model, version
     return names
 
 
 @notices.explained(UNREADABLE)
-def _show(store: Store, streams: StreamFilter, seconds: float) -> None:
-    """Show all metrics of one version of a model; versions are never mixed."""
-    model, version, source = streams
+def _show(store: Store, name: str, source: str | None, seconds: float) -> None:
+    """Show all metrics of one version of a model, after a promotion the new one; versions are never mixed."""
+    if name not in (names := _names(store)):  # an earlier version was used again
+        st.rerun()
+    model, version, source = streams = (*names[name], source)
     until = time.time()
     since = until - seconds
     folder = loading.models_folder() / model

@@ -102,8 +102,13 @@ class TestStates:
         newest, earlier = page.selectbox(key="monitor_stream").options
         assert newest == "answer"
         assert earlier.startswith("answer, earlier (before,")
-        page.selectbox(key="monitor_stream").set_value(("answer", "before")).run()
+        page.selectbox(key="monitor_stream").set_value(page.selectbox(key="monitor_stream").options[1]).run()
         assert figures(page)["Predictions"] == "12"
+
+    def test_the_page_follows_a_promotion(self, healthy):
+        page = open_page()
+        write_healthy(healthy, time.time() - 100, calls=4, stream=Stream("answer", "two", "app"))
+        assert figures(page.run())["Predictions"] == "12"
 
 
 class TestSignals:
@@ -132,7 +137,7 @@ class TestSignals:
         healthy.write([Failed(time.time() - number / 100, other, "Other", "no") for number in range(600)])
         write_errors(healthy, time.time() - 200, 2)
         page = open_page()
-        page.selectbox(key="monitor_stream").set_value(("answer", "one")).run()
+        page.selectbox(key="monitor_stream").set_value(page.selectbox(key="monitor_stream").options[1]).run()
         assert table_with(page, "message")["kind"].tolist() == ["ModelError"] * 2
 
     def test_the_latency_of_whole_files_is_left_out(self, healthy):
@@ -370,11 +375,11 @@ class TestCharts:
 def test_who_asked_is_kept_while_another_page_is_visited(healthy):
     write_healthy(healthy, time.time() - 1800, stream=Stream("old", "v0", "batch"))
     app = open_app("monitor")
-    app.selectbox(key="monitor_stream").set_value((APP.model, APP.version)).run()
+    app.selectbox(key="monitor_stream").set_value(APP.model).run()
     app.selectbox(key="monitor_source").set_value("app").run()
     app.switch_page("views/ask.py").run()
     app.switch_page("views/monitor.py").run()
     assert app.selectbox(key="monitor_source").value == "app"
-    app.selectbox(key="monitor_stream").set_value(("old", "v0")).run()  # which the app did not ask
+    app.selectbox(key="monitor_stream").set_value("old").run()  # which the app did not ask
     assert not app.exception, app.exception
     assert app.selectbox(key="monitor_source").value is None
