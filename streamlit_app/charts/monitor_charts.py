@@ -1,9 +1,9 @@
 """The charts of the Monitor page: accuracy, latency, throughput, errors and resources over time, and drift."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from itertools import cycle
 
+import pandas as pd
 import plotly.graph_objects as go
 
 from streamlit_app.charts.theme import (
@@ -101,22 +101,17 @@ def accuracy(
     return figure.update_yaxes(range=[0, 1.04])
 
 
-def _times(windows: Sequence[Window]) -> list[datetime]:
-    return [_utc(window.since) for window in windows]
-
-
-def _utc(seconds: float) -> datetime:
-    """Without a time zone: plotly would show a number in the browser's."""
-    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
+def _times(windows: Sequence[Window]) -> pd.DatetimeIndex:
+    """In UTC, without a zone: plotly would show a number in the browser's."""
+    return pd.to_datetime([window.since for window in windows], unit="s")
 
 
 def _lay_out(figure: go.Figure, windows: Sequence[Window], title: str, form: str) -> go.Figure:
     """Make the x-axis span all windows, even empty ones, and put a legend below if there is more than one name."""
     layout(figure, title=title, height=HEIGHT)
-    figure.update_layout(showlegend=len(figure.data) > 1)
     if len(figure.data) > 1:
         legend_below(figure)
-    figure.update_xaxes(type="date", range=[_utc(windows[0].since), _utc(windows[-1].until)])
+    figure.update_xaxes(type="date", range=pd.to_datetime([windows[0].since, windows[-1].until], unit="s"))
     return figure.update_yaxes(rangemode="tozero", tickformat=form)
 
 

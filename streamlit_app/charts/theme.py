@@ -21,9 +21,8 @@ from tf_model.modeling.joint_label import NOT_SURE
 
 # The seven hues of Okabe and Ito, "Color Universal Design" (2008), which colour-blind people can tell apart. Two greys
 # replace their black, which is invisible on a dark page.
-ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
-    *("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7"),
-)
+ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
+BLUE, VERMILION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
 GREY, DARK_GREY = "#A6A6A6", "#757575"
 
 POSITIVE, NEGATIVE, NEUTRAL = BLUE, VERMILION, GREY  # these mean an emotion on every page; grey also none
@@ -169,8 +168,8 @@ def emotion_by_product(frame: pd.DataFrame, title: str) -> go.Figure:
             "95% interval %{customdata[1]:.1%} to %{customdata[2]:.1%})<extra></extra>",
         )
     layout(figure, title=title, height=120 + (BAR_HEIGHT + 8) * max(frame["product"].nunique(), 2))
-    legend_below(figure).update_layout(barmode="stack", showlegend=True)
-    figure.update_layout(uniformtext={"minsize": 11, "mode": "hide"})  # hides numbers too small to read
+    uniform = {"minsize": 11, "mode": "hide"}  # hides numbers too small to read
+    legend_below(figure).update_layout(barmode="stack", showlegend=True, uniformtext=uniform)
     figure.update_xaxes(tickformat=".0%", range=[0, 1])
     return figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
 

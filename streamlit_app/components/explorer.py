@@ -83,8 +83,6 @@ class Explorer:
 
     def _labels_of(self, column: str) -> list[str]:
         """The labels of ``product`` or ``emotion``; none if no text has one: a model of products knows no emotion."""
-        if not any(map(eda.is_label, self.all_tweets[column].unique())):
-            return []
         return [label for label in eda.label_order(self.all_tweets, column) if eda.is_label(label)]
 
     def _key(self, name: str) -> str:
@@ -94,9 +92,8 @@ class Explorer:
 
     def _includes_unfit(self) -> bool:
         """Whether the charts count texts that are unfit for the model; all texts of a dataset are fit."""
-        if "status" not in self.all_tweets:
-            return True
-        unfit = self.all_tweets["status"][self.all_tweets["status"] != FIT]
+        status = self.all_tweets.get("status", pd.Series(dtype="str"))
+        unfit = status[status != FIT]
         if unfit.empty:
             return True
         with st.container(border=True):

@@ -13,9 +13,8 @@ from tf_model.analysis.changes import Dates
 from tf_model.errors import DataError, TweetTargetError, first_line
 from tf_model.io import tables
 
-LIMITS = tables.Limits(
-    rows=200_000, columns=1_000, cells=10_000_000, bytes=250_000_000
-)  # more would fill the server's memory
+# More would fill the server's memory.
+LIMITS = tables.Limits(rows=200_000, columns=1_000, cells=10_000_000, bytes=250_000_000)
 COMMAND_LINE = "python -m tf_model.predict FILE --output answers.csv"  # takes files of any size
 REPORT = "python -m tf_model.report FILE --output report.html"  # too, as far as they fit into memory
 MOST_SHOWN = 2**53  # a browser shows no greater number
@@ -49,10 +48,9 @@ def read_upload(path: Path, name: str) -> tuple[tables.Table, pd.DataFrame]:
             tables.refuse_without_texts(table, sample)
             tables.named_column(table, table.text_column)  # refuses two columns of this name
             return table, displayable(sample.head(FIRST_ROWS))
-    except tables.TooLargeError as error:
-        raise DataError(f"{user_message(error, path, name)} here; for files of any size: {COMMAND_LINE}") from error
     except TweetTargetError as error:
-        raise DataError(user_message(error, path, name)) from error
+        more = f" here; for files of any size: {COMMAND_LINE}" * isinstance(error, tables.TooLargeError)
+        raise DataError(user_message(error, path, name) + more) from error
     except Exception as error:  # on a damaged file, a library may raise anything
         problem = f"{name} cannot be read ({first_line(error)[:200]}); save it again, or as .csv"
         raise DataError(problem) from error

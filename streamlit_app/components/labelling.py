@@ -38,10 +38,14 @@ def ask_rows(
     state = st.session_state
     row = state.get(key)
     live_key = f"live{key.removeprefix(run.id)}"  # a component's key may not contain "__", as an id may
+    unlabelled = [each for each in queue if str(each) not in labels]
     if row not in queue:
         show_live("", live_key)  # of a region that is there before, changes are read
+        if labels and not unlabelled:  # to change or undo the last label
+            newest = {key: int(list(labels)[-1])}
+            st.button("Back to the last row", on_click=state.update, args=(newest,), key=f"{key}_newest")
         return False
-    position, unlabelled = queue.index(row), [each for each in queue if str(each) not in labels]
+    position = queue.index(row)
 
     @said_by_toast()
     def answer(emotion: str | None) -> None:
@@ -95,8 +99,6 @@ def check_rows(run: Run, rows: pd.DataFrame, key: str) -> None:
     if unchecked := [row for row in queue if str(row) not in labels]:
         words = f"Draw {len(unchecked)} {plural(len(unchecked), 'row', 'rows')} to check by hand"
         st.button(words, on_click=st.session_state.update, args=({key: unchecked[0]},), icon=":material/checklist:")
-    elif labels:
-        _offer_newest(labels, key)
 
 
 @st.fragment
@@ -168,15 +170,7 @@ def _label(run: Run, rows: pd.DataFrame, queue: list[int], labels: dict[str, Any
     unlabelled = sum(str(row) not in labels for row in queue)
     words = f"Label {unlabelled} {plural(unlabelled, 'row', 'rows')}" if unlabelled else f"Choose {SIZE} texts to label"
     st.button(words, on_click=begin, icon=":material/checklist:", key=f"{key}_begin")
-    if labels and not unlabelled:
-        _offer_newest(labels, key)
     st.caption("The texts that pass the filters and that the model is least sure of, near-duplicates once.")
-
-
-def _offer_newest(labels: dict[str, Any], key: str) -> None:
-    """Go back to the row that was labelled last, to change or undo its label."""
-    newest = int(list(labels)[-1])
-    st.button("Back to the last row", on_click=st.session_state.update, args=({key: newest},), key=f"{key}_newest")
 
 
 def _store_label(run: Run, name: str | None, row: int, *emotion: str | None) -> None:

@@ -108,11 +108,10 @@ def usable_model() -> ModelState | None:
 
 
 def _say_if_replaced(state: ModelState) -> None:
-    model = (state.name, state.version)
-    last_model = st.session_state.get("seen_model", model)
-    st.session_state["seen_model"] = model
-    if last_model[0] == model[0] and last_model[1] != model[1]:
+    seen = st.session_state.setdefault("seen_versions", {})
+    if seen.get(state.name, state.version) != state.version:
         st.toast("The model was replaced: answers now come from the new one.", icon=":material/published_with_changes:")
+    seen[state.name] = state.version
 
 
 def _say_limits(state: ModelState) -> None:

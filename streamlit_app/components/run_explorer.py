@@ -298,17 +298,14 @@ class RunExplorer(Explorer):
     def _choose_another_run(self) -> Run | None:
         """Let the user choose a run to compare with, answered in the same way; None: selections of this file."""
         others = {
-            each.id: each
+            f"This file and {each.name} ({datetime.fromtimestamp(each.began):%Y-%m-%d %H:%M:%S})": each
             for each in own_runs()
             if each.id != self.run.id and each.status == DONE and _answered_by(each) == _answered_by(self.run)
         }
         if not others:
             return None
-        # Files may share a name, and Streamlit tells options apart by their labels.
-        times = {each: datetime.fromtimestamp(run.began).strftime("%Y-%m-%d %H:%M:%S") for each, run in others.items()}
-        names = {each: f"This file and {run.name} ({times[each]})" for each, run in others.items()}
-        names, key = {None: "Two selections of this file"} | names, self._key("another")
-        return others.get(st.selectbox("Compare", names, format_func=names.get, key=key, persist_state="session"))
+        names = ["Two selections of this file", *others]
+        return others.get(st.selectbox("Compare", names, key=self._key("another"), persist_state="session"))
 
     # ---------------------------------------------------------------- themes
 

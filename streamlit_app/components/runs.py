@@ -116,10 +116,8 @@ class Run:
 
     def save(self) -> None:
         """Write the run into its folder."""
-        write_json(
-            self.folder / _RUN,
-            {name: value for name, value in vars(self).items() if name not in ("folder", "kept_until")},
-        )
+        fields = {name: value for name, value in vars(self).items() if name not in ("folder", "kept_until")}
+        write_json(self.folder / _RUN, fields)
 
     def contents(self) -> tuple[tables.Table, pd.DataFrame]:
         """The table of the uploaded file, closed, and its first rows, cached."""
@@ -271,12 +269,9 @@ def _read_answers(folder: Path) -> Answers:
     if run.per_product:  # what the charts count, as `emotion` is Not sure below the threshold
         for each in (table, display_table):
             each.insert(each.shape[1] - 1, GUESS, rows["emotion"].astype("str").reindex(each.index))
-    labelled = {
-        tasks.TEXT_COLUMN: texts,
-        tasks.PRODUCT_COLUMN: predictions.get("product"),
-        tasks.EMOTION_COLUMN: emotion,
-    }
-    tweets = eda.describe(pd.DataFrame({"row": predictions[_ROW]} | labelled)).assign(status=reasons_of(table[STATUS]))
+    columns = predictions[_ROW], texts, predictions.get("product"), emotion
+    labelled = pd.DataFrame(dict(zip(("row", *tasks.COLUMNS), columns, strict=True)))
+    tweets = eda.describe(labelled).assign(status=reasons_of(table[STATUS]))
     if run.emotions:
         tweets["is_abstained"] = predictions["emotion" if run.per_product else tasks.ANSWER] == NOT_SURE
     first_columns = [text_column]

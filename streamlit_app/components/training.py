@@ -82,9 +82,8 @@ def offer_training(task: str, labels: Callable[[], str], key: str) -> None:
             f"The new model is {name}: Evaluate shows how often it is right. To use it, unless its accuracy is lower, "
             f"run this {IN_A_TERMINAL}:"
         )
-        command = ["python", "-m", "tf_model.promote", paths.shown(newest.folder)]
-        is_elsewhere = target.parent != paths.SAVED_MODELS
-        st.code(shlex.join([*command, *(["--to", paths.shown(target)] if is_elsewhere else [])]), language="bash")
+        command = ["python", "-m", "tf_model.promote", paths.shown(newest.folder), "--to", paths.shown(target)]
+        st.code(shlex.join(command), language="bash")
     elif newest.is_stopped:
         st.info("The training was stopped. There is no new model.", icon=":material/stop_circle:")
     elif newest.process.returncode:  # 0: its model was moved or deleted since

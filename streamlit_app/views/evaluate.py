@@ -38,8 +38,8 @@ def main() -> None:
             icon=":material/model_training:",
         )
         return
-    names = [folder.name for folder in folders]
-    folder = folders[names.index(st.selectbox("Model", names, key="evaluate_model", persist_state="session"))]
+    folders = {folder.name: folder for folder in folders}
+    folder = folders[st.selectbox("Model", folders, key="evaluate_model", persist_state="session")]
     try:
         report = _report(str(folder), model_dir.identity(folder))
     except ModelError as error:

@@ -169,7 +169,7 @@ def test_two_files_with_other_columns_are_compared(run):
     first, second = app.selectbox(key=f"{other.id}_another").options
     assert first == "Two selections of this file"
     assert second.startswith("This file and a.csv (20")
-    app.selectbox(key=f"{other.id}_another").set_value(run.id).run()
+    app.selectbox(key=f"{other.id}_another").select_index(1).run()
     assert not app.exception, app.exception
     assert "iPhone, Negative emotion: 0% in A, 50% in B, 50 points more" in said(app)
     assert app.dataframe[-1].value[["texts A", "texts B"]].max().tolist() == [60, 320]
@@ -181,10 +181,10 @@ def test_of_files_with_one_name_the_chosen_one_is_compared(run):
         other.began += number
         other.save()
     app = open_run(run, "Compare")
-    app.selectbox(key=f"{run.id}_another").set_value(others[1].id).run()
+    app.selectbox(key=f"{run.id}_another").select_index(2).run()
     assert app.dataframe[-1].value["texts B"].max() == 50
     app = open_run(others[0], "Compare")
-    app.selectbox(key=f"{others[0].id}_another").set_value(others[1].id).run()
+    app.selectbox(key=f"{others[0].id}_another").select_index(2).run()
     assert "40 texts of A have the same text as one of B." in said(app)
 
 

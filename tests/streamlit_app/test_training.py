@@ -58,8 +58,6 @@ def test_the_labels_train_a_model_beside_the_others(train, models, monkeypatch):
     app = ended(pressed())
     assert "The new model is retrained\\-2: Evaluate shows" in app.success[0].value
     assert app.code[0].value == "python -m tf_model.promote models/retrained-2 --to models/answer"
-    monkeypatch.setattr(paths, "SAVED_MODELS", models)
-    assert app.run().code[0].value == "python -m tf_model.promote models/retrained-2"
     options = json.loads(training._trainings[-1].last_line)
     extra = Path(options[3])
     private = [stat.S_IMODE(folder.stat().st_mode) for folder in (extra.parent, extra.parent.parent)]
