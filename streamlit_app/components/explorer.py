@@ -298,17 +298,24 @@ class Explorer:
         Each bar is a row of ``bars``; its unique ``name`` is the last item of its ``customdata`` in the figure.
         """
         names, key = bars["name"].tolist(), self._key(key)
+        # After a choice from the list, a new chart: a click on a bar that is still selected would only deselect it.
+        choices = st.session_state.setdefault(f"{key}_choices", [0])
+        chart = f"{key}_chart_{choices[0]}"
 
-        def pick() -> None:
-            if points := st.session_state[f"{key}_chart"]["selection"]["points"]:
+        def click() -> None:
+            if points := st.session_state[chart]["selection"]["points"]:
                 st.session_state[f"{key}_bar"] = points[0]["customdata"][-1]
 
-        theme.show(figure, alt=alt, caption=caption, key=f"{key}_chart", on_select=pick, selection_mode="points")
+        def choose() -> None:
+            choices[0] += 1
+
+        theme.show(figure, alt=alt, caption=caption, key=chart, on_select=click, selection_mode="points")
         name = st.selectbox(
             "Read the texts of",
             names,
             index=None,
             key=f"{key}_bar",
+            on_change=choose,
             persist_state="session",
             placeholder="Click a bar, or choose it here",
         )

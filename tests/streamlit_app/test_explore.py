@@ -150,13 +150,15 @@ def test_a_bar_opens_the_tweets_that_it_counts(sample, tweets, tab, key, bar, ex
 @pytest.mark.parametrize("key", ["explore_product", "explore_emotion_by_product"])
 def test_a_click_chooses_the_bar_by_its_name(sample, key):
     page = open_page()
-    [figure] = [each for each in page.get("plotly_chart") if each.proto.id.endswith(f"{key}_chart")]
+    [figure] = [each for each in page.get("plotly_chart") if each.proto.id.endswith(f"{key}_chart_0")]
     names = [point[-1] for trace in json.loads(figure.proto.spec)["data"] for point in trace["customdata"]]
     assert sorted(names) == sorted(page.selectbox(key=f"{key}_bar").options)
     click(page, figure, [1, names[1]], [1, names[2]])
     assert page.selectbox(key=f"{key}_bar").value == names[1]
     click(page, figure)
     assert page.selectbox(key=f"{key}_bar").value == names[1], "it stays open"
+    page.selectbox(key=f"{key}_bar").set_value(names[2]).run()
+    assert any(each.proto.id.endswith(f"{key}_chart_1") for each in page.get("plotly_chart")), "no bar is selected"
 
 
 def click(page: AppTest, figure, *customdata: list) -> None:
