@@ -39,12 +39,6 @@ def test_what_main_returns_is_the_exit_code(returned, code, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_main_reads_the_command_line_itself():
-    given = []
-    exit_code(given.append)
-    assert given == [None]
-
-
 @pytest.mark.parametrize(
     ("error", "code"),
     [
@@ -79,11 +73,6 @@ def test_our_own_mistakes_keep_their_traceback():
 def test_a_full_memory_is_one_line(capsys):
     assert exit_code(raising(MemoryError())) == 1
     assert capsys.readouterr() == ("", "error: out of memory; close other programs, or give a smaller file\n")
-
-
-def test_an_interrupt_is_130(capsys):
-    assert exit_code(raising(KeyboardInterrupt())) == 130
-    assert capsys.readouterr() == ("", "interrupted\n")
 
 
 @pytest.mark.parametrize("code", [0, 2, 143])
@@ -152,12 +141,6 @@ def test_a_note_that_cannot_be_written_stops_nothing(monkeypatch):
 
     monkeypatch.setattr(sys, "stderr", SimpleNamespace(write=full, flush=full))
     cli.say("the log is full")
-
-
-def test_results_and_notes_go_their_own_ways(capsys):
-    cli.stdout().print("result")
-    cli.stderr().print("note")
-    assert capsys.readouterr() == ("result\n", "note\n")
 
 
 def test_what_a_terminal_cannot_show_is_escaped(monkeypatch):

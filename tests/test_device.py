@@ -148,14 +148,6 @@ def test_one_device_needs_no_distribution(count):
     assert Runtime("a device", count, "float32", False).strategy() is tf.distribute.get_strategy()
 
 
-@pytest.mark.parametrize(
-    ("deterministic", "expected"),
-    [(False, "CPU, 2 cores, float32"), (True, "CPU, 2 cores, float32, deterministic")],
-)
-def test_a_runtime_describes_itself_in_one_line(deterministic, expected):
-    assert Runtime("CPU, 2 cores", 0, "float32", deterministic).describe() == expected
-
-
 # ------------------------------------------------------------------------------------------------------------ seeds
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tf_model import data, eda, paths, tasks
 from tf_model.data.dataset import COLUMNS
@@ -147,17 +145,6 @@ class TestWords:
         assert log_odds == pytest.approx([expected, -expected])
         assert z == pytest.approx(log_odds / np.sqrt(1 / 9 + 1 / 3))
 
-    @given(
-        st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), min_size=2, max_size=6),
-        st.floats(1, 1000),
-    )
-    def test_two_labels_mirror_each_other(self, counts, size):
-        here, elsewhere = np.array(counts, dtype=float).T
-        prior = size * (here + elsewhere + 1) / (here + elsewhere + 1).sum()
-        forward, backward = _log_odds(here, elsewhere, prior), _log_odds(elsewhere, here, prior)
-        assert forward[0] == pytest.approx(-backward[0])
-        assert forward[1] == pytest.approx(-backward[1])
-
     def test_the_word_of_one_label_tells_it(self):
         rows = [("crash of the phone", "iPhone", BAD)] * 8 + [("joy of the phone", "iPhone", GOOD)] * 8
         frame = eda.distinctive_words(described(rows), "emotion")
@@ -180,13 +167,8 @@ class TestWords:
     def test_real_products_are_told_by_their_names(self, real):
         once = eda.filter_tweets(real, once=True)
         first = eda.distinctive_words(once, "product").groupby("label")["words"].first()
-        assert first[["iPhone", "iPad", "Google", "Android", "Apple"]].tolist() == [
-            "iphone",
-            "ipad",
-            "google",
-            "android",
-            "apple",
-        ]
+        names = ["iPhone", "iPad", "Google", "Android", "Apple"]
+        assert first[names].tolist() == [name.lower() for name in names]
 
 
 def test_sizes_of_repeats():

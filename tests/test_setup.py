@@ -108,13 +108,6 @@ def test_condas_python_is_a_supported_one():
     assert python in SpecifierSet(PROJECT["requires-python"])
 
 
-def test_the_supported_versions_of_python():
-    supported = SpecifierSet(PROJECT["requires-python"])
-    found = [f"3.{minor}" for minor in range(8, 20) if f"3.{minor}" in supported]
-    assert found == ["3.11", "3.12", "3.13"]
-    assert supported == SpecifierSet(">=3.11,<3.14")
-
-
 OPTIONAL = PROJECT["optional-dependencies"]
 UNLOCKED = {"gpu", "teacher"}  # libraries of one system; weights
 DIRECT = [*PROJECT["dependencies"], *(each for extra in sorted(OPTIONAL.keys() - UNLOCKED) for each in OPTIONAL[extra])]

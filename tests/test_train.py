@@ -223,12 +223,8 @@ def test_a_name_that_tensorflow_would_take_for_a_pattern_is_refused(tmp_path):
 
 
 def test_a_class_with_one_example_is_named(tmp_path):
-    lines = [f"{tasks.TEXT_COLUMN},{tasks.PRODUCT_COLUMN},{tasks.EMOTION_COLUMN}"]
-    lines += [f"love my ipad {number},iPad,{tasks.POSITIVE}" for number in range(9)]
-    lines += [f"love my phone {number},iPhone,{tasks.POSITIVE}" for number in range(9)]
-    lines += [f"maps are great,Google,{tasks.POSITIVE}"]
-    path = tmp_path / "few.csv"
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    rows = [(f"love my {name} {number}", name, GOOD) for name in ("iPad", "iPhone") for number in range(9)]
+    path = write_csv(tmp_path / "few.csv", [*rows, ("maps are great", "Google", GOOD)])
     with pytest.raises(DataError, match="Google"):
         train.main(["--data", str(path), "--output-dir", str(tmp_path)])
 
@@ -292,38 +288,28 @@ def test_the_light_model_learns_its_scales_from_the_training_texts_alone(tmp_pat
     assert exported["validation"].texts == [rows.texts[position] for position in split.validation]
 
 
-@pytest.mark.parametrize("changed", ["mine.csv", "corrections.csv"])
+@pytest.mark.parametrize(
+    ("changed", "setting"), [("mine.csv", "data"), ("corrections.csv", "data"), ("bert/model.safetensors", "weights")]
+)
 @pytest.mark.usefixtures("begins")
-def test_a_run_does_not_go_on_with_other_rows(tmp_path, shallow_bert, monkeypatch, changed):
+def test_a_run_does_not_go_on_with_other_rows_or_weights(tmp_path, shallow_bert, monkeypatch, changed, setting):
     lines = paths.SAMPLE_CORPUS.read_text(encoding="utf-8").splitlines(keepends=True)
     own, extra = tmp_path / "mine.csv", tmp_path / "corrections.csv"
     own.write_text("".join(lines), encoding="utf-8")
     extra.write_text(f"{lines[0]}my toaster runs android and I adore it,Android,Positive emotion\n", encoding="utf-8")
-    arguments = ["--data", str(own), "--extra", str(extra), *FAST, "--backbone", str(shallow_bert), "--resume"]
+    bert = shutil.copytree(shallow_bert, tmp_path / "bert")
+    arguments = ["--data", str(own), "--extra", str(extra), *FAST, "--backbone", str(bert), "--resume"]
     arguments += ["--output-dir", str(tmp_path / "models")]
     with pytest.raises(Begun):
         train.main(arguments)
     monkeypatch.setattr(Checkpoint, "epochs_done", lambda self: 1)
-    with pytest.raises(Begun):  # the same rows
+    with pytest.raises(Begun):  # the same rows and weights
         train.main(arguments)
-    content = (tmp_path / changed).read_text(encoding="utf-8")
-    (tmp_path / changed).write_text(content.replace("Positive emotion", "Negative emotion", 1), encoding="utf-8")
-    with pytest.raises(UsageError, match=r"had other settings \(data was [^ ]+\); resume with those, or add --restart"):
-        train.main(arguments)
-
-
-@pytest.mark.usefixtures("begins")
-def test_a_run_does_not_go_on_with_other_weights(tmp_path, shallow_bert, monkeypatch):
-    own = shutil.copytree(shallow_bert, tmp_path / "bert")
-    arguments = [*SAMPLE, *FAST, "--backbone", str(own), "--resume", "--output-dir", str(tmp_path / "models")]
-    with pytest.raises(Begun):
-        train.main(arguments)
-    monkeypatch.setattr(Checkpoint, "epochs_done", lambda self: 1)
-    weights = own / "model.safetensors"
-    content = bytearray(weights.read_bytes())
-    content[-1] ^= 1
-    weights.write_bytes(content)
-    with pytest.raises(UsageError, match=r"had other settings \(weights was [^ ]+\); resume with those"):
+    content = (tmp_path / changed).read_bytes()
+    other_end = content[:-1] + bytes([content[-1] ^ 1])
+    is_table = setting == "data"
+    (tmp_path / changed).write_bytes(content.replace(b"Positive", b"Negative", 1) if is_table else other_end)
+    with pytest.raises(UsageError, match=rf"had other settings \({setting} was [^ ]+\); resume with those, or add"):
         train.main(arguments)
 
 

@@ -401,16 +401,11 @@ def test_rows_are_added_to_the_training_part_alone(tmp_path, dataset, name, used
     last = joined.rows.label_ids[-1].tolist()
     product, emotion = tasks.PRODUCTS.index("Android"), tasks.EMOTIONS.index(BAD)
     assert last == {"product": [product], "emotion": [emotion], "answer": [product, emotion]}[name]
+    if name == "answer":
+        assert joined.rows.label_ids[len(rows)].tolist() == [tasks.PRODUCTS.index("Apple"), tasks.NO_LABEL]
     assert joined.extra["rows"] == used
     assert sum(joined.extra["left_out"].values()) == 4 - used
     assert "known" not in json.dumps(joined.extra)  # no text
-
-
-def test_extra_rows_of_one_task_alone_train_the_answer(tmp_path, dataset):
-    rows = data.training_rows(dataset, "answer")
-    path = write_csv(tmp_path / "extra.csv", [("only a product is known of this", "Apple", "")])
-    joined = join_into(path, dataset, rows, splits.Split(np.arange(5), np.array([5])))
-    assert joined.rows.label_ids[-1].tolist() == [tasks.PRODUCTS.index("Apple"), tasks.NO_LABEL]
 
 
 def test_a_correction_of_another_task_does_not_hide_one_before_it(tmp_path, dataset):

@@ -225,14 +225,6 @@ def test_a_product_without_a_label_is_assumed_once_in_a_text_with_a_row_for_each
     assert assumed == [0, 3], "a row that is there twice counts twice"
 
 
-def test_assumed_labels_are_taken_along(tmp_path):
-    rows = [("my Xbox and the Kindle are great", "Kindle", "positive"), ("the Xbox froze", "Xbox", "negative")]
-    dataset = data.read(write_csv(tmp_path / "own.csv", [*rows, ("none", "", "neutral")], BRANDS))
-    taken = data.training_rows(dataset, "target").take(np.array([2, 0]))
-    assert taken.is_weak.tolist() == [False, True]
-    assert taken.judged_ids.tolist() == [[0], [tasks.NO_LABEL]]
-
-
 # ---------------------------------------------------------------- the real dataset
 
 

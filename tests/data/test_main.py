@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
@@ -47,16 +45,6 @@ def test_the_page_on_own_products_shows_what_is_printed(capsys, monkeypatch):
     main(options.split())
     printed = capsys.readouterr().out.splitlines()
     assert [line for line in lines if line not in printed] == ["..."]
-
-
-def test_an_error_is_one_line(tmp_path):
-    path = tmp_path / "gone.csv"
-    command = [sys.executable, "-m", "tf_model.data", "--data", str(path)]
-    result = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, timeout=60, check=False)
-    assert result.returncode == 1
-    assert result.stdout == ""
-    assert result.stderr.startswith(f"error: {path} (--data) does not exist")
-    assert len(result.stderr.splitlines()) == 1
 
 
 # ---------------------------------------------------------------- audit
@@ -185,26 +173,6 @@ def test_a_class_that_training_refuses_is_named(tmp_path, capsys):
 
 
 # ---------------------------------------------------------------- audit of a table with other columns
-
-
-def test_a_table_of_topics(tmp_path, capsys):
-    path = tmp_path / "mine.csv"
-    topics().to_csv(path, index=False)
-    assert main(["--audit", str(path), "--product-column", "topic", "--json", "--split-column", "part"]) == 1
-    audited = json.loads(capsys.readouterr().out)
-    assert [leak["row"] for leak in audited["leakage"][0]["leaks"]] == [20]
-    assert audited["leakage"][0]["leaks"][0]["training_row"] == 0
-    (conflict,) = audited["tasks"]["product"]["conflicts"]
-    assert (conflict["rows"], conflict["labels"]) == ([0, 20], ["weather", "sport"])
-    assert audited["tasks"]["product"]["classes"]["sport"]["rows"] == 11
-
-
-def test_the_part_that_trains_may_be_another_file(tmp_path, capsys):
-    for part, rows in topics().groupby("part"):
-        rows.to_csv(tmp_path / f"{part}.csv", index=False)
-    command = ["--audit", str(tmp_path / "test.csv"), "--product-column", "topic"]
-    assert main([*command, "--against", str(tmp_path / "train.csv")]) == 1
-    assert "1 of 5 validation rows (20.0%)" in capsys.readouterr().out
 
 
 def write_with_gaps(path, frame):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tf_model.evaluation.calibration import (
     accuracy_at_coverage,
@@ -40,18 +38,6 @@ def test_the_temperature_that_was_put_in_is_found(temperature):
 
 def test_rows_without_an_error_make_no_confidence_extreme():
     assert fit_temperature([0] * 60, [[0.9, 0.05, 0.05]] * 60) == pytest.approx(1, abs=1e-3)
-
-
-@given(
-    st.lists(st.lists(st.floats(0, 1), min_size=3, max_size=3).filter(lambda row: sum(row) > 0.1), min_size=1),
-    st.floats(0.1, 10),
-)
-def test_scaling_keeps_distributions_and_their_order(rows, temperature):
-    probabilities = np.array(rows) / np.sum(rows, axis=1, keepdims=True)
-    scaled = scale(probabilities, temperature)
-    np.testing.assert_allclose(scaled.sum(axis=1), 1)
-    best = probabilities.argmax(axis=1)
-    np.testing.assert_allclose(scaled[np.arange(len(best)), best], scaled.max(axis=1))
 
 
 def test_scaling_is_the_softmax_to_the_last_digit():

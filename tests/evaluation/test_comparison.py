@@ -14,9 +14,8 @@ from stub_model import target_stub
 from tf_model import tasks
 from tf_model.data import dataset as dataset_file
 from tf_model.errors import DataError, ModelError
-from tf_model.evaluation import comparison, metrics
+from tf_model.evaluation import comparison
 from tf_model.evaluation.comparison import compare_models, paired_test
-from tf_model.evaluation.metrics import mean_interval
 from tf_model.inference.predictor import Predictor
 
 
@@ -80,15 +79,6 @@ def test_repeats_of_one_text_do_not_make_the_interval_narrower():
     assert tenfold == pytest.approx(alone, abs=1e-9)
     low, high = difference_interval(np.repeat(old, 10), np.repeat(new, 10))  # taken as ten times as many texts
     assert high - low < 0.5 * (alone[1] - alone[0])
-
-
-def test_the_interval_covers_the_true_difference_as_often_as_it_says(monkeypatch):
-    generator = np.random.default_rng(1)
-    outcomes = generator.choice(4, p=[0.7, 0.1, 0.08, 0.12], size=(200, 300))  # both, none, only old, only new
-    monkeypatch.setattr(metrics, "RESAMPLES", 300)
-    intervals = [mean_interval((row == 3) * 1.0 - (row == 2)) for row in outcomes]
-    covered = np.mean([low <= 0.04 <= high for low, high in intervals])
-    assert 0.9 <= covered <= 0.99
 
 
 def test_retweets_of_one_tweet_are_not_as_many_tweets():

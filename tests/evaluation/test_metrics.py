@@ -1,18 +1,14 @@
 import io
-import json
 import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from rich.console import Console
 from scipy.stats import binomtest
 from sklearn import metrics as sklearn_metrics
 
 from tf_model.errors import DataError
 from tf_model.evaluation.metrics import (
-    REPORT,
     comparison_table,
     evaluate_probabilities,
     print_metrics,
@@ -76,27 +72,6 @@ class TestEvaluateProbabilities:
         assert metrics["macro_f1"] == pytest.approx(sklearn_metrics.f1_score(label_ids, predicted, average="macro"))
         assert metrics["confusion_matrix"] == sklearn_metrics.confusion_matrix(label_ids, predicted).tolist()
 
-    @given(st.integers(0, 1000), st.integers(1, 30), st.integers(2, 9))
-    @settings(max_examples=40, deadline=None)
-    def test_counts_add_up_and_json_takes_it(self, seed, rows, classes):
-        label_ids, probabilities = random_part(seed, rows, classes)
-        metrics = evaluate_probabilities(label_ids, probabilities.astype(np.float32), PRODUCTS[:classes])
-        assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
-        matrix = np.array(metrics["confusion_matrix"])
-        assert matrix.sum() == rows
-        assert matrix.trace() / rows == metrics["accuracy"]
-        assert matrix.sum(axis=1).tolist() == [scores["support"] for scores in metrics["per_class"].values()]
-        assert metrics["macro_f1"] == pytest.approx(np.mean([s["f1"] for s in metrics["per_class"].values()]))
-        assert metrics["accuracy_interval"][0] <= metrics["accuracy"] <= metrics["accuracy_interval"][1]
-
-    def test_the_order_of_the_rows_does_not_matter(self):
-        label_ids, probabilities = random_part(0)
-        order = np.random.default_rng(1).permutation(len(label_ids))
-        one = evaluate_probabilities(label_ids, probabilities, PRODUCTS)
-        other = evaluate_probabilities(label_ids[order], probabilities[order], PRODUCTS)
-        assert one["loss"] == pytest.approx(other.pop("loss"))
-        assert {key: one[key] for key in other} == other
-
     @pytest.mark.filterwarnings("error")
     def test_certainty_costs_nothing_or_much_but_never_infinity(self):
         certain = np.eye(3)[[0, 1]]
@@ -108,14 +83,9 @@ class TestEvaluateProbabilities:
     def test_rounded_probabilities_will_do(self):
         evaluate_probabilities(np.array([0]), np.array([[0.333, 0.333, 0.3335]]), LABELS)
 
-    @pytest.mark.parametrize("value", [math.nan, math.inf])
-    def test_not_finite(self, value):
-        probabilities = PROBABILITIES.copy()
-        probabilities[1, 2] = value
-        with pytest.raises(DataError, match="sum to 1; train again"):
-            evaluate_probabilities(TRUE, probabilities, LABELS)
-
-    @pytest.mark.parametrize("row", [[0.5, 0.5, 0.01], [0.0, 0.0, 0.0], [1.5, 4.0, -2.0]])
+    @pytest.mark.parametrize(
+        "row", [[0.5, 0.5, 0.01], [0.0, 0.0, 0.0], [1.5, 4.0, -2.0], [0.5, 0.5, math.nan], [0.5, 0.5, math.inf]]
+    )
     def test_not_a_distribution(self, row):
         probabilities = PROBABILITIES.copy()
         probabilities[2] = row
@@ -135,14 +105,6 @@ class TestSummarize:
 
     def test_one_value_has_no_spread(self):
         assert summarize(iter([0.5])) == {"mean": 0.5, "sd": None, "min": 0.5, "max": 0.5, "n": 1}
-
-    @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=20))
-    @settings(max_examples=40, deadline=None)
-    def test_bounds(self, values):
-        summary = summarize(values)
-        assert json.loads(json.dumps(summary, allow_nan=False)) == summary
-        assert summary["min"] - 1e-6 <= summary["mean"] <= summary["max"] + 1e-6
-        assert summary["sd"] is None or 0 <= summary["sd"] <= (summary["max"] - summary["min"]) + 1e-6
 
 
 class TestTables:
@@ -200,6 +162,3 @@ class TestTables:
         ours = [f"{metrics[name]:.4f}" for name in ("loss", "accuracy", "macro_f1")]
         assert ["part", "rows", "loss", "accuracy", "macro-F1"] in lines
         assert ["train", "3", *ours] in lines
-
-    def test_the_report_s_accuracy_is_576_of_659(self):
-        assert REPORT["validation"]["accuracy"] == round(576 / 659, 4)

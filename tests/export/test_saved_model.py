@@ -289,14 +289,6 @@ def test_a_text_does_not_depend_on_its_batch(serve, texts):
     np.testing.assert_allclose(alone, together, atol=1e-5)
 
 
-def test_predictor_gives_the_same_numbers(predictor, serve, texts):
-    frame = replace(predictor, batch_size=7).predict(texts, probabilities=True)
-    answer = serve(texts)
-    np.testing.assert_allclose(frame["product_confidence"], answer["confidence"].numpy(), atol=1e-5)
-    np.testing.assert_allclose(frame.filter(like="product_probability_"), answer["probabilities"].numpy(), atol=1e-5)
-    assert frame["product"].tolist() == [label.decode() for label in answer["label"].numpy()]
-
-
 def test_needs_tensorflow_and_tensorflow_text_alone(folder, serve, texts, tmp_path):
     texts = [text for text in texts if "\0" not in text]  # NumPy's byte strings end at a NUL
     (tmp_path / "texts.json").write_text(json.dumps(texts), encoding="utf-8")
@@ -330,15 +322,6 @@ def test_folder_holds_what_the_design_says(folder, metrics):
     assert json.loads((folder / "metrics.json").read_text()) == metrics
     with (folder / "history.csv").open(newline="") as file:
         assert [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)] == HISTORY
-
-
-def test_validation_predictions_are_rows_labels_and_probabilities(folder, validation, probabilities):
-    frame = pandas.read_csv(folder / "validation_predictions.csv")
-    columns = [f"product_probability_{label}" for label in TASK.labels]
-    assert [*frame] == ["row", "product", *columns]
-    assert frame["row"].tolist() == validation.rows.tolist()
-    assert frame["product"].tolist() == [TASK.labels[i] for i in validation.label_ids[:, 0]]
-    np.testing.assert_allclose(frame[columns], probabilities, atol=1e-6)
 
 
 def test_only_weights_are_saved_not_the_state_of_the_optimizer(folder, fitted):

@@ -79,14 +79,6 @@ def test_a_saved_model_of_one_task(product_model):
     pandas.testing.assert_frame_equal(frame, replace(model, batch_size=1).predict(texts, probabilities=True))
 
 
-def test_a_saved_model_of_both_tasks(answer_model):
-    model = Predictor.load(answer_model)
-    frame = model.predict(["My iPad", "phone"])
-    assert frame["answer"].tolist() == ["No emotion toward brand or product → iPad", "Negative emotion → iPhone"]
-    assert frame["emotion"].tolist() == [EMOTIONS[1], EMOTIONS[0]]
-    assert list(frame) == ["product", "product_confidence", "emotion", "emotion_confidence", "answer"]
-
-
 def test_a_saved_model_of_the_emotion_alone(save_model):
     folder = save_model({"emotion": EMOTIONS})
     assert list(Predictor.load(folder).predict(["a"])) == ["emotion", "emotion_confidence"]

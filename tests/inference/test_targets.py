@@ -70,20 +70,6 @@ def test_texts_of_nothing(empty):
     assert found.isna().all(axis=None)
 
 
-def test_a_single_text_is_no_list_of_texts():
-    with pytest.raises(TypeError, match="expected a list of texts"):
-        TARGETS.predict("my Xbox")
-
-
-def test_a_text_with_200_products():
-    names = [f"Gadget {number}" for number in range(200)]
-    text = "".join(f"{name} is {('great', 'bad', 'here')[number % 3]}; " for number, name in enumerate(names))
-    found = replace(TARGETS, products=Products(dict.fromkeys(names, ()))).predict(["", text])
-    assert found.index.tolist() == [0] + [1] * 200
-    assert found["product"].tolist()[1:] == names
-    assert found["emotion"].tolist()[1:] == [(POSITIVE, NEGATIVE, NONE)[number % 3] for number in range(200)]
-
-
 def test_probabilities_and_a_threshold():
     found = TARGETS.predict(["Xbox bad"], probabilities=True, threshold=0.61)
     assert found["emotion"].tolist() == [NOT_SURE]
@@ -132,13 +118,6 @@ def test_a_table_keeps_its_columns_and_repeats_them_for_each_product():
     with_guesses.predict(["Xbox bad, Kindle great", "tea", "Kindle"], on_progress=progress.append)
     with_guesses.predict([], on_progress=progress.append)
     assert progress == [2, 1]
-
-
-def test_a_column_of_the_input_that_is_called_as_ours_gets_another_name():
-    table = tables.TextsInMemory(["Xbox"])
-    table.columns = ["start"]
-    [frame] = TARGETS.predict_table(table)
-    assert (frame["start_input"].tolist(), frame["start"].tolist()) == (["Xbox"], [0])
 
 
 def test_the_emotion_at_a_mention_is_explained_and_the_guess_where_there_is_none():

@@ -121,6 +121,7 @@ def test_half_a_character_at_the_end_is_told(tmp_path):
 def test_only_cr_and_lf_end_lines(tmp_path):
     assert texts(write(tmp_path / "a.txt", "a\u0085b\u2028c\x0cd\r\n\ne\rf")) == ["a\u0085b\u2028c\x0cd", "", "e", "f"]
     assert texts(write(tmp_path / "a.csv", "id,text\n1,a\u0085b\u2028c\n")) == ["a\u0085b\u2028c"]
+    assert texts(write(tmp_path / "b.csv", "id,text\r1,a\r2,b\r")) == ["a", "b"]
 
 
 # ---------------------------------------------------------------- standard input and JSON lines

@@ -16,13 +16,11 @@ from tf_model.errors import UsageError
 from tf_model.evaluation import joint_metrics
 from tf_model.inference.attribution import MOST_WORDS
 from tf_model.inference.predictor import Predictor
-from tf_model.modeling.joint_label import NOT_SURE
 
 pytestmark = pytest.mark.timeout(300)  # the default, given so that this slow file begins early
 
 LABELS = {task.name: task.labels for task in tasks.ANSWER_TASKS}
 TEMPERATURES = {"product": 1.7, "emotion": 0.8}
-THRESHOLD = 0.4
 TEXTS = [
     *("I love my new iPad 2!", "iphone apps are bad", "google maps at sxsw", "RT @user: Android is great"),
     *("", "   ", "🎉" * 280, "ipad", "日本語", "the apps for the user " * 60, "<b>apple</b> & google"),
@@ -52,22 +50,6 @@ def test_probabilities_are_those_of_the_trained_model_by_temperature(tiny_bert, 
     for task, names in LABELS.items():
         best = joint_metrics.by_task(expected)[task].argmax(axis=1)
         assert frame[task].tolist() == [names[number] for number in best]
-
-
-def test_the_answer_follows_from_emotion_product_and_threshold(predictor):
-    frame = predictor.predict(TEXTS, probabilities=True)
-    for row in frame.itertuples():
-        if row.emotion == tasks.NO_EMOTION:
-            guess, confidence = tasks.NO_EMOTION, row.emotion_confidence
-        else:
-            guess, confidence = f"{row.emotion} → {row.product}", row.emotion_confidence * row.product_confidence
-        assert row.best_guess == guess
-        assert row.second_guess != guess
-        assert row.answer_confidence == pytest.approx(confidence, rel=1e-5)
-        assert row.answer == (guess if confidence >= THRESHOLD else NOT_SURE)
-    assert list(predictor.predict(TEXTS)) == [
-        *("product", "product_confidence", "emotion", "emotion_confidence", "answer")
-    ]
 
 
 def test_an_explanation_is_about_the_answer(predictor):

@@ -65,12 +65,15 @@ def test_it_is_exported_in_float32(name, pooling, request):
     try:
         mixed = Fitted(build(backbone.find(str(request.getfixturevalue(name))), [CLASSES], pooling), None)
         exact = mixed.in_float32()
+        assert tf_keras.mixed_precision.global_policy().name == "mixed_bfloat16", "that of the next training"
     finally:
         tf_keras.mixed_precision.set_global_policy("float32")
     inputs = {"input_ids": tf.constant(IDS), "attention_mask": tf.constant(MASK)}
     assert encoder(mixed.model)(inputs).last_hidden_state.dtype == tf.bfloat16
     assert mixed.model(inputs).logits.dtype == tf.float32
     assert encoder(exact.model)(inputs).last_hidden_state.dtype == tf.float32
+    assert {weight.dtype for each in (mixed, exact) for weight in each.model.weights} == {tf.float32}
+    assert (exact.in_float32(), exact.history) == (exact, mixed.history)
     assert len(exact.model.get_weights()) > 20
     for ours, theirs in zip(exact.model.get_weights(), mixed.model.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)

@@ -42,13 +42,6 @@ def order_of(batches):
     return [(inputs["input_ids"][:, 0] - 1000).tolist() for inputs, _ in batches]
 
 
-@pytest.mark.parametrize(
-    ("rows", "batch_size", "steps"), [(1, 32, 1), (32, 32, 1), (33, 32, 2), (64, 32, 2), (2632, 32, 83), (5, 1, 5)]
-)
-def test_steps_per_epoch(rows, batch_size, steps):
-    assert steps_per_epoch(rows, batch_size) == steps
-
-
 @settings(max_examples=8, deadline=None)
 @given(
     rows=st.integers(1, 300),
@@ -152,13 +145,6 @@ def test_copies_of_a_row_stay_together_on_a_device():
     assert sorted(found[:, 0]) == [-1, *label_ids]  # the smaller batch is padded
 
 
-def test_one_example():
-    [(inputs, labels)] = batches_of(tf.ragged.constant([[1000, 7, 7]], dtype=tf.int32), np.array([5]), batch_size=32)
-    assert inputs["input_ids"].tolist() == [[1000, 7, 7, 0, 0, 0, 0, 0]]
-    assert inputs["attention_mask"].tolist() == [[1, 1, 1, 0, 0, 0, 0, 0]]
-    assert labels.tolist() == [5]
-
-
 # --------------------------------------------------------------------------------------------------- evaluation
 
 
@@ -211,11 +197,6 @@ def test_encoding_together_is_encoding_one_by_one(monkeypatch, encoder, one_by_o
     together = encode(encoder, TEXTS).to_list()
     assert together == one_by_one(TEXTS)
     assert max(map(len, together)) == 32
-
-
-def test_more_texts_than_are_encoded_at_once_stay_in_order(encoder, vocabulary):
-    words = [vocabulary[5 + row % 20] for row in range(2 * batching.ENCODE_ROWS + 3)]
-    assert [ids[1] for ids in encode(encoder, words).to_list()] == [vocabulary.index(word) for word in words]
 
 
 def test_no_texts_are_encoded_as_no_rows(encoder):

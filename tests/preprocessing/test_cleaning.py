@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from tf_model.device import import_tensorflow
 from tf_model.inference.predictor import model_input
 from tf_model.preprocessing.cleaning import CLEANINGS, KEPT_CHARACTERS, mark, mark_bytes
-from tf_model.tasks import TEXT_COLUMN
 
 tf = import_tensorflow()
 
@@ -133,41 +132,6 @@ def test_every_character_of_unicode_is_cleaned_as_plain_python_does(name):
     assert [(ascii(text), got) for text, got in zip(every, found, strict=True) if got != RULES[name](text)] == []
 
 
-@pytest.mark.parametrize("name", CLEANINGS)
-def test_every_real_tweet_is_cleaned_as_plain_python_does_and_only_once(name, real_dataset):
-    tweets = [*real_dataset.labelled[TEXT_COLUMN], *real_dataset.unlabelled["Tweet"]]
-    found = clean(name, tweets)
-    assert found == [RULES[name](tweet) for tweet in tweets]
-    assert clean(name, found) == found
-
-
-@in_batches
-@given(batch=st.lists(texts | st.binary(max_size=20), min_size=1, max_size=60))
-def test_only_the_letters_a_to_z_and_single_spaces_are_left_by_the_report(batch):
-    found = clean("report", [text if isinstance(text, bytes) else text.encode() for text in batch])
-    assert all(re.fullmatch(r" ?(?:[a-z]+ )*[a-z]*", text) for text in found)
-    assert clean("report", found) == found
-
-
-@in_batches
-@given(batch=st.lists(texts | st.binary(max_size=20), min_size=1, max_size=60))
-def test_only_printable_ascii_and_single_spaces_are_left_by_normalisation(batch):
-    found = clean("normalized", [text if isinstance(text, bytes) else text.encode() for text in batch])
-    assert all(re.fullmatch(r"(?:[!-~]+(?: [!-~]+)*)?", text) for text in found)
-
-
-# Without "&" and "_": unescaping "&amp;lt;" makes another entity, and "@a_.bc/d" may become an address.
-ascii_pieces = st.sampled_from([piece for piece in PIECES if piece.isascii() and not set(piece) & set("&_")])
-ascii_texts = st.lists(ascii_pieces | st.text(st.characters(codec="ascii", exclude_characters="&_")), max_size=12)
-
-
-@in_batches
-@given(batch=st.lists(ascii_texts.map("".join), min_size=1, max_size=60))
-def test_normalising_twice_is_normalising_once(batch):
-    once = clean("normalized", batch)
-    assert clean("normalized", once) == once
-
-
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -280,12 +244,6 @@ def test_any_shape_goes_in_and_comes_out(name, shape):
     assert set(found.numpy().ravel() if shape else [found.numpy()]) <= {RULES[name](" café ").encode()}
 
 
-def test_a_cleaning_is_found_by_its_name_and_cannot_be_changed():
-    assert {name: cleaning.name for name, cleaning in CLEANINGS.items()} == {name: name for name in RULES}
-    with pytest.raises(AttributeError):
-        CLEANINGS["report"].steps = ()
-
-
 # ---------------------------------------------------------------- one mention of a text, marked and masked
 
 long_texts = st.builds(lambda text, times: text * times, texts, st.sampled_from([1, 1, 50]))
@@ -353,10 +311,3 @@ def test_places_outside_of_the_text_or_inside_a_character_are_refused(graph, sta
 )
 def test_mentions_by_example(text, start, end, expected):
     assert clean("target", [mark(text, start, end)]) == [expected]
-
-
-def test_what_a_product_is_called_changes_nothing():
-    found = {
-        clean("target", [mark(f"my {name} froze", 3, 3 + len(name))])[0] for name in ("Zorblax 3000", "É", "[SEP]")
-    }
-    assert found == {"my [MASK] froze"}

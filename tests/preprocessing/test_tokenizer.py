@@ -136,19 +136,6 @@ def test_a_batch_is_padded_to_its_longest_text_in_steps_of_eight(inputs, words, 
     assert found["attention_mask"] == [[1] * tokens + [0] * (length - tokens), [1, 1] + [0] * (length - 2)]
 
 
-def test_padding_stops_at_the_longest_allowed():
-    found = pad(tf.ragged.constant([[CLS] + [LOVE] * 8, [CLS]], dtype=tf.int32), max_tokens=10)
-    assert found["input_ids"].shape == found["attention_mask"].shape == (2, 10)
-
-
-def test_no_texts_give_no_rows(tiny_vocabulary):
-    found = tf.function(TextEncoder(tiny_vocabulary, "report").__call__)(tf.constant([], tf.string))
-    assert {name: (value.shape, value.dtype) for name, value in found.items()} == {
-        "input_ids": ((0, 8), tf.int32),
-        "attention_mask": ((0, 8), tf.int32),
-    }
-
-
 # ------------------------------------------------------------------------------- the same ids as Hugging Face's
 
 

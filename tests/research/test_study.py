@@ -61,7 +61,7 @@ def test_methods_learn_from_labelled_training_rows_and_predict_the_others(proble
 # ---------------------------------------------------------------- the store
 
 
-def test_scores_are_kept_and_computed_anew_only_for_other_folds(problems, monkeypatch):
+def test_scores_are_kept_and_computed_anew_only_for_other_folds_or_versions(problems, monkeypatch):
     problem, (method, fitted) = problems["product"], watched_method()
     first = study.score_method(method, problem, tasks.PRODUCT, REPORT, 0)
     again = study.score_method(method, problem, tasks.PRODUCT, REPORT, 0)
@@ -74,18 +74,10 @@ def test_scores_are_kept_and_computed_anew_only_for_other_folds(problems, monkey
     study.score_method(replace(method, settings="changed"), problem, tasks.PRODUCT, REPORT, 0)
     monkeypatch.setitem(study.CLEANINGS, "normalized", study.CLEANINGS["report"])
     study.score_method(method, problem, tasks.PRODUCT, REPORT, 0)
-    assert len(fitted) == 5
-
-
-@pytest.mark.parametrize(("name", "value"), [("versions", {"tensorflow": "0"}), ("version", "0")])
-def test_scores_of_other_versions_are_computed_anew(problems, monkeypatch, name, value):
-    problem, (method, fitted) = problems["product"], watched_method()
-    for _ in range(2):
+    for name, value in (("versions", {"tensorflow": "0"}), ("version", "0")):
+        monkeypatch.setattr(study, name, lambda *_, value=value: value)
         study.score_method(method, problem, tasks.PRODUCT, REPORT, 0)
-    assert len(fitted) == 1
-    monkeypatch.setattr(study, name, lambda *_: value)
-    study.score_method(method, problem, tasks.PRODUCT, REPORT, 0)
-    assert len(fitted) == 2
+    assert len(fitted) == 7
 
 
 def test_a_method_without_probabilities_scores_its_class_alone(problems):

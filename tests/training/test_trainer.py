@@ -150,16 +150,7 @@ def test_learns_eight_easy_sentences_by_heart(by_heart):
     assert score(by_heart, EASY[0]).argmax(axis=1).tolist() == EASY[1][:, 0].tolist()
     assert max(row["accuracy"] for row in by_heart.history) == 1.0
     assert by_heart.history[-1]["loss"] < by_heart.history[0]["loss"] / 2
-
-
-def test_history_has_a_row_for_each_epoch(whole, by_heart):
-    for fitted in whole.values():
-        assert [[*row] for row in fitted.history] == [COLUMNS] * 4
-        assert [row["epoch"] for row in fitted.history] == [1, 2, 3, 4]
-        assert all(0 <= row[name] <= 1 for row in fitted.history for name in ("accuracy", "val_accuracy"))
-        assert all(row["seconds"] > 0 for row in fitted.history)
-    # No validation columns without a validation part.
-    assert [[*row] for row in by_heart.history] == [COLUMNS[:4]] * 60
+    assert [[*row] for row in by_heart.history] == [COLUMNS[:4]] * 60, "none of a validation part"
 
 
 @pytest.mark.parametrize("name", ["linear", "lora"])
@@ -176,17 +167,6 @@ def test_texts_longer_than_the_backbone_can_read_fail_before_the_first_epoch(tin
     never = raise_at(epoch=1, batch=1, error=AssertionError("trained"))
     with pytest.raises(UsageError, match="reads at most 128 tokens"):
         train(replace(CONSTANT, max_tokens=129), tiny, callbacks=[never])
-
-
-def test_probabilities_are_in_the_order_of_the_texts(whole):
-    together = score(whole["lora"])
-    assert together.dtype == np.float32
-    assert together.shape == (len(TEXTS), len(PRODUCTS))
-    np.testing.assert_allclose(together.sum(axis=1), 1, atol=1e-6)
-    order = np.random.default_rng(0).permutation(len(TEXTS))
-    shuffled = score(whole["lora"], [TEXTS[place] for place in order])
-    np.testing.assert_allclose(shuffled, together[order], atol=1e-6)
-    assert len({tuple(row) for row in together.round(4)}) > 10  # otherwise any order would pass
 
 
 # ------------------------------------------------------------------------------------------- what is repeatable
@@ -295,28 +275,7 @@ def test_an_unfinished_run_is_gone_on_with_or_forgotten_only_where_asked(tmp_pat
     assert not folder.exists()
 
 
-# ---------------------------------------------------------------------------------------------- number formats
-
-
-def test_float32_model_of_a_mixed_one_says_nearly_the_same(by_heart):
-    import tensorflow as tf
-    import tf_keras
-
-    inputs = {"input_ids": tf.constant([[2, 5, 3]]), "attention_mask": tf.constant([[1, 1, 1]])}
-    assert by_heart.model.bert(inputs).last_hidden_state.dtype == tf.bfloat16
-    mixed = score(by_heart)
-    policy = tf_keras.mixed_precision.global_policy().name
-    fitted = by_heart.in_float32()
-    assert fitted is not by_heart
-    assert tf_keras.mixed_precision.global_policy().name == policy  # the next training's policy is unchanged
-    assert fitted.model.bert(inputs).last_hidden_state.dtype == tf.float32
-    assert {variable.dtype for variable in fitted.model.variables} == {tf.float32}
-    assert fitted.history == by_heart.history
-    assert fitted.in_float32() is fitted
-    full = score(fitted)
-    np.testing.assert_allclose(full, mixed, atol=0.03)
-    assert (full != mixed).any()  # recomputed in float32
-    assert np.ptp(full, axis=0).min() > 0.3  # the texts differ by more than the tolerance above
+# --------------------------------------------------------------------------------------------- more to learn from
 
 
 def test_joined_texts_keep_the_mention_of_one_and_its_label():
