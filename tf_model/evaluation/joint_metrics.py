@@ -43,7 +43,9 @@ def by_task(probabilities: np.ndarray, model_tasks: Tasks = ANSWER_TASKS) -> dic
     return dict(zip([task.name for task in model_tasks], np.split(probabilities, ends, axis=1), strict=True))
 
 
-def labelled(rows: TrainingRows, probabilities: np.ndarray) -> Iterator[tuple[Task, *tuple[np.ndarray, ...]]]:
+def labelled(
+    rows: TrainingRows, probabilities: np.ndarray
+) -> Iterator[tuple[Task, np.ndarray, np.ndarray, np.ndarray]]:
     """Each task with the rows that have its label: positions and true classes, int [M], probabilities [M, classes]."""
     scores_of = by_task(probabilities, rows.tasks)
     for task, ids, scores in zip(rows.tasks, rows.judged_ids.T, scores_of.values(), strict=True):
