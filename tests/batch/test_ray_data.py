@@ -251,7 +251,8 @@ def test_what_cannot_be_done_is_refused_before_ray_is_started(folder, monkeypatc
     with pytest.raises(UsageError, match="overlap; give an output folder"):
         ray_data.predict_files(*job[:2], folder / "in" / "answers")
     assert not (folder / "out").exists()
-    (folder / "out").mkdir()
+    with locked(folder / "out" / ".lock", "x"), pytest.raises(OutputError, match=r"another run into .* is under way"):
+        ray_data.predict_files(*job)
     (folder / "out" / "mine.txt").write_text("mine")
     with pytest.raises(OutputError, match=r"holds other files, 'mine\.txt'"):
         ray_data.predict_files(*job, overwrite=True)
@@ -318,10 +319,3 @@ def test_the_command_says_what_was_done_before_and_what_was_set_aside(folder, mo
     assert lines[2].startswith("400 texts in ")
     assert lines[3].startswith("600 rows are in ")
     assert lines[3].endswith("; 2 were set aside in _bad/, with the reason")
-
-
-@needs_ray
-def test_two_runs_never_share_a_folder(folder, monkeypatch):
-    monkeypatch.setattr(ray_data, "connected", lambda *_: pytest.fail("Ray was started"))
-    with locked(folder / "out" / ".lock", "x"), pytest.raises(OutputError, match=r"another run into .* is under way"):
-        ray_data.predict_files(folder / "model", folder / "in", folder / "out")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas
 
@@ -73,6 +74,13 @@ def store_with(path: Path, events) -> Store:
     store = Store(path)
     store.write(list(events))
     return store
+
+
+def wait_until(condition: Callable[[], Any], seconds: float = 20) -> None:
+    """Wait until a condition holds, or the seconds are over."""
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 def counts_of(path: Path, source: str | None = None) -> Window:

@@ -9,14 +9,8 @@ _TOPICS = {
     "kitchen": (
         ("my grandmother", "the new baker", "our neighbour", "the cook next door", "this recipe"),
         ("burnt", "rescued", "ruined", "simmered", "forgot", "overdid", "perfected"),
-        (
-            *("the onion soup", "a tray of cinnamon buns", "the sourdough"),
-            *("her plum jam", "twelve dumplings", "the risotto"),
-        ),
-        (
-            *("with far too much garlic", "before the guests came", "over a low flame"),
-            *("and everybody wanted more", "again"),
-        ),
+        ("the onion soup", "a tray of buns", "the sourdough", "her plum jam", "twelve dumplings", "the risotto"),
+        ("with far too much garlic", "before the guests came", "over a low flame", "and everybody wanted more"),
         ("#baking", "#soup", "#breakfast", "#leftovers"),
     ),
     "football": (
@@ -30,10 +24,7 @@ _TOPICS = {
         ("the storm", "a thick fog", "this heat", "last night's frost", "the river"),
         ("flooded", "covered", "delayed", "flattened", "spared", "woke"),
         ("the tomato beds", "half the valley", "the morning ferry", "our tent", "the vineyards", "the whole village"),
-        (
-            *("and more is forecast for sunday", "for the first time since april"),
-            *("while the wind kept turning", "once more"),
-        ),
+        ("and more is forecast for sunday", "for the first time since april", "while the wind kept turning"),
         ("#storm", "#gardening", "#snow", "#harvest"),
     ),
     "theatre": (

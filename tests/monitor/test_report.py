@@ -65,10 +65,6 @@ def test_one_error_is_no_alarm_even_where_it_is_more_than_the_limit(judge, reque
     assert words(found) == {}
 
 
-def test_a_few_requests_are_not_judged(judge):
-    assert words(judge(*[Failed(NOON, APP, "ModelError", "x")] * 5, well=[answered(NOON, seconds=9.0)])) == {}
-
-
 def test_slow_requests_are_an_alarm_with_the_slowest_stage(judge):
     text = words(judge(*[answered(NOON, seconds=3.0) for _ in range(20)]))["latency"]
     assert text.startswith("95% of 120 requests took up to 3.0")
@@ -101,19 +97,6 @@ def test_failures_of_sources_with_too_few_requests_each_are_judged_together(judg
     found = judge(*[Failed(NOON, FILE, "ModelError", "x")] * 19)
     assert words(found)["errors"].startswith("19 of 119 requests failed")
     assert {each["alarm"] for each in found.to_json()["drift"]} <= {None}
-
-
-def test_a_signal_may_come_after_that_of_the_log(judge, monkeypatch):
-    monkeypatch.setattr(report, "SIGNALS", report.SIGNALS[::-1])
-    found = judge(answered(NOON, ["x"], stream=FILE), *[Failed(NOON, APP, "ModelError", "x")] * 30)
-    assert {alarm.signal for alarm in found.alarms} == {"errors"}
-
-
-def test_another_mix_is_an_alarm_with_what_changed(judge):
-    many = [answered(NOON, ["x" * 90] * 4, product=["Android"] * 4) for _ in range(100)]
-    text = words(judge(*many))["drift"]
-    assert "mix of products" in text
-    assert "Android, 0% in the reference, 50% of" in text
 
 
 def test_less_confidence_is_an_alarm_of_the_estimated_accuracy(judge):
@@ -194,25 +177,12 @@ def test_corrections_are_compared_with_the_accuracy_of_what_is_answered(judge, e
     assert 'apart from "Not sure", it was 90% on the validation part' in text
 
 
-def test_what_is_said_of_not_sure_is_no_alarm(judge):
-    unsure = [corrected(False, prediction={"answer": "Not sure"})] * 60
-    found = judge(*unsure)
-    assert found.user_accuracy.rows == 0
-    assert words(found) == {}
-
-
 def test_lost_records_are_an_alarm(tmp_path, expected):
     store = Store(tmp_path / "log")
     store.write(WELL, [(NOON, Stream("answer", "v1", "process"), {("dropped", ""): (3, 0.0)})])
     assert words(report.make(store, *SPAN, expected))["log"].startswith(
         "3 predictions were not logged, because they could not be written; 400 were logged"
     )
-
-
-def test_without_a_reference_nothing_is_compared(judge):
-    found = judge(*[answered(NOON, sure=0.4) for _ in range(200)], against=None)
-    assert found.alarms == []
-    assert found.drifts == []
 
 
 def test_what_could_be_judged_is_told_from_what_could_not(judge):
@@ -227,12 +197,6 @@ def test_one_large_file_decides_on_accuracy_and_drift_and_not_on_errors(judge):
 
 def test_a_few_requests_decide_nothing(judge):
     assert judge(well=WELL[:3]).judged_signals == ("log",)
-
-
-def test_an_empty_log_is_no_alarm(judge):
-    found = judge(well=[])
-    assert found.alarms == []
-    assert json.loads(json.dumps(found.to_json(), allow_nan=False))["requests"] == 0
 
 
 def test_json_and_table_tell_the_same(judge):
@@ -260,9 +224,9 @@ def test_the_time_can_be_had_in_pieces(tmp_path):
 
 
 @pytest.mark.parametrize("well", [[], WELL[:3]])
-def test_a_short_report_is_printed_too(judge, well, expected):
+def test_a_short_report_is_printed_and_is_json_too(judge, well, expected):
     for against in (None, expected):
-        stream = io.StringIO()
-        print_report(Console(file=stream, width=60), judge(well=well, against=against))
-        assert "drift: not judged" in stream.getvalue()
-        assert stream.getvalue().endswith("no alarm\n")
+        found = judge(well=well, against=against)
+        assert json.loads(json.dumps(found.to_json(), allow_nan=False))["requests"] == found.window.requests
+        assert "drift: not judged" in printed(found)
+        assert printed(found).endswith("no alarm\n")

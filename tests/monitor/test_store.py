@@ -5,6 +5,7 @@ import sqlite3
 import stat
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from types import SimpleNamespace
 
@@ -30,43 +31,12 @@ def path(tmp_path):
     return tmp_path / "log" / "predictions.sqlite"
 
 
-def test_what_is_known_of_predictions_is_counted(path):
-    event = answered(
-        NOON, ["first", "the second"], product=["iPad", "Google"], sure=[0.5, 0.75], answer=["a", NOT_SURE]
-    )
-    window = store_with(path, [event]).window(NOON, NOON + 60)
-    assert (window.requests, window.predictions) == (1, 2)
-    assert window.labels("product") == {"Google": 1, "iPad": 1}
-    assert window.histogram("product_confidence").mean == pytest.approx(0.625)
-    assert window.labels("outcome") == {"answered": 1, "not_sure": 1}
-    assert window.histogram("length").mean == 7.5
-    assert window.histogram("unk_rate").count == 0
-    assert window.histogram(aggregates.STAGE_SECONDS["model"]).mean == pytest.approx(0.009)
-
-
 def test_reading_is_limited_to_a_span_and_to_the_newest(path):
     store = store_with(path, [corrected(True, NOON + each) for each in range(10)])
     assert len(store.rows("corrections", NOON + 3, NOON + 5)) == 2
     newest = store.rows("corrections", limit=3)["time"]
     assert newest.is_monotonic_decreasing
     assert newest.iloc[0].timestamp() == NOON + 9
-
-
-def test_errors_and_corrections_come_back(path):
-    answer = {"product": "iPad", "product_confidence": 0.9, "emotion": None, "answer": "x"}
-    events = [
-        Failed(NOON, APP, "ModelError", "too large"),
-        Failed(NOON + 1, FILE, "DataError", "no column"),
-        corrected(False, text="a text", prediction=answer, product="iPhone", emotion=tasks.NEGATIVE),
-    ]
-    store = store_with(path, events)
-    errors = store.rows("errors", limit=1)
-    assert errors[["source", "kind", "message"]].values.tolist() == [["batch", "DataError", "no column"]]
-    [row] = store.rows("corrections").to_dict("records")
-    assert (row["text"], row["is_correct"], row["product"]) == ("a text", False, "iPad")
-    assert (row["correct_product"], row["correct_emotion"]) == ("iPhone", tasks.NEGATIVE)
-    assert store.window(NOON, NOON + 60).feedback == (0, 1)
-    assert store.window(NOON, NOON + 60).labels(aggregates.ERRORS) == {"DataError": 1, "ModelError": 1}
 
 
 def test_what_is_taken_back_no_longer_counts(path):
@@ -148,27 +118,11 @@ def test_what_is_older_than_the_minutes_is_read_by_the_hour(path):
     assert store.window(then, then + 60).requests == 1
 
 
-def test_counts_can_be_had_of_one_model_or_version(path):
-    store = store_with(path, [answered(NOON), answered(NOON, stream=FILE), answered(NOON, stream=OLD)])
-    span = NOON, NOON + 60
-    assert store.window(*span).requests == 3
-    assert store.window(*span, (None, "v1")).requests == 2
-    assert store.window(*span, ("another", None)).requests == 0
-
-
 def test_times_are_counted_for_those_who_wait(path):
     window = store_with(path, [answered(NOON), answered(NOON, seconds=40.0, stream=FILE)]).window(NOON, NOON + 60)
     assert (window.requests, window.histogram(aggregates.SECONDS).count) == (2, 1)
     assert window.histogram(aggregates.SECONDS).mean == pytest.approx(0.01)
     assert window.histogram(aggregates.STAGE_SECONDS["model"]).count == 1
-
-
-def test_lost_records_belong_to_their_version(path):
-    store = Store(path)
-    store.write([answered(NOON)], [(NOON, Stream("answer", "v1", "process"), {(aggregates.DROPPED, ""): (5, 0.0)})])
-    assert store.window(NOON, NOON + 60).dropped == 5
-    assert store.window(NOON, NOON + 60, (None, "v0")).dropped == 0
-    assert store.versions() == [("answer", "v1", NOON)]
 
 
 def test_the_newest_model_is_the_one_that_was_asked_last_also_within_an_hour_and_if_it_failed(path):
@@ -203,53 +157,41 @@ def test_a_failed_writing_leaves_nothing_and_can_be_repeated(path):
 
 
 def test_reading_goes_on_while_another_writes(path):
-    store, failures = store_with(path, [answered(NOON, ["a", "b", "c"])]), []
-    stop = threading.Event()
+    store, stop = store_with(path, [answered(NOON, ["a", "b", "c"])]), threading.Event()
 
-    def read():
-        reader = Store(path)
+    def read(_):
         while not stop.is_set():
-            try:
-                window = reader.window(NOON, NOON + 60)
-                assert window.predictions == 3 * window.requests == window.histogram("length").count > 0
-            except Exception as error:
-                failures.append(error)
-                return
+            window = Store(path).window(NOON, NOON + 60)
+            assert window.predictions == 3 * window.requests == window.histogram("length").count > 0
 
-    threads = [threading.Thread(target=read) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for number in range(30):
-        store.write([answered(NOON + number, ["a", "b", "c"])])
-    stop.set()
-    for thread in threads:
-        thread.join()
-    assert failures == []
+    with ThreadPoolExecutor(3) as pool:
+        readers = pool.map(read, range(3))
+        for number in range(30):
+            store.write([answered(NOON + number, ["a", "b", "c"])])
+        stop.set()
+        list(readers)  # raises what they raised
     assert store.window(NOON, NOON + 60).predictions == 93
 
 
 def test_two_writers_do_not_disturb_each_other(path):
-    stores = [Store(path), Store(path)]
-    threads = [
-        threading.Thread(target=lambda store=store: [store.write([answered(NOON, ["a", "b"])]) for _ in range(20)])
-        for store in stores
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert stores[0].window(NOON, NOON + 60).predictions == 80
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda store: [store.write([answered(NOON, ["a", "b"])]) for _ in range(20)], [Store(path)] * 2))
+    assert Store(path).window(NOON, NOON + 60).predictions == 80
 
 
 # ---------------------------------------------------------------- the file
 
 
-def test_nothing_is_made_before_the_first_writing(path):
+def test_nothing_is_made_before_the_first_writing_and_an_empty_file_is_no_log_yet(path):
     store = Store(path)
     assert not store.exists
     with pytest.raises(DataError, match=r"^there is no prediction log at .*; predict something first"):
         store.versions()
     assert not path.parent.exists()
+    path.parent.mkdir()
+    path.touch()
+    with pytest.raises(DataError, match="there is no prediction log"):
+        store.versions()
 
 
 def test_only_the_owner_may_read_the_log(path):
@@ -394,10 +336,3 @@ def test_the_space_of_many_errors_is_freed(path):
     store.write([Failed(time.time() - 40 * DAY, APP, "ValueError", "x" * 300)] * 30_000)
     store.prune(30 * DAY)
     assert path.stat().st_size < 1_000_000
-
-
-def test_an_empty_file_is_no_log_yet(path):
-    path.parent.mkdir()
-    path.touch()
-    with pytest.raises(DataError, match="there is no prediction log"):
-        Store(path).versions()

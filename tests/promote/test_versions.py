@@ -5,7 +5,6 @@ import shutil
 import stat
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -98,55 +97,10 @@ def test_a_link_that_cannot_be_moved_leaves_both_versions(tmp_path, monkeypatch)
     assert leftovers(target) == []
 
 
-def test_a_folder_as_training_leaves_it_becomes_a_version(tmp_path):
-    target = make(tmp_path / "answer", "old")
-    add_version(make(tmp_path / "new", "new"), target)
-    assert both(target) == ("new", "old")
-    target.unlink()
-    make(target, "trained over the link")
-    assert both(target) == ("trained over the link", "old"), "the newest is in the way of nothing"
-    use_version(target, other_version(target))
-    assert both(target) == ("old", "trained over the link")
-
-
 def test_the_folder_of_models_can_be_moved(tmp_path):
     add_version(make(tmp_path / "new", "new"), tmp_path / "models" / "answer")
     (tmp_path / "models").rename(tmp_path / "moved")
     assert content_of(tmp_path / "moved" / "answer") == "new"
-
-
-def test_a_name_that_was_deleted_comes_back(tmp_path):
-    target = make(tmp_path / "answer", "old")
-    assert recover(target) is False
-    add_version(make(tmp_path / "new", "new"), target)
-    assert recover(target) is False
-    target.unlink()
-    use_version(target, versions.versions(target)[0])
-    target.unlink()
-    assert recover(target) is True
-    assert content_of(target) == "old"  # a folder that becomes a version gets the highest number
-
-
-def test_a_reader_always_finds_a_whole_version(tmp_path):
-    target, other = tmp_path / "answer", make(tmp_path / "b", "b")
-    add_version(make(tmp_path / "a", "a"), target)
-    stop, missing, looked = threading.Event(), [], []
-
-    def look():
-        while not stop.is_set():
-            looked.append(1)
-            if not (target / "parts" / "0.txt").exists():
-                missing.append(1)
-
-    reader = threading.Thread(target=look)
-    reader.start()
-    for _ in range(20):
-        add_version(other, target)
-        use_version(target, other_version(target))
-    stop.set()
-    reader.join()
-    assert len(looked) > 100
-    assert missing == []
 
 
 def test_a_folder_without_write_permission_becomes_a_version_that_can_be_removed(tmp_path):

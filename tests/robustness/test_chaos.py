@@ -27,7 +27,7 @@ import urllib3
 from filelock import FileLock
 from starlette.testclient import TestClient
 
-from tests.monitor.made_up import counts_of
+from tests.monitor.made_up import counts_of, wait_until
 from tests.robustness.api_process import CONNECTIONS, assert_same, running_api
 from tf_model import model_dir, paths, tasks
 from tf_model.api.app import make_app
@@ -162,9 +162,7 @@ def test_the_api_records_later_what_a_locked_log_refused_or_says_that_it_is_lost
         with locked(log):
             for text in TEXTS[:100]:
                 api.predict([text])
-        deadline = time.monotonic() + LOCKED_SECONDS
-        while recorded(log) < 100 and time.monotonic() < deadline:
-            time.sleep(0.1)
+        wait_until(lambda: recorded(log) >= 100, LOCKED_SECONDS)
         assert recorded(log) == 100
         with locked(log):
             for text in TEXTS[:100]:

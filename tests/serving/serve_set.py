@@ -33,11 +33,9 @@ def copy_app(folder: Path, model: Path) -> None:
     shutil.copytree(model, folder / "saved_models" / model.name)
 
 
-def predict(python: Path, app: Path) -> str:
-    """The last line that the command prints for ``QUESTION``."""
-    command = [python, "-m", "tf_model.predict", "--text", QUESTION, "--format", "csv"]
-    done = subprocess.run(command, cwd=app, env=clean_environment(), capture_output=True, text=True, check=True)
-    return done.stdout.splitlines()[-1]
+def run(python: Path, app: Path, *arguments: str | Path) -> subprocess.CompletedProcess:
+    """Run Python in the app's folder."""
+    return subprocess.run([python, *arguments], cwd=app, env=clean_environment(), capture_output=True, text=True)
 
 
 def clean_environment() -> dict[str, str]:

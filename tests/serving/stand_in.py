@@ -59,20 +59,18 @@ class StandIn:
             break it within the reply, a number of seconds to wait, or bytes to send instead of the reply.
         requests: Every request: method, path and body.
         change: Changes the outputs before they are sent.
-        port: The port it listens on; 0 for any free port.
     """
 
     models: tuple[str, ...] = ("product",)
     faults: list = field(default_factory=list)
     requests: list = field(default_factory=list)
     change: object = None
-    port: int = 0
     url: str = ""
 
     @contextmanager
     def running(self):
         """Serve on a local port until the block ends."""
-        server = ThreadingHTTPServer(("127.0.0.1", self.port), lambda *arguments: _Handler(self, *arguments))
+        server = ThreadingHTTPServer(("127.0.0.1", 0), lambda *arguments: _Handler(self, *arguments))
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
@@ -157,20 +155,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _predict(self, name: str, body: bytes) -> None:
         request = json.loads(body)
-        rows = "instances" in request
-        if request.get("signature_name", "serving_default") != "serving_default" or rows == ("inputs" in request):
+        if request.keys() != {"signature_name", "inputs"} or request["signature_name"] != "serving_default":
             self._send_json(400, {"error": "JSON Value: {} is not formatted correctly for base64 data"})
             return
-        texts = request["instances"] if rows else request["inputs"]
-        texts = texts["text"] if isinstance(texts, dict) else texts
-        texts = [each["text"] if isinstance(each, dict) else each for each in texts]
-        outputs = MODELS[name](texts)
-        outputs = self.stand_in.change(outputs) if self.stand_in.change else outputs
-        if rows:
-            records = [dict(zip(outputs, values, strict=True)) for values in zip(*outputs.values(), strict=True)]
-            self._send_json(200, {"predictions": records})
-        else:
-            self._send_json(200, {"outputs": outputs})
+        outputs = MODELS[name](request["inputs"]["text"])
+        self._send_json(200, {"outputs": self.stand_in.change(outputs) if self.stand_in.change else outputs})
 
     def _send_json(self, status: int, value: object) -> None:
         self._send(status, json.dumps(value, indent=4).encode(), "application/json")

@@ -57,17 +57,15 @@ def test_what_only_training_needs_is_absent(python):
 
 
 def test_the_command_line_predicts(python, app):
-    line = serve_set.predict(python, app)
+    done = serve_set.run(python, app, "-m", "tf_model.predict", "--text", serve_set.QUESTION, "--format", "csv")
+    line = done.stdout.splitlines()[-1]
     assert line.startswith(f'"{serve_set.QUESTION}",')
     assert any(label in line for label in tasks.PRODUCTS)
 
 
 def test_the_command_line_names_what_it_lacks_in_one_line(python, app):
-    command = [python, "-m", "tf_model.predict", "a.csv", "--output", "a", "--engine", "ray"]
     (app / "a.csv").write_text("text\nan ipad\n")
-    done = subprocess.run(
-        command, cwd=app, env=serve_set.clean_environment(), capture_output=True, text=True, check=False
-    )
+    done = serve_set.run(python, app, "-m", "tf_model.predict", "a.csv", "--output", "a", "--engine", "ray")
     assert done.returncode == 2
     assert "this engine needs the package ray" in done.stderr
     assert "Traceback" not in done.stderr
@@ -85,10 +83,7 @@ def test_the_api_answers(python, app):
 
 
 def test_the_command_line_explains(python, app):
-    command = [python, "-m", "tf_model.predict", "--text", "my iPad broke", "--explain"]
-    done = subprocess.run(
-        command, cwd=app, env=serve_set.clean_environment(), capture_output=True, text=True, check=False
-    )
+    done = serve_set.run(python, app, "-m", "tf_model.predict", "--text", "my iPad broke", "--explain")
     assert done.returncode == 0, done.stderr
     assert all(word in done.stdout for word in ("my", "iPad", "broke"))
 
@@ -96,10 +91,7 @@ def test_the_command_line_explains(python, app):
 def test_a_damaged_light_model_is_one_line(python, app, tmp_path):
     model = shutil.copytree(next((app / "saved_models").iterdir()), tmp_path / "model")
     (model / "light" / "vocab.txt").write_text("[PAD]\n")
-    command = [python, "-m", "tf_model.predict", "--model", model, "--text", "ok", "--format=csv"]
-    done = subprocess.run(
-        command, cwd=app, env=serve_set.clean_environment(), capture_output=True, text=True, check=False
-    )
+    done = serve_set.run(python, app, "-m", "tf_model.predict", "--model", model, "--text", "ok", "--format=csv")
     assert done.returncode == 1
     assert "vocab.txt is damaged" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
@@ -113,8 +105,6 @@ def test_the_app_answers(python, app):
 
 def test_nothing_of_this_environment_is_seen(python, app):
     code = "import sys, pandas; print(pandas.__file__); print(*sys.path, sep='\\n')"
-    done = subprocess.run(
-        [python, "-c", code], cwd=app, env=serve_set.clean_environment(), capture_output=True, text=True, check=True
-    )
+    done = serve_set.run(python, app, "-c", code)
     assert Path(done.stdout.splitlines()[0]).is_relative_to(python.parent.parent)
     assert not any(Path(sys.prefix) == Path(line) or sys.prefix + os.sep in line for line in done.stdout.splitlines())

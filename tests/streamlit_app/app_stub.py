@@ -23,7 +23,7 @@ from tf_model import paths, tasks
 from tf_model.data import DATA_VARIABLE
 from tf_model.data.products import Products, write_products
 from tf_model.inference.attribution import _WORD, MOST_WORDS, Attribution, Explanation
-from tf_model.inference.predictor import BATCH_SIZE, Measured, Predictor, columns_of, probability_column
+from tf_model.inference.predictor import BATCH_SIZE, Measured, Predictor, TablePredictor, columns_of, probability_column
 from tf_model.model_dir import training_of
 from tf_model.modeling.joint_label import NOT_SURE, answer_text
 from tf_model.monitor.store import Store
@@ -37,7 +37,7 @@ SCRIPTS = ScriptCache()
 
 
 @dataclass
-class StubPredictor:
+class StubPredictor(TablePredictor):
     """Finds a product, "love", "hate" and "hmm" (not sure) in a text; its output follows the contract of a model."""
 
     tasks: tuple[str, ...] = ("product", "emotion")
@@ -63,6 +63,26 @@ class StubPredictor:
 
     def columns(self, probabilities: bool = False) -> dict[str, str]:
         return columns_of(self.labels, probabilities)
+
+    def row(self, text: Any) -> dict[str, Any]:
+        return _row(text)
+
+    def predict_measured(
+        self, texts: Sequence[Any], on_progress: Callable[[int], None] | None = None, threshold: float | None = None
+    ) -> Measured:
+        """As :meth:`~tf_model.inference.predictor.Predictor.predict_measured`."""
+        began, columns = time.perf_counter(), self.columns(probabilities=True)
+        if tuple(texts) != loading.WARM_UP:
+            self.calls.append(list(texts))
+            if self.fails is not None:
+                raise self.fails
+            for start in range(0, len(texts), BATCH_SIZE):
+                if self.before_batch:
+                    self.before_batch()
+                if on_progress:
+                    on_progress(len(texts[start : start + BATCH_SIZE]))
+        frame = pandas.DataFrame([self.row(text) for text in texts], columns=list(columns)).astype(columns)
+        return Measured(frame, {"model": time.perf_counter() - began}, None)
 
     def explain(self, text: str) -> Explanation:
         if text not in loading.WARM_UP:
@@ -90,43 +110,6 @@ def _row(text: Any) -> dict[str, Any]:
     return row
 
 
-def stub_predict_texts(
-    predictor: StubPredictor,
-    texts: Sequence[Any],
-    probabilities: bool = False,
-    on_progress: Callable[[int], None] | None = None,
-    threshold: float | None = None,
-) -> pandas.DataFrame:
-    """As :meth:`~tf_model.inference.predictor.Predictor.predict`."""
-    if tuple(texts) == loading.WARM_UP:
-        return pandas.DataFrame()
-    predictor.calls.append(list(texts))
-    if predictor.fails is not None:
-        raise predictor.fails
-    for start in range(0, len(texts), BATCH_SIZE):
-        if predictor.before_batch:
-            predictor.before_batch()
-        if on_progress:
-            on_progress(len(texts[start : start + BATCH_SIZE]))
-    names = list(predictor.columns(probabilities))
-    rows = [_row(text) for text in texts]
-    columns = {name: pandas.Series([row[name] for row in rows]) for name in names}
-    return pandas.DataFrame(
-        {name: column.astype(numpy.float32 if column.dtype.kind == "f" else "str") for name, column in columns.items()}
-    )
-
-
-def stub_predict_measured(predictor: StubPredictor, texts: Sequence[Any], **options: Any) -> Measured:
-    """As :meth:`~tf_model.inference.predictor.Predictor.predict_measured`."""
-    began = time.perf_counter()
-    predictions = predictor.predict(texts, probabilities=True, **options)
-    return Measured(predictions, {"model": time.perf_counter() - began}, None)
-
-
-StubPredictor.predict, StubPredictor.predict_measured = stub_predict_texts, stub_predict_measured
-StubPredictor.predict_table = Predictor.predict_table
-
-
 @dataclass
 class StubTargets(StubPredictor):
     """Finds "love", "hate" and "hmm" (not sure) in the words before a marked mention."""
@@ -144,19 +127,11 @@ class StubTargets(StubPredictor):
         weights = tuple(float(word == "love") for word in words)
         return Explanation(words, {"target": Attribution(tasks.POSITIVE, weights)})
 
-    def predict(self, texts: Sequence[Any], probabilities: bool = False, **_: Any) -> pandas.DataFrame:
-        """As :meth:`~tf_model.inference.predictor.Predictor.predict`."""
-        if tuple(texts) == loading.WARM_UP:
-            return pandas.DataFrame()
-        self.calls.append(list(texts))
-        if self.fails is not None:
-            raise self.fails
-        rows = [_row(text.partition("\x02")[0].split(",")[-1]) for text in texts]
-        columns = {name: name.replace("target", "emotion") for name in self.columns(probabilities)}
-        columns["best_guess"] = columns["second_guess"] = "emotion"
-        frame = pandas.DataFrame({name: [row[source] for row in rows] for name, source in columns.items()})
-        sure = frame["answer_confidence"] >= THRESHOLD
-        return frame.assign(answer=frame["target"].where(sure, NOT_SURE)).astype(self.columns(probabilities))
+    def row(self, text: Any) -> dict[str, Any]:
+        row = _row(text.partition("\x02")[0].split(",")[-1])
+        row = {name.replace("emotion", "target", 1): value for name, value in row.items()}
+        row["best_guess"] = row["second_guess"] = row["target"]
+        return row if row["answer"] == NOT_SURE else row | {"answer": row["target"]}
 
 
 def make_model(models: Path, name: str = "answer") -> Path:
@@ -209,6 +184,14 @@ def stub(models, monkeypatch) -> StubPredictor:
     return made
 
 
+@pytest.fixture
+def offered(monkeypatch) -> dict[str, Callable[[], Any]]:
+    """The content of each download that a page offers, by its label."""
+    contents: dict[str, Callable[[], Any]] = {}
+    monkeypatch.setattr(st, "download_button", lambda label, data, **_: contents.update({label: data}))
+    return contents
+
+
 OWN_LABELS = {"product": ("Kindle", "Xbox"), "emotion": ("bad", "good", "meh")}
 
 
@@ -251,6 +234,15 @@ def open_app(page: str | None = None) -> AppTest:
     if page:
         app.switch_page(f"views/{page}.py")
     assert not app.run().exception, app.exception
+    return app
+
+
+def upload(content: bytes | str, name: str = "a.csv") -> AppTest:
+    """The page Batch with an uploaded file."""
+    app = open_app("batch")
+    content = content.encode() if isinstance(content, str) else content
+    app.file_uploader(key="batch_file").set_value((name, content, "application/octet-stream")).run()
+    assert not app.exception, app.exception
     return app
 
 

@@ -1,5 +1,5 @@
 """What the tests of the pages share."""
 
-from app_stub import models, own_model, sample, stub, targets
+from app_stub import models, offered, own_model, sample, stub, targets
 
-__all__ = ["models", "own_model", "sample", "stub", "targets"]
+__all__ = ["models", "offered", "own_model", "sample", "stub", "targets"]

@@ -183,19 +183,18 @@ def test_no_bar_promises_certainty(stub, monkeypatch):
     assert bars["texttemplate"] == ["&gt;99%", "&lt;1%", "&lt;1%"]
 
 
-def test_an_error_of_the_model_is_shown_and_recorded(stub, models):
-    stub.fails = ModelError("a batch of 1 texts does not fit into memory")
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ModelError("not even a single text fits into memory"), "not even a single text fits into memory"),
+        (RuntimeError("no such operation\nand more"), "answer failed on this text (no such operation)"),
+    ],
+)
+def test_whatever_the_model_raises_is_shown_in_one_line_and_recorded(stub, models, error, words):
+    stub.fails = error
     app = ask(LOVED)
     assert app.error[0].value == "This text could not be answered."
-    assert "does not fit into memory" in words_of(app)
-    assert errors_of(models)["kind"].tolist() == ["ModelError"]
-
-
-def test_whatever_the_model_raises_is_shown_in_one_line(stub, models):
-    stub.fails = RuntimeError("no such operation\nand a long trace")
-    app = ask(LOVED)
-    assert app.error[0].value == "This text could not be answered."
-    assert "answer failed on this text (no such operation)" in words_of(app)
+    assert words in words_of(app)
     assert errors_of(models)["kind"].tolist() == ["ModelError"]
 
 
@@ -230,17 +229,12 @@ def test_each_question_is_recorded_once_and_without_its_text(stub, models):
     assert loading.monitor_log().is_relative_to(models)
 
 
-def test_thumbs_up_is_stored_as_right(stub, models):
+def test_thumbs_up_is_stored_can_be_taken_back_and_is_kept_once_after_a_reload(stub, models):
     app = ask(LOVED)
     app.feedback[0].set_value(1).run()
     assert app.success[0].value == "Thank you. Your feedback is stored."
     kept = log_of(models).rows("corrections")
     assert kept[["text", "is_correct", "product"]].values.tolist() == [[LOVED, True, "iPad"]]
-
-
-def test_feedback_can_be_taken_back_and_is_kept_once_after_a_reload(stub, models):
-    app = ask(LOVED)
-    app.feedback[0].set_value(1).run()
     press(app, "Undo")
     assert log_of(models).rows("corrections").empty
     assert not app.success
@@ -249,14 +243,6 @@ def test_feedback_can_be_taken_back_and_is_kept_once_after_a_reload(stub, models
     store = log_of(models)
     assert len(store.rows("corrections")) == 1
     assert counts_of(store.path).feedback == (1, 1)
-
-
-def test_a_thumb_down_without_what_is_right_is_not_kept(stub, models):
-    app = ask(LOVED)
-    app.feedback[0].set_value(0).run()
-    press(app, "Store")
-    assert app.info[-1].value == "Choose an emotion or a product first."
-    assert log_of(models).rows("corrections").empty
 
 
 def test_of_not_sure_only_what_is_right_can_be_said(stub, models):
@@ -275,7 +261,8 @@ def test_of_not_sure_only_what_is_right_can_be_said(stub, models):
 
 def test_a_correction_is_stored_with_what_was_said_and_what_is_right(stub, models):
     app = ask(LOVED)
-    app.feedback[0].set_value(0).run()
+    press(app.feedback[0].set_value(0).run(), "Store")
+    assert app.info[-1].value == "Choose an emotion or a product first."
     assert log_of(models).rows("corrections").empty
     emotion, product = app.selectbox
     assert (emotion.label, product.label) == ("The emotion is …", "It is about …")

@@ -8,7 +8,6 @@ import stat
 import threading
 import time
 import tomllib
-import zipfile
 from datetime import date, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,7 +19,6 @@ import pytest
 import streamlit as st
 from app_stub import (
     APP,
-    StubPredictor,
     answer,
     figures,
     fill_disk,
@@ -31,16 +29,14 @@ from app_stub import (
     run_of,
     said,
     start,
-    stub_predict_texts,
+    upload,
     wait,
     words_of,
 )
 
-from streamlit_app.charts import theme
 from streamlit_app.components import files, runs
 from tests.monitor.made_up import counts_of
 from tf_model import eda, tasks
-from tf_model.errors import DataError, ModelError
 from tf_model.io import tables
 
 TEXTS = ["I love the iPad", "I hate my iPhone", "hmm I love Google", "Android is there"]
@@ -58,13 +54,6 @@ def written(frame: pandas.DataFrame, suffix: str, folder) -> bytes:
     with tables.table_writer(path) as writer:
         writer.write(frame)
     return path.read_bytes()
-
-
-def upload(content: bytes, name: str):
-    app = open_app("batch")
-    app.file_uploader[0].set_value((name, content, "application/octet-stream")).run()
-    assert not app.exception, app.exception
-    return app
 
 
 def rows_of(app) -> pandas.DataFrame:
@@ -249,6 +238,7 @@ def test_rows_that_are_not_fit_are_let_into_the_charts_by_one_checkbox(stub):
 def test_a_file_of_unfit_texts_is_not_said_to_be_filtered(stub):
     app = answer(upload("text\n👍\n".encode(), "a.csv"))
     assert "1 row, column text, one row per text" in said(app)
+    assert not app.get("plotly_chart")
     assert app.info[-1].value.startswith("None of these texts is fit for the model.")
     choose(app, "contains", "x")
     assert "No text passes these filters." in app.info[-1].value
@@ -298,13 +288,14 @@ def test_a_model_of_the_emotion_alone(stub):
 def test_predictions_and_errors_are_recorded(stub, models, tmp_path):
     content = written(table(), ".csv", tmp_path)
     answer(upload(content, "a.csv"))
-    stub.fails = ModelError("no memory")
+    stub.fails = RuntimeError("no memory\nand more")
     app = answer(upload(content, "b.csv"))
     assert app.error[0].value == "The file could not be answered."
     assert "no memory" in words_of(app)
+    assert run_of(app).problem == "no memory"
     store = log_of(models)
     assert counts_of(store.path).predictions == counts_of(store.path, "batch").predictions == len(ANSWERS)
-    assert store.rows("errors")[["source", "kind"]].values.tolist() == [["batch", "ModelError"]]
+    assert store.rows("errors")[["source", "kind"]].values.tolist() == [["batch", "RuntimeError"]]
 
 
 def test_a_file_that_is_not_answered_yet_stays_until_it_is_deleted(stub, models, tmp_path):
@@ -336,16 +327,19 @@ def test_too_many_rows_are_sent_to_the_command_line(stub, monkeypatch):
         ("a.xlsx", b"PK nonsense", "a.xlsx"),
         ("a.parquet", b"PAR1", "a.parquet: expected a Parquet file"),
         ("a.jsonl", b"[1]\n", "a.jsonl, line 1: expected a JSON object"),
+        ("a.csv", b"text,id,text\nI love it,1,so\n", "a.csv has 2 columns called 'text'; rename all but one"),
+        ("a.csv", b"text,id\n", "a.csv has no rows; give a file with texts"),
         ("../../etc/[x](y).csv", b"a,b\n1\n", "../../etc/[x](y).csv, line 2"),
         ("\N{GRINNING FACE}" * 120 + ".csv", b"a,b\n1\n", "\N{GRINNING FACE}.csv, line 2"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_explained_by_its_own_name(stub, name, content, said):
+def test_a_file_that_cannot_be_read_is_explained_by_its_own_name_and_goes(stub, models, name, content, said):
     app = upload(content, name)
     assert app.error[0].value == "This file cannot be used here."
     detail = app.text[-1].value
     assert said in detail
     assert "tweet-target-" not in detail
+    assert list((models / ".monitor" / "runs").iterdir()) == []
 
 
 def test_a_file_on_which_its_library_fails_is_explained(stub, monkeypatch):
@@ -357,30 +351,13 @@ def test_a_file_on_which_its_library_fails_is_explained(stub, monkeypatch):
 
 
 def test_columns_that_are_called_as_those_of_the_answers_are_kept_under_another_name(stub):
-    app = answer(upload(b"answer,product,status\nI love the iPad,mine,sold\n", "a.csv"))
+    app = answer(upload(b"answer,product,status,row\nI love the iPad,mine,sold,9\n", "a.csv"))
     opened = open_run(run_of(app), "Rows").dataframe[-1]
     [row] = opened.value.to_dict("records")
-    own = {"answer_input": "I love the iPad", "product_input": "mine", "status_input": "sold"}
+    own = {"answer_input": "I love the iPad", "product_input": "mine", "status_input": "sold", "row": "9"}
     assert {name: row[name] for name in own} == own
     assert row["product"] == "iPad"
     assert opened.proto.column_order[:2] == ["answer_input", "answer"]
-
-
-def test_a_column_called_row_keeps_its_name(stub):
-    app = answer(upload(b"text,row\nI love the iPad,9\n", "a.csv"))
-    assert list(run_of(app).answers().table)[:2] == ["text", "row"]
-
-
-def test_two_columns_of_texts_with_one_name_are_refused_at_once(stub):
-    app = upload(b"text,id,text\nI love the iPad,1,I hate it\n", "a.csv")
-    assert "a.csv has 2 columns called 'text'; rename all but one" in words_of(app)
-    assert not runs.own_runs()
-
-
-def test_a_header_without_a_row_is_refused(stub):
-    app = upload(b"text,id\n", "a.csv")
-    assert "a.csv has no rows; give a file with texts" in words_of(app)
-    assert not runs.own_runs()
 
 
 # ---------------------------------------------------------------- cancelling
@@ -661,26 +638,8 @@ def test_a_model_of_other_labels_is_counted_in_them(own_model):
     assert figures(app)["good"] == "33.3%"
 
 
-def test_a_file_without_a_text_has_no_charts(stub):
-    app = answer(upload(b"id,text\n1,\n2, \n", "a.csv"))
-    assert not app.get("plotly_chart")
-    assert len(rows_of(app)) == 2
-
-
-def test_emotions_are_told_apart_without_colour_too_and_classes_are_letters():
-    lines = [(tasks.NEGATIVE, "a <b>", 99, 0.99, 0.9, 1.0), (tasks.POSITIVE, "a <b>", 1, 0.01, 0.0, 0.1)]
-    shares = pandas.DataFrame(lines, columns=["emotion", "product", "tweets", "share", "low", "high"]).assign(name="a")
-    negative, positive = theme.emotion_by_product(shares, "title").data
-    assert (list(negative.x), list(negative.y)) == ([0.99], ["a &lt;b&gt;"])
-    assert (negative.marker.pattern.shape, positive.marker.pattern.shape) == ("/", "")
-    assert (negative.text, positive.text) == (("99%",), ("1%",))
-
-
-def test_the_rows_of_several_chunks_pass(stub, monkeypatch):
+def test_the_rows_of_several_chunks_pass(stub):
     rows = 20_000
-    answered = stub_predict_texts(stub, TEXTS, probabilities=True)
-    repeated = pandas.concat([answered] * (tables.CHUNK_ROWS // 4), ignore_index=True)
-    monkeypatch.setattr(StubPredictor, "predict", lambda _, texts, *__, **___: repeated.iloc[: len(texts)].copy())
     content = "id,text\n" + "".join(f"{n},{TEXTS[n % 4]}\n" for n in range(rows))
     run = wait(start("a.csv", content.encode()))
     assert run.status == runs.DONE, run.problem
@@ -691,29 +650,10 @@ def test_the_rows_of_several_chunks_pass(stub, monkeypatch):
     assert read["answer"].value_counts().to_dict() == dict.fromkeys(ANSWERS, rows // 4)
 
 
-def test_a_file_that_cannot_be_used_goes_at_once(stub, models, tmp_path):
-    with tables.table_writer(tmp_path / "a.xlsx") as writer:
-        writer.write(pandas.DataFrame({"text": ["a"]}))
-    damaged = io.BytesIO()
-    with zipfile.ZipFile(tmp_path / "a.xlsx") as sound, zipfile.ZipFile(damaged, "w") as archive:
-        for name in sound.namelist():
-            archive.writestr(name, sound.read(name).replace(b"</worksheet>", b"<"))
-    for name, content in (("a.xlsx", damaged.getvalue()), ("a.parquet", b"PAR1"), ("a.csv", b"")):
-        with pytest.raises(DataError, match=f"^{name}"):
-            runs.store(name, content)
-    assert list((models / ".monitor" / "runs").iterdir()) == []
-
-
 def test_a_broken_file_is_an_error_of_the_run_too(stub):
     run = wait(start("a.csv", b"text\na\n", "nothing"))
     assert run.status == runs.FAILED
     assert run.problem.startswith("a.csv has no column 'nothing'")
-
-
-def test_whatever_the_model_raises_is_one_line(stub):
-    stub.fails = RuntimeError("no such operation\nand more")
-    run = wait(start("a.csv", b"text\na\n"))
-    assert (run.status, run.problem) == (runs.FAILED, "no such operation")
 
 
 def test_what_reads_larger_files_is_said_below_the_uploader(stub):

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import time
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from urllib.parse import urlsplit
@@ -15,7 +14,7 @@ import openpyxl
 import pandas
 import pytest
 
-from tests.monitor.made_up import counts_of
+from tests.monitor.made_up import counts_of, wait_until
 from tf_model import tasks
 from tf_model.model_dir import LABELS, PRODUCTS, SIGNATURE
 from tf_model.modeling.joint_label import NOT_SURE, answer_text
@@ -89,10 +88,8 @@ def upload(page, address, path):
 
 def corrections(models) -> pandas.DataFrame:
     store = Store(models / ".monitor" / "predictions.sqlite")
-    until = time.monotonic() + 10
-    while (kept := store.rows("corrections")).empty and time.monotonic() < until:
-        time.sleep(0.1)
-    return kept
+    wait_until(lambda: not store.rows("corrections").empty)
+    return store.rows("corrections")
 
 
 def test_a_text_is_answered_and_shown_as_text(page, address):
@@ -131,40 +128,26 @@ def address_of_targets(tmp_path_factory):
     rule = Rule()
     tf.saved_model.save(rule, str(folder), signatures={SIGNATURE: rule.__call__})
     (folder / LABELS).write_text(json.dumps({"task": "target", "labels": {"target": tasks.EMOTIONS}}))
-    (folder / PRODUCTS).write_text("name,aliases\nKindle,\nXbox,\niPad,\nAndroid,Android phone\n")
+    (folder / PRODUCTS).write_text("name,aliases\nKindle,\nAndroid,Android phone\n")
     with running_app(folder.parent) as address:
         yield address
 
 
-@pytest.mark.parametrize(
-    ("text", "good", "bad"),
-    [
-        ("I love my Kindle 👍, but hate the Xbox", ("Kindle", "Kindle"), ("Xbox", "Xbox")),
-        ("I love my iPad but my Android phone is a joke", ("iPad", "iPad"), ("Android", "Android phone")),
-    ],
-)
-def test_two_products_of_one_text_have_two_colours(page, address_of_targets, text, good, bad):
+def test_two_products_of_one_text_have_two_colours(page, address_of_targets):
     page.goto(address_of_targets)
     markup = MARKUP.replace("iPad", "tablet")  # names no product of the list
-    page.get_by_label("Your text").fill(f"{text}\n{markup}")
+    page.get_by_label("Your text").fill(f"I love my Kindle 👍 but my Android phone is a joke\n{markup}")
     page.get_by_role("button", name="Ask", exact=True).click()
     page.locator("p.text .mention").nth(1).wait_for()
     mentions = page.locator("p.text .mention").all()
-    assert [each.text_content() for each in mentions] == [f"{good[1]}Positive emotion", f"{bad[1]}Negative emotion"]
+    assert [each.text_content() for each in mentions] == ["KindlePositive emotion", "Android phoneNegative emotion"]
     assert len({each.evaluate("word => getComputedStyle(word).backgroundColor") for each in mentions}) == 2
-    for line in (f"{good[0]}: Positive emotion, 90% sure", f"{bad[0]}: Negative emotion, 90% sure"):
+    for line in ("Kindle: Positive emotion, 90% sure", "Android: Negative emotion, 90% sure"):
         page.get_by_text(line).wait_for()
     assert markup in page.locator("p.text").first.text_content()
     assert page.locator("p.text b, p.text img").count() == 0
     assert page.evaluate("window.hacked") is None
     assert page.elsewhere == []
-
-
-@pytest.mark.parametrize("text", ["أحب جهاز iPad كثيرا", "👩‍👩‍👧‍👦🏳️‍🌈", "love " * 20_000], ids=["rtl", "emoji", "long"])
-def test_unusual_texts_are_answered(page, address, text):
-    ask(page, address, text)
-    assert page.locator('[data-testid="stException"]').count() == 0
-    assert page.get_by_role("heading", level=2).first.inner_text() in ANSWERS
 
 
 def test_a_correction_is_kept(page, address, models):
@@ -368,9 +351,7 @@ def test_sessions_of_the_load_test_get_their_answers(address, models):
         asked = pool.submit(crowd, address, people=3, questions=2, think=0.0).result()
     assert len(asked) == 6
     assert all(0 < each.answer <= each.page for each in asked)
-    until = time.monotonic() + 10
-    while counts_of(store.path).predictions < before + 6 and time.monotonic() < until:
-        time.sleep(0.1)
+    wait_until(lambda: counts_of(store.path).predictions >= before + 6)
     assert counts_of(store.path).predictions >= before + 6
 
 

@@ -68,10 +68,6 @@ class TestStates:
         assert not has_charts(page)
         assert has_charts(open_page("emotion"))
 
-    def test_an_empty_folder_is_no_crash(self, models):
-        (models / "product").mkdir()
-        assert "holds no complete model" in said(open_page())
-
     def test_a_model_of_the_sample_corpus_is_marked(self, models):
         write_single(models, dataset="sample")
         page = open_page()

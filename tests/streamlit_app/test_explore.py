@@ -72,11 +72,6 @@ def test_every_chart_has_words_for_those_who_do_not_see_it(sample, tab):
     assert all(each.label for kind in ("selectbox", "multiselect", "slider", "toggle") for each in page.get(kind))
 
 
-def test_bars_hold_the_counts(sample, tweets):
-    spec = chart(open_page(), "Number of texts by emotion")
-    assert spec["data"][0]["x"] == [each for each in eda.label_counts(tweets, "emotion")["tweets"] if each]
-
-
 @pytest.mark.parametrize(
     ("chosen", "act"),
     [

@@ -1,6 +1,7 @@
 """What the Monitor page shows for an empty log, a healthy one, and one with something wrong."""
 
 import io
+import random
 import time
 from datetime import datetime
 
@@ -8,32 +9,76 @@ import pandas as pd
 import pytest
 import streamlit as st
 from app_stub import MARKUP, figures, open_app, said
-from prediction_logs import (
-    APP,
-    OTHER_TOPIC,
-    answered,
-    ordinary_reference,
-    predictions,
-    write_corrections,
-    write_errors,
-    write_healthy,
-    write_lost,
-)
 from sample_datasets import write_csv
 from streamlit.testing.v1 import AppTest
 
 from streamlit_app.charts import monitor_charts
 from streamlit_app.components import loading, training
-from tf_model import paths
+from tests.monitor import made_up
+from tf_model import paths, tasks
 from tf_model.data import DATA_VARIABLE
+from tf_model.modeling.joint_label import NOT_SURE, answer_text
+from tf_model.monitor import reference
 from tf_model.monitor.accuracy import Accuracy
-from tf_model.monitor.aggregates import Window
-from tf_model.monitor.events import Corrected, Failed, Stream
+from tf_model.monitor.aggregates import CPU, DROPPED, MEMORY, Window
+from tf_model.monitor.events import PROCESS, Answered, Corrected, Failed, Stream, columns_of
 from tf_model.monitor.store import Store
 
 PAGE = paths.ROOT / "streamlit_app" / "views" / "monitor.py"
 PIECES = [Window(0, 60), Window(60, 120)]
-OLD = Stream("old", "v0", "app")
+APP, OLD = Stream("answer", "one", "app"), Stream("old", "v0", "app")
+ORDINARY = {"iPad": 5, "iPhone": 3, "Google": 2}
+OTHER_TOPIC = {"Android": 9, "Google": 1}
+
+
+def predictions(count, mix=ORDINARY, seed=0):
+    """Rows as ``Predictor.predict`` returns them, drawn from a mix of products."""
+    choose = random.Random(seed)
+    product = choose.choices(list(mix), list(mix.values()), k=count)
+    emotion = choose.choices(tasks.EMOTIONS, (1, 5, 3), k=count)
+    sure = [min(max(choose.gauss(0.85, 0.08), 0.2), 0.999) for _ in range(count)]
+    answers = map(answer_text, emotion, product)
+    answers = [NOT_SURE if share < 0.6 else answer for share, answer in zip(sure, answers, strict=True)]
+    return made_up.predictions(count, product, emotion, sure, answers)
+
+
+def texts(count, seed=0):
+    choose = random.Random(seed)
+    return ["made up " * choose.randint(2, 12) for _ in range(count)]
+
+
+def answered(when, frame, seconds=0.02, stream=APP, seed=0):
+    """One call for the rows of ``frame``."""
+    times = {"tokenize": seconds * 0.1, "model": seconds * 0.8, "rest": seconds * 0.1}
+    return Answered(when, stream, times, columns_of(texts(len(frame), seed), frame))
+
+
+def write_healthy(store, since, calls=60, stream=APP):
+    """Calls of a few ordinary texts, one in half a minute, with samples of the machine."""
+    machine, events, samples = Stream(stream.model, stream.version, PROCESS), [], []
+    for number in range(calls):
+        when, seconds = since + number * 30, 0.015 + 0.01 * (number % 7 == 0)
+        events.append(answered(when, predictions(3, seed=number), seconds, stream, number))
+        counts = {(CPU, ""): (1, 0.3 + 0.1 * (number % 3)), (MEMORY, ""): (1, 700e6 + number * 1e5)}
+        samples.append((when, machine, counts))
+    store.write(events, samples)
+
+
+def write_corrections(store, since, correct, wrong, text="made up", stream=APP):
+    events = []
+    for number, answer in enumerate(predictions(correct + wrong, seed=1).to_dict("records")):
+        right = {} if number < correct else {"product": "iPad", "emotion": tasks.POSITIVE}
+        words = f"{text} {number}"
+        events.append(made_up.corrected(not right, since + number, words, stream, prediction=answer, **right))
+    store.write(events)
+
+
+def write_errors(store, since, count, message="it broke"):
+    store.write([Failed(since + number, APP, "ModelError", f"{message} {number}") for number in range(count)])
+
+
+def write_lost(store, when, count):
+    store.write([], [(when, Stream(APP.model, APP.version, PROCESS), {(DROPPED, ""): (count, 0.0)})])
 
 
 @pytest.fixture
@@ -76,9 +121,6 @@ class TestStates:
         page = open_page()
         assert "No answer has been recorded yet" in page.info[0].value
         assert not page.get("plotly_chart")
-
-    def test_an_empty_log(self, store):
-        assert "No answer has been recorded yet" in open_page().info[0].value
 
     def test_a_file_that_is_no_log(self, models):
         path = loading.monitor_log()
@@ -140,19 +182,6 @@ class TestSignals:
         page.selectbox(key="monitor_stream").set_value(page.selectbox(key="monitor_stream").options[1]).run()
         assert table_with(page, "message")["kind"].tolist() == ["ModelError"] * 2
 
-    def test_the_latency_of_whole_files_is_left_out(self, healthy):
-        slow = answered(time.time() - 60, predictions(500), 40.0, Stream("answer", "one", "batch"))
-        healthy.write([slow])
-        page = open_page()
-        assert figures(page)["Predictions"] == "680"
-        assert figures(page)["95% of requests within"].endswith(" ms")
-
-    def test_slow_answers_raise_an_alarm_in_words(self, healthy):
-        healthy.write([answered(time.time() - 60 + number, predictions(1), 2.5) for number in range(40)])
-        page = open_page()
-        assert "**Latency**: 95% of" in alarms(page)
-        assert not page.success
-
     def test_errors_with_their_newest_messages_as_text(self, healthy):
         write_errors(healthy, time.time() - 200, 40, message=MARKUP)
         page = open_page()
@@ -187,6 +216,7 @@ class TestSignals:
         page = open_page()
         assert figures(page)["Records lost"] == "17"
         assert "**1 alarm**\n- **Lost records**: 17 predictions were" in alarms(page)
+        assert not page.success
 
     def test_too_few_to_judge(self, store):
         write_healthy(store, time.time() - 300, calls=3)
@@ -200,15 +230,10 @@ class TestSignals:
         write_lost(healthy, time.time() - 60, 17)
         assert alarms(open_page()).endswith("\nNot judged: accuracy, drift (too few records, or no reference).")
 
-    def test_live_can_be_turned_off(self, healthy):
-        page = open_page()
-        page.toggle(key="monitor_live").set_value(False).run()
-        assert not page.exception
-        assert figures(page)["Predictions"] == "180"
-
 
 class TestCorrections:
     def test_accuracy_with_its_interval(self, healthy):
+        assert table_with(open_page(), "judged") is None
         write_corrections(healthy, time.time() - 900, correct=80, wrong=20, text=MARKUP)
         page = open_page()
         assert "Judged correct by users: 80% (95% interval 71% to 87%, 100 answers)." in said(page)
@@ -228,9 +253,7 @@ class TestCorrections:
         assert list(file) == ["text", "product", "emotion", "start", "end"]
         assert set(file["text"]) == {"=1+1 0", "made up 0", "made up 1", "made up 2"}
 
-    def test_they_are_offered_where_nothing_else_is_recorded(self, models, monkeypatch):
-        offered = {}
-        monkeypatch.setattr(st, "download_button", lambda label, data, **options: offered.update({label: data}))
+    def test_they_are_offered_where_nothing_else_is_recorded(self, models, offered):
         store = Store(loading.monitor_log())
         store.path.parent.mkdir()
         write_corrections(store, time.time() - 90_000, correct=1, wrong=0, stream=Stream("target", "v1", "app"))
@@ -273,16 +296,14 @@ class TestCorrections:
         write_corrections(healthy, time.time() - 900, correct=4, wrong=1)
         assert "Judged correct by users: too few to say (5)." in said(open_page())
 
-    def test_none(self, healthy):
-        assert table_with(open_page(), "judged") is None
-
 
 class TestDrift:
     @pytest.fixture
-    def reference(self, models, monkeypatch):
+    def known(self, models, monkeypatch):
         folder = models / "answer"
         folder.mkdir()
-        ordinary_reference().save(folder)
+        frame = predictions(2000, seed=99)
+        reference.build(texts(2000, 99), frame, "made up", accuracy={"answer": 0.85}).save(folder)
         monkeypatch.setattr("tf_model.monitor.reference.training_of", lambda folder: APP.version)
 
     def test_without_a_reference_it_says_why_and_where_it_looks(self, healthy, models):
@@ -290,33 +311,16 @@ class TestDrift:
         assert "Not judged: there is no reference.json for this version of the model." in page
         assert f"The app looks for it in {paths.shown(models / 'answer')}, where training writes it." in page
 
-    def test_the_reference_of_another_version(self, healthy, reference, monkeypatch):
-        monkeypatch.setattr("tf_model.monitor.reference.training_of", lambda folder: "another")
-        assert "Not judged: there is no reference.json for this version of the model." in said(open_page())
-
     def test_a_damaged_reference(self, healthy, models):
         (models / "answer").mkdir()
         (models / "answer" / "reference.json").write_text("{")
         assert "reference.json cannot be used" in said(open_page())
 
-    def test_too_few_predictions(self, store, reference):
+    def test_too_few_predictions(self, store, known):
         write_healthy(store, time.time() - 600, calls=10)
         assert "that needs 50 predictions; this period has 30" in said(open_page())
 
-    def test_ordinary_texts_raise_no_alarm(self, store, reference):
-        write_healthy(store, time.time() - 3000, calls=90)
-        page = open_page()
-        assert not page.error
-        assert set(table_with(page, "state")["state"]) == {"ok"}
-
-    def test_one_large_file_is_judged_as_far_as_it_goes(self, store, reference):
-        store.write([answered(time.time() - 60, predictions(500), 40.0, Stream("answer", "one", "batch"))])
-        assert open_page().success[0].value == (
-            "No alarms in 1 request. Judged: accuracy, drift, lost records. "
-            "Not judged: errors, latency (too few records, or no reference)."
-        )
-
-    def test_another_topic_is_an_alarm_and_is_shown_beside_the_reference(self, healthy, reference):
+    def test_another_topic_is_an_alarm_and_is_shown_beside_the_reference(self, healthy, known):
         healthy.write([answered(time.time() - 500 + n, predictions(5, OTHER_TOPIC, seed=n)) for n in range(100)])
         page = open_page()
         assert "- **Drift**: mix of products" in alarms(page)
@@ -326,7 +330,7 @@ class TestDrift:
         assert page.selectbox(key="monitor_feature").value == "product"
         assert "Reference and now side by side. mix of products" in spoken(page)[-1]
 
-    def test_a_file_of_another_topic_is_no_alarm_of_the_app(self, healthy, reference):
+    def test_a_file_of_another_topic_is_no_alarm_of_the_app(self, healthy, known):
         file = Stream("answer", "one", "batch")
         calls = [predictions(5, OTHER_TOPIC, seed=number) for number in range(100)]
         healthy.write([answered(time.time() - 500 + n, each, stream=file) for n, each in enumerate(calls)])

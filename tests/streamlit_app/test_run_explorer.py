@@ -13,7 +13,7 @@ import openpyxl
 import pandas
 import pytest
 import streamlit as st
-from app_stub import fill_disk, open_app, open_run, press, run_of, said, start, wait, words_of
+from app_stub import fill_disk, open_run, press, run_of, said, start, upload, wait, words_of
 from model_folders import labelled
 from streamlit.testing.v1 import AppTest
 
@@ -68,18 +68,6 @@ def test_what_changed_is_said_in_a_sentence_and_its_texts_are_read(run):
     assert not app.exception, app.exception
     assert "Negative emotion toward iPhone rose from 0% to 100%" in said(app)
     assert "all products" not in words_of(app)
-
-
-def test_days_are_offered_if_they_have_enough_texts(stub):
-    days = [FIRST + timedelta(days=number // 30) for number in range(30 * 47)]
-    app = open_run(
-        run := answered(["text,when", *(f"I love my iPad {n},{day}" for n, day in enumerate(days))]), "Over time"
-    )
-    choice = app.segmented_control(key=f"{run.id}_period_week_day")
-    assert (choice.options, choice.value) == (["day", "week", "month"], "week")
-    choice.set_value("day").run()
-    [chart] = app.get("plotly_chart")
-    assert "share of the texts by day: 4 May 2026 0%, 5 May 2026 0%" in chart.proto.alt
 
 
 def test_a_week_without_texts_is_a_gap_in_the_curve(stub):
@@ -197,37 +185,19 @@ def test_files_that_were_answered_in_another_way_are_not_compared(run, change):
     assert f"{run.id}_another" not in [each.key for each in open_run(run, "Compare").selectbox]
 
 
-def test_the_workbook_has_real_dates(run):
-    answers = run.answers()
-    assert answers.table["when"].tolist()[0] == "2026-05-04"
-    sheet = openpyxl.load_workbook(io.BytesIO(files.as_xlsx(answers.table, answers.dates))).active
-    assert sheet["B2"].is_date
-    assert (sheet["B2"].value.date(), sheet["B2"].number_format) == (FIRST, "yyyy-mm-dd")
-
-
 @pytest.mark.parametrize(
-    ("times", "name", "hour"),
+    ("time", "name", "hour", "shown"),
     [
-        (["2024-05-01T10:00:00+02:00", "2024-05-02T10:00:00Z"], "time (UTC)", 8),
-        (["Wed May 01 08:00:00 +0000 2024"] * 2, "time (UTC)", 8),
-        (["1714550400", "1714550401"], "time (UTC)", 8),
-        (["2024-05-01 10:00", "2024-05-01 11:00:00"], "time", 10),
-        (["05/01/2024 10:00 AM", "01.05.2024 10:00"], "time", 10),
-        (["01.05.2024", "02.05.2024"], "time", 0),
-        (["2024-05-01 10:00:00+02", "2024-05-02 10:00:00.5+02"], "time (UTC)", 8),
-        (["2024-05-01T10+02:00"], "time (UTC)", 8),
-        (["2024-05-01T100000+0200", "2024-05-01T1000+0200"], "time (UTC)", 8),
-        (["2024-05-01 10+02"], "time (UTC)", 8),
-        (["31-05-2024", "30-05-2024"], "time", 0),
+        ("2024-05-01T10:00:00+02:00", "time (UTC)", 8, "yyyy-mm-dd h:mm:ss"),
+        ("2024-05-01 10:00", "time", 10, "yyyy-mm-dd h:mm:ss"),
+        ("01.05.2024", "time", 0, "yyyy-mm-dd"),
     ],
 )
-def test_times_with_an_offset_are_said_to_be_in_utc_in_the_workbook(stub, times, name, hour):
-    answers = answered(
-        ["text,time", *(f"I love my iPad {number},{each}" for number, each in enumerate(times))]
-    ).answers()
+def test_the_workbook_has_real_dates_and_says_that_those_with_an_offset_are_in_utc(stub, time, name, hour, shown):
+    answers = answered(["text,time", f"I love my iPad,{time}", f"I love my iPhone,{time}"]).answers()
     sheet = openpyxl.load_workbook(io.BytesIO(files.as_xlsx(answers.table, answers.dates))).active
-    assert (sheet["B1"].value, sheet["B2"].value.hour) == (name, hour)
-    assert answers.table["time"].tolist() == times
+    assert (sheet["B1"].value, sheet["B2"].value.hour, sheet["B2"].number_format) == (name, hour, shown)
+    assert answers.table["time"].tolist() == [time] * 2
 
 
 def test_of_two_columns_of_one_name_the_one_with_the_dates_has_real_dates_in_the_workbook(stub):
@@ -390,9 +360,8 @@ def test_shares_are_corrected_where_the_model_says_how_it_errs(run, request, mon
     assert beside[tasks.NEGATIVE] == f"{of_all['corrected share']:.0%} ({of_all['low']:.0%} to {of_all['high']:.0%})"
 
 
-def test_the_report_is_on_the_rows_that_pass_the_filters(run, stub, corrected, monkeypatch):
-    offered, given = {}, []
-    monkeypatch.setattr(st, "download_button", lambda label, data, **options: offered.update({label: data}))
+def test_the_report_is_on_the_rows_that_pass_the_filters(run, stub, corrected, offered, monkeypatch):
+    given = []
     monkeypatch.setattr(run_explorer, "figures", lambda *arguments, **kept: given.append((*arguments, kept)))
     monkeypatch.setattr(run_explorer, "render", lambda _: "a page")
     open_run(run)
@@ -418,9 +387,7 @@ def test_the_report_is_on_the_rows_that_pass_the_filters(run, stub, corrected, m
     assert f"emotion_probability_{tasks.NEGATIVE}" in result
 
 
-def test_the_report_counts_what_the_charts_count(stub, corrected, monkeypatch):
-    offered = {}
-    monkeypatch.setattr(st, "download_button", lambda label, data, **options: offered.update({label: data}))
+def test_the_report_counts_what_the_charts_count(stub, corrected, offered):
     stub.metrics["validation"] = {"emotion": evaluate_probabilities(*labelled(tasks.EMOTIONS), tasks.EMOTIONS)}
     run = answered(["text", "I love my iPad", "I love my ipad!"])
     app = open_run(run)
@@ -503,9 +470,7 @@ def label(run, name):
     return app
 
 
-def test_a_queue_is_labelled_by_two_people_and_gives_a_file_to_train_with(run, monkeypatch):
-    offered = {}
-    monkeypatch.setattr(st, "download_button", lambda label, data, **options: offered.update({label: data}))
+def test_a_queue_is_labelled_by_two_people_and_gives_a_file_to_train_with(run, offered, monkeypatch):
     monkeypatch.setattr(labelling, "label_queue", lambda rows, emotions, labelled: rows.index[:3])
     texts = run.answers().rows["text"]
     assert "Type your name" in open_run(run, "Label queue").info[-1].value
@@ -618,13 +583,8 @@ def test_the_queue_chooses_further_texts_of_those_that_pass_the_filters(run):
     assert rows["text"][run.stored("labels")["queue"]].is_unique
 
 
-def test_each_product_of_a_text_is_labelled_and_its_file_trains_targets(targets, monkeypatch, tmp_path):
-    offered = {}
-    monkeypatch.setattr(st, "download_button", lambda label, data, **options: offered.update({label: data}))
-    app = open_app("batch")
-    app.file_uploader(key="batch_file").set_value(
-        ("a.csv", b'text\n"I love my Kindle, I hate my Xbox"\nIt is late\n', "text/csv")
-    ).run()
+def test_each_product_of_a_text_is_labelled_and_its_file_trains_targets(targets, offered, tmp_path):
+    app = upload('text\n"I love my Kindle, I hate my Xbox"\nIt is late\n')
     app.segmented_control(key="batch_rows").set_value("one row per product").run()
     run = wait(run_of(press(app, "Answer 2 rows")))
     app = label(run, "Ann")

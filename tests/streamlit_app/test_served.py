@@ -5,12 +5,12 @@ import sys
 
 import pytest
 import stand_in
-from app_stub import ask, make_model, open_app, press, run_of, said, wait, words_of
+from app_stub import ask, make_model, open_app, press, run_of, said, upload, wait, words_of
 from ports import free_ports
 from stand_in import VERSION, StandIn
 from stub_model import target_stub
 
-from streamlit_app.components import loading, run_explorer, runs
+from streamlit_app.components import loading, recording, run_explorer, runs
 from tf_model import tasks
 from tf_model.data.products import Products
 from tf_model.inference.predictor import Predictor
@@ -57,8 +57,7 @@ def test_a_copy_of_the_model_tells_labels_of_its_own(server, models, monkeypatch
 def test_shares_are_not_corrected_for_the_errors_of_another_model(server, models, monkeypatch):
     make_model(models)
     monkeypatch.setattr(run_explorer, "correction_of", lambda _: pytest.fail("of a model that did not answer"))
-    app = open_app("batch")
-    app.file_uploader[0].set_value(("a.csv", b"text\nthe new ipad is great\n", "text/csv")).run()
+    app = upload("text\nthe new ipad is great\n")
     wait(run_of(press(app, "Answer 1 row")))
     assert not app.run().exception, app.exception
     assert "1 row answered" in app.success[0].value
@@ -70,12 +69,10 @@ def test_a_file_outlasts_a_restart_of_the_server_but_not_another_version(server,
         wait(run_of(press(app, "Answer 1 row")))
         return words_of(app.run())
 
-    app = open_app("batch")
-    app.file_uploader[0].set_value(("a.csv", b"text\nthe new ipad is great\n", "text/csv")).run()
+    app = upload("text\nthe new ipad is great\n")
     server.faults += [503, 503, 503]
     assert "1 row answered" in answer(app)
-    app = open_app("batch")
-    app.file_uploader[0].set_value(("a.csv", b"text\nthe new ipad is great\n", "text/csv")).run()
+    app = upload("text\nthe new ipad is great\n")
     monkeypatch.setattr(stand_in, "VERSION", "1795488001")
     assert f"had version {VERSION} of the model at the beginning and has 1795488001 at the end" in answer(app)
 
@@ -98,8 +95,6 @@ def test_what_the_server_answered_is_in_the_log_with_its_version(server, models)
     state = loading.current_model()
     assert (state.name, state.version) == ("answer", VERSION)
     ask("the new ipad is great")
-    from streamlit_app.components import recording
-
     recording.recorder(state).flush(10)
     assert Store(loading.monitor_log()).versions()[0][:2] == ("answer", VERSION)
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import app_stub
 import pytest
-from app_stub import StubTargets, ask, log_of, make_model, open_app, press, run_of, said, words_of
+from app_stub import StubTargets, ask, log_of, make_model, open_app, press, run_of, said, upload, words_of
 
 from streamlit_app.charts import theme, token_highlighting
 from streamlit_app.components import loading, notices, products, recording, runs
@@ -213,13 +213,9 @@ def test_products_typed_in_one_line_are_not_taken_for_one_product(targets):
     assert "Your list: Pixel" in words_of(type_list(app, "Pixel: re:pixel{1,2}\n\n Pixel: re:pixel{1,2}"))
 
 
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [("mine.csv", b"name,aliases\nPixel,pixel 2\n"), ("mine.yaml", b"- name: Pixel\n  aliases: [pixel 2]\n")],
-)
-def test_a_products_file_can_be_uploaded(targets, name, content):
-    app = open_app()
-    app.file_uploader(key=products.FILE).set_value((name, content, "text/plain")).run()
+def test_a_products_file_can_be_uploaded(targets):
+    app, content = open_app(), b"- name: Pixel\n  aliases: [pixel 2]\n"
+    app.file_uploader(key=products.FILE).set_value(("mine.yaml", content, "text/plain")).run()
     assert "**Pixel**: Positive emotion" in words_of(ask("I love the pixel 2", app))
 
 
@@ -398,8 +394,7 @@ def test_of_not_sure_an_emotion_must_be_chosen(targets, models):
 
 def answer(rows="one row per product", content=FILE, lines=""):
     """Run a file; return the page of the run, and its result."""
-    app = open_app("batch")
-    app.file_uploader(key="batch_file").set_value(("a.csv", content.encode(), "text/csv")).run()
+    app = upload(content)
     if rows:
         app.segmented_control[0].set_value(rows).run()
     if lines:
@@ -419,17 +414,8 @@ def offer_anew(app):
 
 def test_a_file_gets_a_row_for_each_product(targets):
     app, result = answer(rows=None)
-    assert list(result) == [
-        "text",
-        "product",
-        "mention",
-        "start",
-        "end",
-        "emotion",
-        "emotion_confidence",
-        "best_guess",
-        "status",
-    ]
+    of_mention = ["product", "mention", "start", "end", "emotion", "emotion_confidence", "best_guess"]
+    assert list(result) == ["text", *of_mention, "status"]
     assert result["product"].fillna("").tolist() == ["Kindle", "Xbox", "", "Kindle"]
     assert result["mention"].tolist() == ["Kindle", "Xbox", "unnamed", "e-reader"]
     assert result["text"].tolist()[0] == result["text"].tolist()[1]
@@ -457,8 +443,7 @@ def test_a_model_of_other_emotions_that_is_chosen_answers(stub, targets, own_mod
     make_model(models, "mine")
     load = {"target": targets, "answer": stub, "mine": own_model}
     monkeypatch.setattr(Predictor, "load", lambda folder: load[Path(folder).name])
-    app = open_app("batch")
-    app.file_uploader(key="batch_file").set_value(("a.csv", FILE.encode(), "text/csv")).run()
+    app = upload(FILE)
     assert app.segmented_control[0].value == "one row per product"
     app.selectbox(key=loading.CHOICE).set_value("mine").run()
     assert app.segmented_control[0].value == "one row per text"
@@ -561,7 +546,6 @@ def test_a_file_of_one_row_per_text_is_offered_anew_without_a_list_of_its_own(ta
 
 
 def test_without_a_model_of_targets_there_is_no_choice(stub):
-    app = open_app("batch")
-    app.file_uploader(key="batch_file").set_value(("a.csv", FILE.encode(), "text/csv")).run()
+    app = upload(FILE)
     assert not app.segmented_control
     assert not any(each.key == products.TYPED for each in app.text_area)

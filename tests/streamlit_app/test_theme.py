@@ -28,13 +28,14 @@ def test_all_products_have_the_same_colour_also_those_of_users():
 
 def test_numbers_and_hatching_of_stacked_bars_can_be_read():
     labels = [*tasks.EMOTIONS, tasks.CANNOT_TELL, "Kindle"]
-    frame = pandas.DataFrame({"emotion": labels, "product": "iPad", "tweets": 1, "share": 0.2, "low": 0.1, "high": 0.3})
+    frame = pandas.DataFrame({"emotion": labels, "product": "a <b>", "tweets": 1, "share": 0.2, "low": 0, "high": 1})
     frame["name"] = labels
     figure = theme.emotion_by_product(frame, "T")
     for trace in figure.data:
         assert contrast(trace.textfont.color, trace.marker.color) >= 4.5
         assert contrast(trace.textfont.color, trace.marker.pattern.fgcolor) >= 4.5 or not trace.marker.pattern.shape
-    assert [trace.marker.pattern.shape for trace in figure.data] == ["/", "", "", ".", "."]
+        assert (trace.y, trace.text) == (("a &lt;b&gt;",), ("20%",))
+    assert [trace.marker.pattern.shape for trace in figure.data] == ["/", "", "", ".", "."], "not by colour alone"
     assert figure.layout.uniformtext.mode == "hide"  # hides a number that does not fit its bar
 
 

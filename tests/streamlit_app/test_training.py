@@ -14,6 +14,7 @@ from app_stub import make_model, words_of
 from streamlit.testing.v1 import AppTest
 
 from streamlit_app.components import runs, training
+from tests.monitor.made_up import wait_until
 from tf_model import paths
 
 # In place of tf_model.train: it says which options it got, then does what a test asks for.
@@ -75,10 +76,7 @@ def test_the_labels_train_a_model_beside_the_others(train, models, monkeypatch):
 def test_a_training_says_how_far_it_is_and_can_be_stopped_from_another_window(train, models):
     train("import time; print('epoch 1/3'); sys.stdout.flush(); time.sleep(60)")
     app = pressed()
-    until = time.monotonic() + 30
-    while training._trainings[-1].last_line != "epoch 1/3":
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    wait_until(lambda: training._trainings[-1].last_line == "epoch 1/3")
     assert "Training retrained on this machine:\nepoch 1/3" in words_of(app.run())
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: training._start("answer", lambda: "text\n"), range(4)))
