@@ -62,6 +62,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (-seconds[item.path], -tests[item.path], item.path))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def float32_layers() -> None:
+    """Layers compute in float32, as by default: a training in the tests before may have left another number format."""
+    if "tf_keras" in sys.modules:
+        sys.modules["tf_keras"].mixed_precision.set_global_policy("float32")
+
+
 @pytest.fixture(scope="session")
 def vocabulary() -> list[str]:
     """Tokens of the tiny BERT: specials, words, and every letter and digit, alone and as a continuation."""

@@ -20,13 +20,8 @@ CLASSES = 9
 
 @pytest.fixture(scope="module", autouse=True)
 def float32():
-    """Number format and random numbers as in a run; the format is restored afterwards."""
-    import tf_keras
-
-    before = tf_keras.mixed_precision.global_policy()
+    """Number format and random numbers as in a run."""
     device.prepare(0, precision="float32")
-    yield
-    tf_keras.mixed_precision.set_global_policy(before)
 
 
 @pytest.fixture(scope="module")
