@@ -48,6 +48,8 @@ def test_a_last_word_s_is_no_plural():
         *(("Xbox One", each) for each in ("Xbox Ones", "xboxones")),
         *(("Xbox One S", each) for each in ("XboxOneS", "xbox one s")),
     ]
+    assert found(Products({"Model S": ["models"]}), "#models, ModelS") == [("Model S", "models"), ("Model S", "ModelS")]
+    assert found(Products({"Model S": ["ModelS"]}), "new models") == []
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,7 @@ class Products:
         self.aliases = {name: tuple(own) for name, own in aliases.items()}
         self._product_of: dict[str, str] = {}  # by alias without spaces
         self._spaces: dict[str, set[int]] = {}  # of each: before which of its characters a text may have one
+        self._plurals: set[str] = set()  # those that end like a plural: "models", but not "ModelS" or "Model S"
         self._signs = 0  # at one end of an alias, at most
         self._patterns = []
         patterns: dict[str, str] = {}
@@ -90,6 +91,8 @@ class Products:
             key, spaces = _without_spaces(each)
             _refuse_another(self._product_of.setdefault(key, name), name, alias)
             self._spaces.setdefault(key, set()).update(spaces)
+            if _PLURAL.search(alias) and len(key) - 1 not in spaces:
+                self._plurals.add(key)
 
     def find(self, text: str) -> list[Mention]:
         """All mentions in a raw text, in order; where mentions overlap, only the longest counts.
@@ -133,7 +136,7 @@ class Products:
                             continue
                         # With no space before it, a last word S must be a capital: "ModelS"; "models" is a plural.
                         may_be_plural = key[-1] == "s" and len(key) - 1 in self._spaces[key] - spaces
-                        if not may_be_plural or not _PLURAL.search(text, begin, stop):
+                        if key in self._plurals or not may_be_plural or not _PLURAL.search(text, begin, stop):
                             yield Mention(self._product_of[key], begin, stop)
                             break
 
