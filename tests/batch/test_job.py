@@ -91,13 +91,14 @@ def test_bad_rows_are_set_aside_with_their_place_and_reason(tmp_path):
     assert bad[3]["reason"] == "expected 2 fields, as in the header, found 1"
 
 
-def test_a_quote_that_is_not_closed_costs_its_line_alone(tmp_path):
+@pytest.mark.parametrize("end", [["400,more", "401,good"], ['400,"two\nlines"', "401,good"]])
+def test_a_quote_that_is_not_closed_costs_its_line_alone(tmp_path, end):
     path, rows = tmp_path / "tweets.csv", [f"{number},good" for number in range(400)]
     rows[10], rows[290] = '10,"best phone ever', '290,"worst phone'
-    path.write_text("\n".join(["id,text", *rows, '400,"two\nlines"']) + "\n", encoding="utf-8")
+    path.write_text("\n".join(["id,text", *rows, *end]) + "\n", encoding="utf-8")
     _, frame, bad = cut(path, shard_rows=1000)
-    assert frame["id"].tolist() == [str(number) for number in range(401) if number not in (10, 290)]
-    assert frame["text"].iloc[-1] == "two\nlines"
+    assert frame["id"].tolist() == [str(number) for number in range(402) if number not in (10, 290)]
+    assert frame["text"].iloc[-2] == end[0][4:].strip('"')
     assert [(row["line"], row["record"]) for row in bad] == [(12, '10,"best phone ever'), (292, '290,"worst phone')]
 
 

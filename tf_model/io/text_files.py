@@ -133,7 +133,8 @@ class Delimited(_TextFile):
                 yield each
 
         csv.field_size_limit(MOST_CHARACTERS)  # the module's default is 131,072
-        reader = csv.reader(remember(), delimiter=self.delimiter, quoting=self.quoting, strict=True)
+        options = {"delimiter": self.delimiter, "quoting": self.quoting, "strict": True}
+        reader = csv.reader(remember(), **options)
         width, line = 0, 1
         for number in count(1):
             line += len(lines)
@@ -147,9 +148,11 @@ class Delimited(_TextFile):
                 break
             except csv.Error as error:
                 reason = str(error)
-                if self.on_bad_row and width and len(lines) > _LONGEST and reason != _UNCLOSED:
+                if self.on_bad_row and width and len(lines) > _LONGEST:
                     again.extendleft(reversed(lines[1:]))
                     del lines[1:]
+                    if reason == _UNCLOSED:  # then the reader is at its end
+                        reason, reader = "a quote is never closed", csv.reader(remember(), **options)
             if any("\0" in each for each in lines):
                 reason = _NUL
             if not reason:
