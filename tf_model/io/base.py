@@ -66,7 +66,8 @@ class Table(AbstractContextManager["Table"]):
         unnamed = {at for at, name in enumerate(self.columns) if at and not name.strip()}
         with_values: set[int] = set()
         for number, row in records:
-            with_values.update(at for at in unnamed - with_values if row[at] not in (None, ""))
+            if unnamed:
+                with_values.update(at for at in unnamed - with_values if row[at] not in (None, ""))
             blank_rows = number - self.first_row - self.total_rows
             self.total_rows += 1
             self.refuse_beyond_limits(rows=self.total_rows)
