@@ -50,6 +50,9 @@ def test_a_hidden_sheet_is_read_only_if_it_is_named(tmp_path):
     book.save(path)
     assert texts(path) == ["I love it"]
     assert texts(path, sheet="Lookup") == ["code"]
+    book["Posts"]["A1"], book["Posts"]["A2"] = "id", 7
+    book.save(path)
+    assert "reading the sheet 'Posts' of 'Lookup', 'Posts'; --sheet chooses another" in message_of(DataError, path)
 
 
 def test_a_header_of_two_rows_is_noted(tmp_path):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tf_model import paths, tasks
-from tf_model.errors import DataError, TweetTargetError, UsageError, close_names, listed, plural, quoted
+from tf_model.errors import DataError, UsageError, close_names, listed, plural, quoted
 from tf_model.io import tables
 from tf_model.io.files import explain_read_errors, sha256_of
 from tf_model.model_dir import ASSIGNMENT, SAMPLE
@@ -116,10 +116,10 @@ def read(
 ) -> Dataset:
     """Read and check a dataset; ``extra_columns`` names further columns to keep. Duplicates are kept, as in the report.
 
-    The classes are those of the ``known_tasks``, such as a model's; else the report's if a column or its labels are;
-    else the labels of the table. ``no_emotion`` names the label of no emotion. ``preferred`` columns, such as a
-    model's, are used if the table has them. Raises :class:`DataError` if the file, a text or a label cannot be used,
-    and :class:`UsageError` if a named column is missing, or several fit.
+    The classes are those of the ``known_tasks``, such as a model's; else the report's if all labels are, or some in a
+    column of the report's name; else the labels of the table. ``no_emotion`` names the label of no emotion.
+    ``preferred`` columns, such as a model's, are used if the table has them. Raises :class:`DataError` if the file, a
+    text or a label cannot be used, and :class:`UsageError` if a named column is missing, or several fit.
     """
     import pandas as pd
 
@@ -130,11 +130,8 @@ def read(
         table, frame = _load(path, sheet=LABELLED_SHEET)
     except UsageError:  # no workbook, or none with such a sheet
         table, frame = _load(path)
-    try:
+    with tables.explain_sheet(table):
         columns = _find_columns(table, frame, columns, preferred)
-    except TweetTargetError as error:  # which sheet was read explains it
-        sheets = [note for note in table.notes if note.startswith("reading the sheet")]
-        raise type(error)("; ".join([str(error), *sheets])) from error
     names = dict(zip(COLUMNS, asdict(columns).values(), strict=True)) | {name: name for name in extra_columns}
     labelled = pd.DataFrame({"row": frame.index})
     for standard, name in names.items():

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tf_model.errors import DataError, OutputError, UsageError, close_names, listed
+from tf_model.errors import DataError, OutputError, TweetTargetError, UsageError, close_names, listed
 from tf_model.io import workbooks
 from tf_model.io.base import CHUNK_ROWS, Limits, Table, TableWriter, TextsInMemory, TooLargeError, as_text
 from tf_model.io.files import check_file, refuse_to_overwrite, whole_file
@@ -56,18 +56,29 @@ def open_table(
     table.on_bad_row = (lambda *_: None) if on_bad_row else None
     try:
         table.check()
-        if column is None:
-            is_stream = isinstance(table, StandardInput)
-            sample = table.frame([]) if is_stream else next(table.chunks(1_000))
-            table.text_position, table.reason = choose_text_column(sample, table.name)
-        else:
-            table.text_position, table.reason = named_column(table, column), "as asked"
+        with explain_sheet(table):
+            if column is None:
+                is_stream = isinstance(table, StandardInput)
+                sample = table.frame([]) if is_stream else next(table.chunks(1_000))
+                table.text_position, table.reason = choose_text_column(sample, table.name)
+            else:
+                table.text_position, table.reason = named_column(table, column), "as asked"
         table.text_column = table.columns[table.text_position]
     except BaseException:
         table.close()
         raise
     table.on_bad_row = on_bad_row
     return table
+
+
+@contextmanager
+def explain_sheet(table: Table) -> Iterator[None]:
+    """Say in an error about the columns which sheet of a workbook was read, if it has several."""
+    try:
+        yield
+    except TweetTargetError as error:
+        sheets = [note for note in table.notes if note.startswith("reading the sheet")]
+        raise type(error)("; ".join([str(error), *sheets])) from error
 
 
 def _reader(path: Path | str, column: str | None, sheet: str | None, sheet_option: str) -> Table:
