@@ -68,6 +68,7 @@ def test_versions_come_and_go(tmp_path):
     assert content_of(third) == "third"
     copy = target.with_name("copy")
     copy.symlink_to(target.readlink())  # as `cp -r` copies a link
+    target.with_name("loop").symlink_to("loop")
     for new in (first, third):
         add_version(new, target)
     assert (both(target), content_of(copy)) == (("third", "first"), "first")

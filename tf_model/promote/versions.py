@@ -43,8 +43,8 @@ def add_version(new: Path, target: Path, finish: Callable[[Path], None] | None =
         # Only now, so that there is always another whole version. Hidden, so that a half-removed one never counts; and
         # removed only after the link has moved: until then, a rollback would take the new version for the old one.
         # A link to a version may also be a copy or a new name: `cp -r` and `mv` keep links.
-        linked = {each.resolve() for each in target.parent.iterdir() if each.is_symlink()}
-        old = [each for each in versions(target) if each != version and each.resolve() not in linked]
+        linked = {os.path.realpath(each) for each in target.parent.iterdir() if each.is_symlink()}
+        old = [each for each in versions(target) if each != version and os.path.realpath(each) not in linked]
         hidden = [each.rename(each.with_name(f".{each.name}.old")) for each in old]
         try:
             use_version(target, version)
