@@ -276,7 +276,10 @@ def model_folders(folder: Path | str = paths.SAVED_MODELS) -> tuple[Path, ...]:
 
 
 def refuse_to_replace(folder: Path, overwrite: bool) -> None:
-    """Raise :class:`OutputError` if the folder exists, unless it is a model that may be overwritten."""
+    """Raise :class:`OutputError` if the folder exists, unless it is a model that may be overwritten.
+
+    :class:`UsageError` if TensorFlow would take its name for a pattern.
+    """
     refuse_pattern(folder.absolute())
     refuse_to_overwrite(folder, overwrite)
     with explain_write_errors(folder):
