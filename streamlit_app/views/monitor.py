@@ -85,18 +85,17 @@ def main() -> None:
 
 
 def _names(store: Store) -> dict[str, tuple[str, str]]:
-    """Each version of each model by its displayed name, the last used first: a model's name is its latest version."""
-    names: dict[str, tuple[str, str]] = {}
-    for model, version, last in store.versions() if store.exists else ():
-        earlier = f"{model}, earlier ({version[:12]}, {pd.Timestamp(last, unit='s'):%d %b %Y})"
-        names[earlier if model in names else model] = model, version
-    return names
+    """The choices, the last used first: each model, for its version used last, then each of several versions."""
+    versions = [(model, version) for model, version, _ in (store.versions() if store.exists else ())]
+    models = [model for model, _ in versions]
+    names = {model: versions[models.index(model)] for model in models}
+    return names | {", version ".join(each): each for each in versions if models.count(each[0]) > 1}
 
 
 @notices.explained(UNREADABLE)
 def _show(store: Store, name: str, source: str | None, seconds: float) -> None:
     """Show all metrics of one version of a model, after a promotion the new one; versions are never mixed."""
-    if name not in (names := _names(store)):  # an earlier version was used again
+    if name not in (names := _names(store)):  # the log was moved away
         st.rerun()
     model, version, source = streams = (*names[name], source)
     until = time.time()

@@ -141,11 +141,13 @@ class TestStates:
         write_healthy(healthy, time.time() - 7000, calls=4, stream=Stream("answer", "before", "app"))
         page = open_page("6 hours")
         assert figures(page)["Predictions"] == "180"
-        newest, earlier = page.selectbox(key="monitor_stream").options
-        assert newest == "answer"
-        assert earlier.startswith("answer, earlier (before,")
-        page.selectbox(key="monitor_stream").set_value(page.selectbox(key="monitor_stream").options[1]).run()
+        choices = page.selectbox(key="monitor_stream").options
+        assert choices == ["answer", "answer, version one", "answer, version before"]
+        page.selectbox(key="monitor_stream").set_value("answer, version before").run()
         assert figures(page)["Predictions"] == "12"
+        for version in ("before", "one"):  # both are in use, as by an API that was not restarted
+            write_healthy(healthy, time.time() - 10, calls=1, stream=Stream("answer", version, "app"))
+            assert figures(page.run())["Predictions"] == "15"
 
     def test_the_page_follows_a_promotion(self, healthy):
         page = open_page()
@@ -179,7 +181,7 @@ class TestSignals:
         healthy.write([Failed(time.time() - number / 100, other, "Other", "no") for number in range(600)])
         write_errors(healthy, time.time() - 200, 2)
         page = open_page()
-        page.selectbox(key="monitor_stream").set_value(page.selectbox(key="monitor_stream").options[1]).run()
+        page.selectbox(key="monitor_stream").set_value("answer, version one").run()
         assert table_with(page, "message")["kind"].tolist() == ["ModelError"] * 2
 
     def test_errors_with_their_newest_messages_as_text(self, healthy):
@@ -316,9 +318,11 @@ class TestDrift:
         (models / "answer" / "reference.json").write_text("{")
         assert "reference.json cannot be used" in said(open_page())
 
-    def test_too_few_predictions(self, store, known):
+    def test_too_few_predictions_or_the_reference_of_another_version(self, store, known, monkeypatch):
         write_healthy(store, time.time() - 600, calls=10)
         assert "that needs 50 predictions; this period has 30" in said(open_page())
+        monkeypatch.setattr("tf_model.monitor.reference.training_of", lambda folder: "another")
+        assert "Not judged: there is no reference.json for this version of the model." in said(open_page())
 
     def test_another_topic_is_an_alarm_and_is_shown_beside_the_reference(self, healthy, known):
         healthy.write([answered(time.time() - 500 + n, predictions(5, OTHER_TOPIC, seed=n)) for n in range(100)])
