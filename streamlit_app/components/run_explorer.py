@@ -252,10 +252,8 @@ class RunExplorer(Explorer):
             one = np.arange(len(rows) + is_fit.sum()) < len(rows)
             rows, other = pd.concat([rows, answers.rows[is_fit]], ignore_index=True), ~one
             if shared := rows["text"][one].isin(set(rows["text"][other])).sum():
-                words = (
-                    f"{shared:,} {self.noun.lower()} of A have the same text as one of B. If the files overlap in time"
-                )
-                st.caption(f"{words}, filter A by date: a post must count on one side only.")
+                words = f"{self.noun} of A with the text of one of B: {shared:,}. If the files overlap in time, filter"
+                st.caption(f"{words} A by date: a post must count on one side only.")
         else:
             sides = []
             for name, place in zip(SIDES, st.columns(2), strict=True):

@@ -173,7 +173,7 @@ def test_of_files_with_one_name_the_chosen_one_is_compared(run):
     assert app.dataframe[-1].value["texts B"].max() == 50
     app = open_run(others[0], "Compare")
     app.selectbox(key=f"{others[0].id}_another").select_index(2).run()
-    assert "40 texts of A have the same text as one of B." in said(app)
+    assert "Texts of A with the text of one of B: 40." in said(app)
 
 
 @pytest.mark.parametrize("change", [{"version": "another"}, {"products": {"iPad": ["ipad"]}}])
@@ -380,7 +380,9 @@ def test_the_report_is_on_the_rows_that_pass_the_filters(run, stub, corrected, o
     assert sizes.pop("Negative emotion → iPad") == 1, "those that were chosen stay"
     assert sizes == {"Negative emotion → iPhone": 80, "Positive emotion → iPhone": 80, "Positive emotion → iPad": 0}
     assert (len(result), model, name) == (80, stub, "a.csv (shop)")
+    assert kept["of_file"]
     assert kept["dates"].values.index.equals(run.answers().table.index), "those of all rows"
+    assert set(kept["products"]) == {"iPad", "iPhone"}, "also those of other sources"
     assert texts.index.equals(result.index)
     assert texts.str.contains("crashed").all()
     assert list(result)[:3] == ["text", "when", "Source"]
