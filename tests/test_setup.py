@@ -102,10 +102,14 @@ def test_conda_installs_what_is_locked():
     assert "pip" in conda
 
 
-def test_condas_python_is_a_supported_one():
+def test_condas_python_is_a_supported_one_and_readme_and_makefile_name_them():
     conda, _ = environment()
     [python] = [re.fullmatch(r"python ?=+ ?(3\.\d+)", each)[1] for each in conda if each.startswith("python")]
-    assert python in SpecifierSet(PROJECT["requires-python"])
+    supported = SpecifierSet(PROJECT["requires-python"])
+    assert python in supported
+    first, *_, last = [minor for minor in range(30) if f"3.{minor}" in supported]
+    words = {"README.md": f"Python 3.{first} to 3.{last}", "Makefile": f"(3, {first}) <= v[:2] <= (3, {last})"}
+    assert all(each in (paths.ROOT / page).read_text(encoding="utf-8") for page, each in words.items())
 
 
 OPTIONAL = PROJECT["optional-dependencies"]

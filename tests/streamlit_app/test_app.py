@@ -161,10 +161,14 @@ def test_what_a_model_of_the_real_tweets_does_not_know_is_said_on_both_pages(stu
 def test_a_model_that_was_replaced_is_announced(stub, models):
     app = open_app()
     assert not app.toast
-    (models / "answer" / "saved_model.pb").unlink()
-    (models / "answer" / "saved_model.pb").write_bytes(b"another")
-    app.run()
-    assert "The model was replaced" in app.toast[0].value
+    make_model(models, "product")
+    for used_meanwhile in ("answer", "product"):
+        app.run().selectbox(key="model_in_use").set_value(used_meanwhile).run()
+        assert not app.toast
+        (models / "answer" / "saved_model.pb").unlink()
+        (models / "answer" / "saved_model.pb").write_bytes(b"another")
+        app.selectbox(key="model_in_use").set_value("answer").run()
+        assert "The model was replaced" in app.toast[0].value
 
 
 def test_another_model_can_be_chosen(stub, models, monkeypatch):

@@ -229,6 +229,8 @@ def test_a_file_that_cannot_be_read_is_explained(models, monkeypatch, tmp_path):
     assert page.error[0].value == "The dataset cannot be read."
     assert "absent <b>.csv" in page.text[0].value
     assert not page.metric
+    monkeypatch.setenv(DATA_VARIABLE, str(write_csv(tmp_path / "own.csv", [("so good", "Kindle")], ("text", "thing"))))
+    assert "-column; this page takes no options: rename the column in a copy of" in open_page().text[0].value
 
 
 def test_a_changed_file_is_read_again(models, monkeypatch, tmp_path):

@@ -52,6 +52,7 @@ def test_a_copy_of_the_model_tells_labels_of_its_own(server, models, monkeypatch
     monkeypatch.setattr(sys, "argv", [*sys.argv, "--model", str(copy)])
     app = ask("the new ipad is great")
     assert app.get("plotly_chart")[0].proto.alt.startswith("Probability of each emotion. good 50%, ")
+    assert loading.current_model().folder == copy, "of which a model of targets has its products"
 
 
 def test_shares_are_not_corrected_for_the_errors_of_another_model(server, models, monkeypatch):

@@ -1,11 +1,12 @@
 """The emotion toward each product: marked in the text, explained, corrected, for a file, with a custom list."""
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
 import app_stub
 import pytest
-from app_stub import StubTargets, ask, log_of, make_model, open_app, press, run_of, said, upload, words_of
+from app_stub import StubTargets, ask, log_of, make_model, open_app, open_run, press, run_of, said, upload, words_of
 
 from streamlit_app.charts import theme, token_highlighting
 from streamlit_app.components import loading, notices, products, recording, runs
@@ -165,7 +166,10 @@ def test_a_model_of_targets_that_fails_leaves_the_answer(targets, models):
     assert log_of(models, "target").rows("errors").empty, "as its answers are not recorded"
 
 
-def test_a_model_of_targets_that_is_broken_leaves_the_answer(targets, models, stub, monkeypatch):
+def test_a_model_of_targets_that_is_broken_leaves_the_answer_and_its_runs(targets, models, stub, monkeypatch):
+    run = run_of(answer()[0])
+    os.utime(models / "target" / "saved_model.pb", ns=(1, 1))
+
     def load(folder):
         if folder.endswith("target"):
             raise ModelError("damaged")
@@ -174,6 +178,7 @@ def test_a_model_of_targets_that_is_broken_leaves_the_answer(targets, models, st
     monkeypatch.setattr(Predictor, "load", load)
     app = ask(TEXT)
     assert app.error[0].value == "The model `target` cannot be used."
+    assert "3 rows answered in" in open_run(run).success[0].value
     assert app.header[0].value == "Positive emotion → Apple"
 
 

@@ -34,7 +34,7 @@ def test_numbers_and_hatching_of_stacked_bars_can_be_read():
     for trace in figure.data:
         assert contrast(trace.textfont.color, trace.marker.color) >= 4.5
         assert contrast(trace.textfont.color, trace.marker.pattern.fgcolor) >= 4.5 or not trace.marker.pattern.shape
-        assert (trace.y, trace.text) == (("a &lt;b&gt;",), ("20%",))
+        assert (trace.x, trace.y, trace.text) == ((0.2,), ("a &lt;b&gt;",), ("20%",))
     assert [trace.marker.pattern.shape for trace in figure.data] == ["/", "", "", ".", "."], "not by colour alone"
     assert figure.layout.uniformtext.mode == "hide"  # hides a number that does not fit its bar
 
