@@ -191,6 +191,15 @@ def test_a_small_change_of_all_products_is_found_where_no_product_changed():
     assert (change.product, change.before, change.after) == ("all products", 0, 5 / 30)
 
 
+def test_a_product_that_becomes_more_frequent_changes_no_share_of_all_products():
+    generator = np.random.default_rng(0)
+    days = pd.Series(pd.date_range("2024-01-01", periods=84).repeat(18))
+    is_ipad = generator.random(len(days)) < np.where(days < pd.Timestamp("2024-02-12"), 0.8, 0.2)
+    emotion_ids = np.where(generator.random(len(days)) < np.where(is_ipad, 0.1, 0.45), EMOTIONS.index(NEGATIVE), 1)
+    rows = frame_of(emotion_ids, np.where(is_ipad, "iPad", "iPhone"), dates=days)
+    assert find_changes(rows, (NEGATIVE, POSITIVE)).empty
+
+
 def test_texts_without_a_date_change_nothing():
     rows = three_months()
     undated = rows[rows["text"] == "battery dies"].assign(date=pd.NaT)
