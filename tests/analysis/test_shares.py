@@ -92,6 +92,26 @@ def test_how_emotions_divide_for_a_product_is_no_error_of_the_model():
     np.testing.assert_array_equal(estimated_shares(window.probabilities, others, aware), unknown)
 
 
+def test_texts_that_were_selected_by_a_word_are_not_taken_for_shifted():
+    generator, says_love = np.random.default_rng(0), np.array([0.02, 0.05, 0.3])  # probability of "love" by emotion
+
+    def answered(count):
+        label_ids = generator.choice(3, count, p=(prior := np.array([0.08, 0.6, 0.32])))
+        with_love = generator.random(count) < says_love[label_ids]
+        likelihood = np.exp(generator.normal(size=(count, 3)) + np.eye(3)[label_ids])
+        likelihood *= np.where(with_love[:, None], says_love, 1 - says_love) * prior
+        probabilities = likelihood / likelihood.sum(axis=1, keepdims=True)
+        return Predictions(EMOTIONS, np.arange(count), label_ids, probabilities), with_love
+
+    correction = Correction.of(answered(1700)[0])
+    window, with_love = answered(3000)
+    with_love = window.take(with_love)
+    truth = np.bincount(with_love.label_ids, minlength=3) / len(with_love.rows)
+    table = emotion_shares(rows(with_love), EMOTIONS, correction, by_words=True)
+    assert (table["share"] - truth).abs().max() < 0.05
+    assert table["share"].between(table["low"], table["high"]).all()
+
+
 def test_rows_checked_by_hand_narrow_the_interval_which_still_holds_the_truth():
     generator, held, narrower, errors = np.random.default_rng(0), [], [], []
     for seed in range(24):

@@ -36,6 +36,7 @@ def figures(
     counts_unfit: bool = False,
     period: str | None = None,
     correction: tuple[Correction | None, str] | None = None,
+    by_words: bool = False,
 ) -> dict[str, Any]:
     """The figures of a user's file, called ``name``; for ``checked_labels`` see :func:`emotion_shares`.
 
@@ -45,7 +46,8 @@ def figures(
     ``chosen_themes`` has, by ``emotion → product``, themes found or chosen before: the name of the theme of each row.
     If ``result`` is a selection ``of_file``, ``dates`` are those of the whole file, None if it has none, since the days
     of a few rows may look like months; and so are the ``products``, whose names tell no theme.
-    ``correction``: what :func:`correction_of` returned, if the model may have been replaced since.
+    ``correction``: what :func:`correction_of` returned, if the model may have been replaced since. ``by_words``:
+    whether the rows were selected by a word, see :func:`emotion_shares`.
     ``period``: of the shares over time; default :func:`period_of`.
     """
     emotions = emotions_of(model.labels)
@@ -82,7 +84,7 @@ def figures(
         "unfit": int((~is_fit).sum()),
         "unfit_counted": int((~is_fit[rows.index]).sum()),
         "not_fit": reasons.to_dict(),
-        "shares": _lines(emotion_shares(rows, emotions, correction, checked_labels)),
+        "shares": _lines(emotion_shares(rows, emotions, correction, checked_labels, by_words)),
         "correction_rows": correction and correction.rows,
         "correction_problem": problem or None,
         "dates": dates and {"column": dates.column, "notes": list(dates.notes), "of_file": of_file},

@@ -117,13 +117,18 @@ def named_products(report: ModelReport, task: str) -> pd.Series | None:
 
 
 def emotion_shares(
-    rows: pd.DataFrame, emotions: Sequence[str], correction: Correction | None, checked_labels: pd.Series | None = None
+    rows: pd.DataFrame,
+    emotions: Sequence[str],
+    correction: Correction | None,
+    checked_labels: pd.Series | None = None,
+    by_words: bool = False,
 ) -> pd.DataFrame:
     """The share of each emotion, for all rows and each product: ``texts``, ``counted``, ``counted_share`` (0 to 1).
 
     With a correction also the corrected ``share`` with its 95% interval ``low``, ``high``; NaN for fewer than 30 texts.
     ``checked_labels`` are emotions that people gave to rows in the order of :func:`checking_order`, by row index, None
     where they could not tell; ``checked`` is how many are a sample of the line's texts and so narrow the interval.
+    ``by_words``: see :func:`estimated_shares`.
     """
     if checked_labels is None:
         checked_labels = pd.Series(dtype=object)
@@ -134,7 +139,7 @@ def emotion_shares(
         if correction and len(product_rows) >= LEAST_TEXTS:
             checked_ids = pd.Categorical(sample.reindex(product_rows.index), emotions).codes
             estimate = estimated_shares(
-                product_rows[names].to_numpy(), product_rows["product"], correction, checked_ids
+                product_rows[names].to_numpy(), product_rows["product"], correction, checked_ids, by_words
             )
         for emotion, count, share, low, high in zip(emotions, model_counts, *estimate, strict=True):
             counted_share = count / max(len(product_rows), 1)
@@ -144,12 +149,17 @@ def emotion_shares(
 
 
 def estimated_shares(
-    probabilities: np.ndarray, products: pd.Series, correction: Correction, checked_ids: np.ndarray | None = None
+    probabilities: np.ndarray,
+    products: pd.Series,
+    correction: Correction,
+    checked_ids: np.ndarray | None = None,
+    by_words: bool = False,
 ) -> np.ndarray:
     """Share, lower and upper bound of the 95% interval of each emotion, float64 [3, C], from float [N, C].
 
     ``products`` are those of the N texts. ``checked_ids``: the emotions that people gave to randomly drawn rows, int
-    [N], -1 elsewhere.
+    [N], -1 elsewhere. ``by_words``: the texts were selected by a word, which the probabilities already reflect, so that
+    the shares are not taken for shifted.
     """
     generator = np.random.default_rng(1)
     sample = generator.permutation(len(probabilities))[:MOST_TEXTS]
@@ -168,7 +178,8 @@ def estimated_shares(
     # covers both. The shift is shrunk by the part that chance explains (W. James and C. Stein, 1961); subtracting that
     # part twice had the least squared error out of fold.
     distance, chance_variance = shifted - unshifted, np.var(resampled_shares[:, 0], axis=0).sum()
-    share = unshifted + max(0, 1 - 2 * chance_variance / max((distance**2).sum(), 1e-12)) * distance
+    shift = 0 if by_words else max(0, 1 - 2 * chance_variance / max((distance**2).sum(), 1e-12))
+    share = unshifted + shift * distance
     bounds = np.quantile(resampled_shares, (0.025, 0.975), axis=0)
     low, high = np.minimum(bounds[0].min(axis=0), share), np.maximum(bounds[1].max(axis=0), share)
     if checked_ids is None or (checked_ids < 0).all():
