@@ -61,6 +61,7 @@ def bars(windows: Sequence[Window], counts: Mapping[str, Sequence[int]], title: 
         figure.add_bar(
             x=_times(windows),
             y=counts[name],
+            offset=0,  # a bar begins where its window does
             name=plain(name),
             marker={
                 "color": colour,

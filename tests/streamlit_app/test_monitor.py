@@ -365,6 +365,7 @@ class TestCharts:
     def test_the_most_frequent_kind_of_errors_comes_first(self):
         kinds = {f"Kind{number}": [number, 1] for number in range(8)}
         figure = monitor_charts.bars(PIECES, kinds, "Errors")
+        assert {trace.offset for trace in figure.data} == {0}, "a bar begins where its window does"
         assert [trace.name for trace in figure.data] == [f"Kind{number}" for number in reversed(range(8))]
         assert list(figure.data[0].y) == [7, 1]
 
