@@ -264,6 +264,15 @@ def test_what_changed_stands_on_the_page(folder, tmp_path):
     assert "The largest change: negative emotion across all products fell" in report.render(contents)
 
 
+def test_of_too_few_texts_no_difference_and_no_change_is_denied(folder):
+    rows = three_months(count=25).rename(columns={"date": "posted"})
+    result = rows.drop(columns="text").assign(status="fit", source=["web", "mail"] * 12 + ["web"])
+    page = report.render(figures(result, rows["text"], Predictor.load(folder), "made-up.csv"))
+    assert "none does" not in page
+    assert page.count("more than chance; a change needs at least 30 texts on each side.") == 2
+    assert "Products with fewer than ten texts on average, in the weeks with any, have no chart." in page
+
+
 def test_a_single_product_is_named(folder):
     rows = three_months().rename(columns={"date": "posted"}).query("product == 'iPhone'")
     result = rows.drop(columns="text").assign(status="fit", source=["web"] + ["mail"] * (len(rows) - 1))

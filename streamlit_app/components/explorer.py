@@ -245,13 +245,14 @@ class Explorer:
         )
         st.caption(
             f"The bars show how clearly a word occurs more often here than with the other {column}s; by chance alone, "
-            "about 20 of 1,000 words have more than 2. A word counts once per text, and each retweet is a text; words "
-            "in fewer than 5 texts are left out.",
+            "about 20 of 1,000 words have more than 2, fewer among few texts. A word counts once per text, and each "
+            "retweet is a text; words in fewer than 5 texts are left out.",
             help="z-scores of log-odds with a Dirichlet prior (Monroe et al. 2008)",
         )
 
     def _repeats(self, tweets: pd.DataFrame) -> None:
-        st.caption("Texts that differ only in case, punctuation or retweet marks are the same text.")
+        words = "Texts that differ only in case, punctuation or retweet marks are the same text, "
+        st.caption(f"{words}those with different links are not.")
         tweets = tweets.drop_duplicates("row")  # a text may have a row for each product
         groups = tweets["same_words"]
         size = tweets.groupby(groups)["text"].transform("size")

@@ -1,6 +1,6 @@
 """The explorer of a run, with corrected shares, changes over time, a comparison of two selections, and themes."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import product as pairs_of
@@ -34,6 +34,7 @@ from tf_model.report import percent, render
 SIDES = ("A", "B")
 MOST_CHANGES = 3  # described in words
 UNCORRECTED = "Shares are as the model counts, without correction for its errors; 95% intervals allow for chance alone."
+DEPENDENT = " Across all products, a text counts once for each that it names, which makes these intervals too narrow."
 ALL_EMOTIONS = "Shares need all emotions. Clear the filter Emotions above to see them."
 FILTERS = "filters"  # kept with the run, days as in 2026-05-31
 THEMES = "theme_names"  # kept with the run: for each product and emotion, the name of the theme of each row
@@ -117,6 +118,7 @@ class RunExplorer(Explorer):
         choices |= {"dates": self.dates, "of_file": True, "counts_unfit": self.counts_all, "period": period}
         choices["products"] = self._products
         choices["correction"] = self.correction, self.correction_problem
+        choices["by_words"] = bool(filters.get("contains", "").strip())
         name = f"{self.run.name}{_filtered(filters)}"
         return figures(*selected, self.model.predictor, name, with_texts, **choices)
 
@@ -151,7 +153,8 @@ class RunExplorer(Explorer):
     # ---------------------------------------------------------------- honest shares
 
     def _shares(self, rows: pd.DataFrame) -> pd.DataFrame:
-        return _emotion_shares(rows, self.run.emotions, self.correction, self.run.checked)
+        by_words = bool(st.session_state.get(self._key("contains"), "").strip())
+        return _emotion_shares(rows, self.run.emotions, self.correction, self.run.checked, by_words)
 
     def _show_totals(self, tweets: pd.DataFrame, notes: Mapping[str, str] = {}) -> None:
         if self.correction is None or self._lacks_emotions:
@@ -203,7 +206,7 @@ class RunExplorer(Explorer):
         if rows.empty:
             st.info("None of these texts has a date.")
             return
-        st.caption(UNCORRECTED)
+        st.caption(UNCORRECTED + DEPENDENT * self.run.per_product)
         period, periods = period_of(rows["date"]), periods_of(rows["date"])
         if len(periods) > 1:
             words = (
@@ -217,7 +220,8 @@ class RunExplorer(Explorer):
         for change in changes.head(MOST_CHANGES).itertuples():
             st.markdown(plain_markdown(_change_in_words(change, period, self.noun.lower())))
         if changes.empty:
-            words = f"No share changed by more than chance; a change needs at least {LEAST_TEXTS} texts on each side."
+            least = f"{LEAST_TEXTS} {self.noun.lower()}"
+            words = f"No product's shares changed by more than chance; a change needs at least {least} on each side."
             st.info(words, icon=":material/trending_flat:")
         default = changes.iloc[0] if len(changes) else series.iloc[0]
         product, emotion = self._choose("time", default, *(series[name].unique() for name in ("product", "emotion")))
@@ -272,7 +276,7 @@ class RunExplorer(Explorer):
                 counted = f"counted in {SIDES[is_part.index(True)]} alone" if any(is_part) else "left out of both"
                 st.caption(f"{in_both.sum():,} of {len(rows):,} {self.noun.lower()} pass both filters: {counted}.")
         table = compare(rows, one, other, self.run.emotions)
-        st.caption(UNCORRECTED)
+        st.caption(UNCORRECTED + DEPENDENT * self.run.per_product)
         significant = table[table["p_value"] < SIGNIFICANCE]
         for line in significant.itertuples():
             st.markdown(plain_markdown(_difference_in_words(line)))
@@ -286,10 +290,11 @@ class RunExplorer(Explorer):
                 st.markdown(plain_markdown(f"Words typical of {side}: {', '.join(words)}."))
         table = table[(table["texts_one"] > 0) & (table["texts_other"] > 0)]  # both sides have texts
         names = {"texts_one": "texts A", "texts_other": "texts B", "share_one": "share A", "share_other": "share B"}
-        _show_table(table.rename(columns=names), "How A and B differ")
+        _show_table(table.rename(columns=names), "How A and B differ", points=["difference", "low", "high"])
         st.caption(
-            "The difference is B minus A, with its 95% interval. Chance: how probable so large a difference is by "
-            "chance alone, given how many are compared. The sentences above are those with a chance below 0.05.",
+            "The difference is B minus A in percentage points, with its 95% interval. Chance: how probable so large a "
+            "difference is by chance alone, given how many are compared. The sentences above are those with a chance "
+            "below 0.05.",
             help="p-values of Fisher's exact test, corrected for multiple tests (Holm); Newcombe's interval",
         )
 
@@ -418,11 +423,14 @@ _find_changes, _describe_themes = map(_cache(), (find_changes, describe_themes))
 _emotion_shares = _cache(hash_funcs={Correction: id})(emotion_shares)  # shown again after each click
 
 
-def _show_table(table: pd.DataFrame, alt: str) -> None:
+def _show_table(table: pd.DataFrame, alt: str, points: Sequence[str] = ()) -> None:
+    """Show a table of shares; the columns ``points`` are differences of shares, shown in percentage points."""
     shares = table.select_dtypes("float").columns.drop("p_value", errors="ignore")
     columns = {name: st.column_config.NumberColumn(name.replace("_", " "), format="percent") for name in shares}
+    columns |= {name: st.column_config.NumberColumn(f"{name}, points", format="%+.1f") for name in points}
     columns["p_value"] = st.column_config.NumberColumn("chance", format="%.2g")
-    st.dataframe(table.round(dict.fromkeys(shares, 3)), hide_index=True, column_config=columns, alt=alt)
+    table = table.round(dict.fromkeys(shares, 3)).assign(**{name: 100 * table[name] for name in points})
+    st.dataframe(table, hide_index=True, column_config=columns, alt=alt)
 
 
 def _time(start: pd.Timestamp, period: str) -> str:

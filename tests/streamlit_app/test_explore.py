@@ -55,7 +55,7 @@ def test_what_the_sample_corpus_is_worth_is_said(sample, tweets):
 
 def test_the_captions_say_what_chance_alone_makes_and_what_is_left_out(sample, tweets):
     said = captions(open_page("Words"))
-    assert "by chance alone, about 20 of 1,000 words have more than 2." in said
+    assert "by chance alone, about 20 of 1,000 words have more than 2, fewer among few texts." in said
     assert "each retweet is a text; words in fewer than 5 texts are left out" in said
 
 

@@ -77,7 +77,10 @@ def test_a_week_without_texts_is_a_gap_in_the_curve(stub):
     [chart] = app.get("plotly_chart")
     assert "week of 11 May 2026 0%, week of 25 May 2026 0%," in chart.proto.alt
     line, band = json.loads(chart.proto.spec)["data"]
-    assert "No share changed by more than chance; a change needs at least 30 texts on each side." in words_of(app)
+    assert (
+        "No product's shares changed by more than chance; a change needs at least 30 texts on each side."
+        in words_of(app)
+    )
     assert [text[:10] for text in line["x"]] == list(map(str, weeks))
     assert [each is None for each in band["x"]] == [*[False] * 4, True, *[False] * 10, True]
 
@@ -121,6 +124,7 @@ def test_two_selections_are_compared(run):
     assert "how probable so large a difference is by chance alone" in said(app)
     assert "Fisher" not in said(app), "it is in the help"
     assert app.dataframe[-1].value["texts B"].tolist()[0] == 80
+    assert app.dataframe[-1].value["difference"].max() == 100, "points, not percent"
     assert app.dataframe[-1].value["p_value"].between(0, 1e-9, inclusive="neither").any(), "small, but never 0"
     assert set(app.dataframe[-1].value["product"]) == {"all products", "iPhone"}  # the shop has no iPad text
 
@@ -389,6 +393,20 @@ def test_the_report_is_on_the_rows_that_pass_the_filters(run, stub, corrected, o
     assert f"emotion_probability_{tasks.NEGATIVE}" in result
 
 
+def test_shares_of_texts_that_contain_a_word_are_not_taken_for_shifted(run, stub, corrected, offered, monkeypatch):
+    given = []
+    monkeypatch.setattr(run_explorer, "_emotion_shares", lambda *arguments: given.append(arguments[4]))
+    monkeypatch.setattr(run_explorer.RunExplorer, "_show_totals", lambda self, tweets: self._shares(self.rows))
+    monkeypatch.setattr(run_explorer, "figures", lambda *_, by_words, **__: given.append(by_words))
+    monkeypatch.setattr(run_explorer, "render", lambda _: "a page")
+    stub.metrics["validation"] = {}
+    app = open_run(run, "Rows")
+    offered["Download report"]()
+    app.text_input(key=f"{run.id}_contains").set_value("crashed").run()
+    offered["Download report"]()
+    assert given == [False, False, True, True]
+
+
 def test_the_report_counts_what_the_charts_count(stub, corrected, offered):
     stub.metrics["validation"] = {"emotion": evaluate_probabilities(*labelled(tasks.EMOTIONS), tasks.EMOTIONS)}
     run = answered(["text", "I love my iPad", "I love my ipad!"])
@@ -428,6 +446,13 @@ def test_texts_of_which_different_shares_were_read_have_one_reason(stub):
     assert app.multiselect(key=f"{run.id}_statuses").options == ["longer than the model reads"]
     read = [f"longer than the model reads (at most {share}% was read)" for share in (78, 39)]
     assert app.dataframe[-1].value["status"].tolist() == read
+
+
+def test_what_counts_as_a_repeat_in_the_tab_of_that_name_is_said(stub):
+    app = open_run(answered(["text", "I love my iPad http://t.co/1", "I love my iPad http://t.co/2"]), "Repeats")
+    assert "- repeated: **1**" in said(app)
+    assert [each.proto.alt for each in app.get("plotly_chart")] == ["Number of texts by how often they occur: once 2."]
+    assert "those with different links are not." in said(app)
 
 
 @pytest.fixture

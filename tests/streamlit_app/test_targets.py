@@ -476,6 +476,15 @@ def test_the_words_of_a_text_of_two_products_count_once(targets):
     assert "1 row." in [each.value for each in app.caption]
 
 
+@pytest.mark.parametrize("tab", ["Over time", "Compare"])
+def test_intervals_across_all_products_are_said_to_be_too_narrow(targets, tab):
+    run = run_of(answer(content="text,date,source\nmy Kindle,2024-05-01,a\nmy Xbox,2024-05-02,b\n")[0])
+    app = app_stub.open_run(run, tab)
+    if tab == "Compare":
+        app.multiselect(key=f"{run.id}_A_sources").set_value(["a"]).run()
+    assert "which makes these intervals too narrow" in words_of(app)
+
+
 def test_a_text_of_two_products_counts_once_in_the_notes_on_dates(targets):
     app, result = answer(content="text,date\nI love my Kindle and my Xbox,soon\nThe Kindle is here,2026-05-04\n")
     dates = run_of(app).answers().dates
