@@ -6,6 +6,7 @@ Explore uses it for the labelled tweets, Batch for the answers of a run.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -45,6 +46,7 @@ class Explorer:
     dates: Dates | None = None  # of ``table``
     filters: Mapping[str, Any] = field(default_factory=dict)  # of the last visit
     noun: str = "Texts"  # what a row is
+    mentions_in: str | None = None  # the column of ``table`` with the texts, if a row is a mention
     save_filters: Callable[[dict[str, Any]], None] = lambda _: None  # is called with the current filters
     counts_all: bool = True  # whether the charts count texts that are unfit for the model
 
@@ -341,7 +343,8 @@ class Explorer:
     def _offer_downloads(self, index: pd.Index, key: str) -> None:
         """Download buttons for these texts; a file is made when its button is clicked."""
         table, dates = self.table, self.dates
-        offer_file("Download CSV", lambda: files.as_csv(table.loc[index]), f"{self.file}.csv", f"{key}_CSV")
+        csv = partial(files.as_csv, mentions_in=self.mentions_in)
+        offer_file("Download CSV", lambda: csv(table.loc[index]), f"{self.file}.csv", f"{key}_CSV")
         workbook = f"{self.file}.xlsx"
         offer_file("Download XLSX", lambda: files.as_xlsx(table.loc[index], dates), workbook, f"{key}_XLSX", help=CUT)
 

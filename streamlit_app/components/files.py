@@ -82,9 +82,16 @@ def displayable(frame: pd.DataFrame) -> pd.DataFrame:
 # ---------------------------------------------------------------- out
 
 
-def as_csv(frame: pd.DataFrame) -> bytes:
-    """``frame`` as a CSV file in UTF-8; text that looks like a formula gets a leading apostrophe."""
+def as_csv(frame: pd.DataFrame, mentions_in: str | None = None) -> bytes:
+    """``frame`` as a CSV file in UTF-8; text that looks like a formula gets a leading apostrophe.
+
+    ``start`` and ``end`` of mentions in the column ``mentions_in`` count these apostrophes.
+    """
     frame = frame.copy()
+    if mentions_in:
+        pairs = zip(frame[mentions_in].map(tables.as_text), frame["start"], strict=True)
+        shifts = [0 if pd.isna(start) else _apostrophes_before(text, int(start)) for text, start in pairs]
+        frame[["start", "end"]] = frame[["start", "end"]].add(shifts, axis=0)
     for position, dtype in enumerate(frame.dtypes):
         if dtype.kind not in "biufcmM":
             values = [escape_formulas(value) for value in frame.iloc[:, position]]
@@ -131,6 +138,13 @@ def escape_formulas(value: Any) -> Any:
     if value.lstrip(_INVISIBLE + "\n").startswith(FORMULA_SIGNS) and not _NUMBER.fullmatch(value):
         return f"'{value}"
     return value
+
+
+def _apostrophes_before(text: str, place: int) -> int:
+    """How many apostrophes :func:`escape_formulas` adds before a character of a text."""
+    before = text[: place + 1]
+    is_formula = escape_formulas(text)[:1] != text[:1]
+    return len(_FORMULA_WITHIN.sub(r"\1'", before)) - len(before) + is_formula
 
 
 def _file_content(frame: pd.DataFrame, suffix: str) -> bytes:

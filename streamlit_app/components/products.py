@@ -71,7 +71,7 @@ def use(products: Products, targets: ModelState | None) -> None:
     st.session_state[OWN_LIST] = products
     lines = [f"{name}: {'; '.join(own)}" if own else name for name, own in products.aliases.items()]
     has_signs = any(set(name) & set(":,;\n") for name in products.aliases)
-    if not has_signs and not any("\n" in line or _has_comma(line) for line in lines):  # else it cannot be typed
+    if not has_signs and not any("\n" in line or _has_columns(line) for line in lines):  # else it cannot be typed
         st.session_state[TYPED] = "\n".join(lines)
 
 
@@ -85,9 +85,10 @@ def known_to(texts: ModelState, finder: TargetPredictor | None) -> Products | No
     return finder.products if is_known else known_products(labels)
 
 
-def _has_comma(line: str) -> bool:
+def _has_columns(line: str) -> bool:
+    """Whether a line has a comma, or a tab, as pasted from a spreadsheet, outside patterns."""
     name, _, aliases = line.partition(":")
-    return any("," in each for each in (name, *aliases.split(";")) if not each.strip().startswith(PATTERN))
+    return any(set(each) & set(",\t") for each in (name, *aliases.split(";")) if not each.strip().startswith(PATTERN))
 
 
 def _take_typed() -> None:
@@ -97,8 +98,10 @@ def _take_typed() -> None:
         _forget()
         if st.session_state.get(FILE):
             _take_file()
-    elif line_with_comma := next(filter(_has_comma, lines), None):
-        _refuse(TYPED, f"{quoted(line_with_comma)} has a comma; write one product per line, and ; between aliases.")
+    elif line_with_columns := next(filter(_has_columns, lines), None):
+        sign = "comma" if "," in line_with_columns else "tab"
+        problem = f"has a {sign}; write one product per line, a colon after its name, and ; between aliases."
+        _refuse(TYPED, f"{quoted(line_with_columns)} {problem}")
     elif line_with_several := next((line for line in lines if ";" in line.partition(":")[0]), None):
         _refuse(TYPED, f"{quoted(line_with_several)} has a ; but no colon before it; one product per line.")
     elif repeated := next((name for name, count in Counter(names).items() if count > 1), None):

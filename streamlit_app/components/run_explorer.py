@@ -57,6 +57,7 @@ class RunExplorer(Explorer):
             filters=run.stored(FILTERS),
             save_filters=partial(run.store, FILTERS),
             noun="Mentions" if run.per_product else "Texts",
+            mentions_in=self.answers.first_columns[0] if run.per_product else None,
         )
         self.rows = self.answers.rows
         self.correction, self.correction_problem = _correction(model) if model and run.emotions else (None, "")

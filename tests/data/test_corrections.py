@@ -318,8 +318,11 @@ def test_of_one_text_and_product_the_last_mention_counts(join_targets):
 
 def test_a_mention_counts_more_than_a_whole_text_and_once_whatever_its_product(join_targets):
     denied, whole, renamed = (TWO, "iPad", NONE, 29, 35), (TWO, "iPad", GOOD, "", ""), (TWO, "Pixel", BAD, 29, 35)
+    calm = (TWO, "", NONE, "", "")  # of all that the text names
     same, words = "another row has the same text and product", "a later row is about the same words"
     for rows, emotion, reason in (
+        ([renamed, calm], BAD, same),
+        ([calm, renamed], BAD, same),
         ([denied, whole], NONE, same),
         ([whole, denied], NONE, same),
         ([denied, renamed], BAD, words),

@@ -117,6 +117,18 @@ def test_the_escapes_of_a_web_page_name_nothing():
         Products({"X": ["&nbsp;"]})
 
 
+def test_the_end_of_a_contraction_is_no_name():
+    products = Products(dict.fromkeys(("T", "S", "M", "Re"), ()))
+    text = "I don't, it\u2019s and I&#39;m, we&rsquo;re; T, the 'S' and M's"
+    assert found(products, text) == [("T", "T"), ("S", "S"), ("M", "M")]
+
+
+@pytest.mark.parametrize("others", [{}, {"Some Other Brand of a Longer Name": ()}])
+def test_a_mention_does_not_depend_on_the_other_names(others):
+    for name, text in (("M&M's", "M&amp;M&#39;s"), ("PS", "PS2000")):
+        assert found(Products({name: ()} | others), f"my {text}!") == [(name, text)]
+
+
 def test_a_pattern_with_an_optional_end_is_found_before_a_word_that_begins_like_it():
     products = Products({"Phone": ["re:phone ?15( pro( max)?)?"], "Language": [r"re:c\+\+"], "Box": ["re:box|boxes"]})
     text = "phone 15 probably, phone15 pro maximal, phone 15 pro max, c++, two boxes"
@@ -160,6 +172,10 @@ def test_a_products_file_is_read_as_csv_and_as_yaml_and_written_again(tmp_path):
     assert read_products(tmp_path / "empty.csv").aliases == {"Xbox": ()}
     (tmp_path / "excel.csv").write_text('Name;Aliases\r\nXbox;"360; one"\r\n', encoding="utf-8-sig", newline="")
     assert read_products(tmp_path / "excel.csv").aliases == {"Xbox": ("360", "one")}
+    (tmp_path / "quoted.csv").write_text('"name";"aliases"\n"Xbox";"360; one"\n', encoding="utf-8")
+    assert read_products(tmp_path / "quoted.csv").aliases == {"Xbox": ("360", "one")}
+    (tmp_path / "null.yaml").write_text("- name: Xbox\n  aliases: null\n", encoding="utf-8")
+    assert read_products(tmp_path / "null.yaml").aliases == {"Xbox": ()}
     for name in ("capitals.csv", "capitals.yaml", "more.csv"):
         assert read_products(tmp_path / name).aliases == {"Xbox": ("360",)}
     assert read_products(tmp_path / "number.yaml").aliases == {"Xbox": ("360",)}
@@ -167,6 +183,16 @@ def test_a_products_file_is_read_as_csv_and_as_yaml_and_written_again(tmp_path):
     assert read_products(tmp_path / "plain.yaml").aliases == {"On": ("1.10", "12:30")}
     write_products(read_products(tmp_path / "b.yaml"), tmp_path / "c.csv")
     assert read_products(tmp_path / "c.csv").aliases == expected
+
+
+def test_the_escapes_of_a_web_page_split_no_aliases(tmp_path):
+    (tmp_path / "a.csv").write_text(
+        "name,aliases\nAT&amp;T,AT&amp;T Inc; re:at(&amp;|&)t;AT&T; ATT\n", encoding="utf-8"
+    )
+    products = read_products(tmp_path / "a.csv")
+    assert products.aliases == {"AT&amp;T": ("AT&amp;T Inc", "re:at(&amp;|&)t", "AT&T", "ATT")}
+    write_products(products, tmp_path / "b.csv")
+    assert read_products(tmp_path / "b.csv").aliases == products.aliases
 
 
 @pytest.mark.parametrize("line_break", ["\n", "\r\n", "\u2028", "\x0b"])

@@ -1,15 +1,17 @@
 """The emotion toward each product: marked in the text, explained, corrected, for a file, with a custom list."""
 
+import io
 import os
 from pathlib import Path
 from types import SimpleNamespace
 
 import app_stub
+import pandas as pd
 import pytest
 from app_stub import StubTargets, ask, log_of, make_model, open_app, open_run, press, run_of, said, upload, words_of
 
 from streamlit_app.charts import theme, token_highlighting
-from streamlit_app.components import loading, notices, products, recording, runs
+from streamlit_app.components import explorer, loading, notices, products, recording, runs
 from tf_model import model_dir, tasks
 from tf_model.data.products import Products, write_products
 from tf_model.eda import NO_LABEL
@@ -210,6 +212,7 @@ def test_products_typed_in_one_line_are_not_taken_for_one_product(targets):
     for typed, problem in (
         ("Pixel, Switch", "has a comma; write one product per line"),
         ("Pixel Core: switch, tab", "has a comma; write one product per line"),
+        ("Pixel\tnexus\nSwitch\tnintendo", "has a tab; write one product per line, a colon after its name"),
         ("Pixel; Switch", "has a ; but no colon before it; one product per line"),
         ("Pixel: 2\nPixel : Pro", "'Pixel' has two lines; put all its aliases on one, and leave colons out of names"),
     ):
@@ -431,6 +434,16 @@ def test_a_file_gets_a_row_for_each_product(targets):
     )
     assert app.success[0].value.startswith("3 rows answered in")
     assert app.success[0].value.endswith("A text that names several products has a row for each: 4 rows below.")
+
+
+def test_a_downloaded_csv_has_the_places_of_its_own_texts(targets, monkeypatch):
+    made = {}
+    monkeypatch.setattr(explorer, "offer_file", lambda label, data, *_, **__: made.setdefault(label, data))
+    answer(content='text\n"@Kindle, I love the Xbox"\n=) the Kindle;=\nthe iPad\n"the Xbox;=) Kindle"\n')
+    table = pd.read_csv(io.BytesIO(made["Download CSV"]())).dropna(subset="start")
+    assert table["text"].tolist()[2:] == ["'=) the Kindle;'=", "the Xbox;'=) Kindle", "the Xbox;'=) Kindle"]
+    places = zip(table["text"], table["start"].astype(int), table["end"].astype(int), strict=True)
+    assert [text[start:end] for text, start, end in places] == table["mention"].tolist()
 
 
 def test_a_model_of_whole_texts_with_other_emotions_does_not_guess(targets, own_model, monkeypatch):

@@ -58,6 +58,9 @@ def join(
     # product are the same input, since the name is masked.
     keys, has_span = pd.Series(_keys(frame, is_target)), frame["start"].notna().to_numpy()
     is_repeated = keys.iloc[np.argsort(has_span, kind="stable")].duplicated(keep="last").sort_index().to_numpy()
+    # Also than a label of no product, which is of all mentions.
+    spanned = {text for text, _ in keys[has_span]}
+    is_repeated = is_repeated | ~has_span & np.array([not product and text in spanned for text, product in keys], bool)
     is_renamed = has_span & frame.duplicated([tasks.TEXT_COLUMN, *SPAN], keep="last").to_numpy()
     leave_out(f"{'another' if is_target else 'a later'} row has the same text{of_product}", is_repeated)
     leave_out("a later row is about the same words", is_renamed[~is_repeated])

@@ -24,10 +24,15 @@ from tf_model.preprocessing.cleaning import url_pattern
 SUFFIXES = (".csv", ".yaml", ".yml")
 PATTERN = "re:"
 MOST_CHARACTERS, MOST_SIGNS = 100, 5  # of an alias, and at one of its ends
+ROOM = 16  # characters of a mention beyond its alias: a plural s or a number, and the escapes of a web page
+NULLS = ("~", "null", "Null", "NULL")  # in YAML, and in tables from databases: no aliases
 # An accent may be a separate character; the apostrophe that Unicode counts as a letter is none here.
 _WORD = re.compile(r"[^\W_\u02bc](?:[^\W_\u02bc]|[\u0300-\u036f])*")
 # In a text from a web page, "&amp;" and "&#39;" stand for signs: their letters and digits are no words.
-_ESCAPE_OR_WORD = re.compile(rf"&(?:#x?[0-9a-fA-F]+|amp|apos|gt|lt|nbsp|quot|[lr]squo);|({_WORD.pattern})")
+_ESCAPE = r"&(?:#x?[0-9a-fA-F]+|amp|apos|gt|lt|nbsp|quot|[lr]squo);"
+_ESCAPE_OR_WORD = re.compile(rf"{_ESCAPE}|({_WORD.pattern})")
+_ALIAS = re.compile(rf"(?:{_ESCAPE}|[^;])+")  # in a list of them: the ; of "AT&amp;T" splits nothing
+_ENDING = re.compile(r"\w'(?:d|ll|m|re|s|t|ve)\Z")  # of "don't" or "Kindle's": no mention begins with it
 _PLURAL = re.compile(r"(?:[^a-z]S|s)\Z")
 _SPACE = re.compile(r"[\s_\u2010-\u2015-]+")
 _SIGN = re.compile(r"[^\w\s\u2010-\u2015\u0300-\u036f-]|\u02bc")  # not a separator, nor an accent
@@ -126,9 +131,11 @@ class Products:
         for first, (start, end) in enumerate(words):
             if self._first_words.isdisjoint(_spellings(text[start:end])):
                 continue
+            if _ENDING.search(_key(text[max(start - 9, 0) : end])):  # room for "&#8217;" and the letter before it
+                continue
             for _, end in words[first:]:
-                # Room for a plural s, and for separators that are longer than the single space of an alias.
-                if end - start > 2 * self._longest + 1:
+                # Twice as long, for separators that are longer than the single space of an alias.
+                if end - start > 2 * self._longest + ROOM:
                     break
                 for begin, stop in self._with_signs(text, start, end):
                     for key, spaces in map(_without_spaces, _spellings(text[begin:stop])):
@@ -182,7 +189,7 @@ def parse_products(content: bytes, suffix: str, name: str) -> Products:
             raise ValueError("found a NUL character, as in UTF-16")
         lines = io.StringIO(text, newline="")
         if suffix == ".csv":
-            heading = text.split("\n", 1)[0].strip().lower()
+            heading = text.split("\n", 1)[0].strip().lower().replace('"', "")
             delimiter = ";" if heading in ("name;aliases", "aliases;name") else ","  # as Excel writes it in German
             reader = csv.DictReader(lines, strict=True, delimiter=delimiter)
             headings = [each.strip().lower() for each in reader.fieldnames or ()]
@@ -227,17 +234,18 @@ def _aliases(rows: Any) -> dict[str, list[str]]:
     aliases: dict[str, list[str]] = {}
     for number, row in enumerate(rows, start=1):
         name, own = str(row["name"] or "").strip(), row.get("aliases") or []
+        own = [] if own in NULLS else own
         if not name:
             raise DataError(f"product {number} has an empty name; give it one, or remove it")
         if row.get(None, [""]) != [""]:
             raise DataError(
                 f"{quoted(name)} has more fields than the header; split its aliases by ;, in one pair of quotes"
             )
-        own = own.split(";") if isinstance(own, str) else own
+        own = _ALIAS.findall(own) if isinstance(own, str) else own
         if not isinstance(own, list) or not all(isinstance(alias, str) for alias in own):  # such as "- re: x" in YAML
             raise DataError(f"expected a list of texts as aliases of {quoted(name)}; put each alias in quotes")
         found = [alias for each in own if (alias := each.strip())]
-        if several := next((alias for alias in found if ";" in alias), None):  # a model's products.csv would split it
+        if several := next((each for each in found if not _ALIAS.fullmatch(each)), None):  # products.csv would split it
             raise DataError(
                 f"the alias {quoted(several)} of {quoted(name)} holds a ;, which splits aliases; make two of it, or "
                 "write \\x3b for it in a pattern"
