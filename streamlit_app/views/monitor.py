@@ -25,7 +25,7 @@ from tf_model.monitor import accuracy, drift, reference
 from tf_model.monitor.aggregates import CPU, ERRORS, MEMORY, SECONDS
 from tf_model.monitor.events import ABSTAINED
 from tf_model.monitor.export import labelled_rows
-from tf_model.monitor.report import FEWEST_REQUESTS, PERCENTILES, SIGNALS, Report
+from tf_model.monitor.report import FEWEST_FAILURES, FEWEST_REQUESTS, PERCENTILES, SIGNALS, Report
 from tf_model.monitor.report import make as make_report
 from tf_model.monitor.store import DAY, HOUR, MINUTE, RETENTION_SECONDS, Store
 
@@ -108,7 +108,7 @@ def _show(store: Store, name: str, source: str | None, seconds: float) -> None:
         model_reference = None
     report = make_report(store, since, until, model_reference, model, version, (until - since) / POINTS, source)
     corrections = store.rows("corrections", since, until, MOST_CORRECTIONS, streams)
-    if not report.window.requests and corrections.empty:
+    if not report.window.requests and corrections.empty and not report.alarms:  # all records may be lost
         st.info("Nothing was recorded in this period. Choose a longer one.", icon=":material/hourglass_empty:")
         return
     _show_alarms(report)
@@ -138,12 +138,14 @@ def _show_alarms(report: Report) -> None:
         lines += [f"- **{SIGNAL_NAMES[alarm.signal]}**: {plain_markdown(alarm.words)}" for alarm in report.alarms]
         st.error("\n".join([*lines, "", not_judged]), icon=":material/notification_important:")
     elif report.judged_signals == ("log",):
-        words = f"Too few requests to judge: {request_count} in this period; alarms need {FEWEST_REQUESTS}."
+        needed = f"alarms need {FEWEST_REQUESTS}, or {FEWEST_FAILURES} that failed"
+        words = f"Too few requests to judge: {request_count} in this period; {needed}."
         st.info(words, icon=":material/hourglass_empty:")
     else:
+        whose = " for at least one of those who asked" if report.is_by_source else ""
         judged_names = ", ".join(SIGNAL_NAMES[signal].lower() for signal in report.judged_signals)
         st.success(
-            f"No alarms in {request_count}. Judged: {judged_names}. {not_judged}".strip(),
+            f"No alarms in {request_count}. Judged{whose}: {judged_names}. {not_judged}".strip(),
             icon=":material/check_circle:",
         )
 
@@ -293,8 +295,8 @@ def _show_corrections(corrections: pd.DataFrame) -> None:
     if len(corrections) == MOST_CORRECTIONS:
         st.caption(f"The newest {MOST_CORRECTIONS:,}; download them to see all.")
     st.caption(
-        "Users choose which answers to judge, and judge mistakes more readily than correct answers. Corrections of "
-        '"Not sure" are kept, but count as neither correct nor wrong.'
+        "Users choose which answers to judge. A thumbs down counts only once the right emotion or product is given. "
+        'Corrections of "Not sure" are kept, but count as neither correct nor wrong.'
     )
 
 

@@ -412,6 +412,8 @@ def test_an_alert_asks_for_a_report_on_the_time_that_it_judges():
 
 def test_the_limits_of_the_alerts_are_those_of_the_report():
     errors, slow = "TweetTargetErrors", "TweetTargetSlow"
+    [enough] = [rule["expr"].rpartition(" >= ")[2].strip() for rule in rules() if rule["alert"] == errors]
+    assert int(enough) == report.FEWEST_FAILURES
     [enough] = [rule["expr"].rpartition(" >= ")[2].strip() for rule in rules() if rule["alert"] == slow]
     assert int(enough) == report.FEWEST_REQUESTS
     [of_slow] = [rule["expr"] for rule in rules() if rule["alert"] == slow]

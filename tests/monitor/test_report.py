@@ -65,6 +65,23 @@ def test_one_error_is_no_alarm_even_where_it_is_more_than_the_limit(judge, reque
     assert words(found) == {}
 
 
+@pytest.mark.parametrize(("others", "whose"), [(0, ""), (5, "app: ")])
+def test_an_outage_is_an_alarm_however_few_ask_and_whoever_else_is_answered(judge, others, whose):
+    found = judge(*[Failed(NOON, APP, "ModelError", "x")] * 3, well=[replace(e, stream=FILE) for e in WELL * others])
+    assert words(found)["errors"].startswith(f"{whose}3 of 3 requests failed")
+
+
+def test_errors_that_chance_makes_within_the_limit_are_no_alarm(judge):
+    assert words(judge(*[Failed(NOON, APP, "ModelError", "x")] * 2, well=WELL[:53])) == {}
+
+
+def test_what_was_not_judged_is_said(judge):
+    found = judge(well=WELL[:7])
+    assert found.to_json()["judged"] == ["log"]
+    said = "not judged: errors, latency, accuracy, drift (too few records, or no reference)"
+    assert printed(found).splitlines()[-2:] == [said, "no alarm"]
+
+
 def test_slow_requests_are_an_alarm_with_the_slowest_stage(judge):
     text = words(judge(*[answered(NOON, seconds=3.0) for _ in range(20)]))["latency"]
     assert text.startswith("95% of 120 requests took up to 3.0")
@@ -94,8 +111,9 @@ def test_alarms_of_a_file_are_kept_apart_from_those_of_the_app(judge, tmp_path, 
 
 
 def test_failures_of_sources_with_too_few_requests_each_are_judged_together(judge):
-    found = judge(*[Failed(NOON, FILE, "ModelError", "x")] * 19)
-    assert words(found)["errors"].startswith("19 of 119 requests failed")
+    streams = FILE, replace(FILE, source="api")
+    found = judge(*[Failed(NOON, stream, "ModelError", "x") for stream in streams * 2])
+    assert words(found)["errors"].startswith("4 of 104 requests failed")
     assert {each["alarm"] for each in found.to_json()["drift"]} <= {None}
 
 

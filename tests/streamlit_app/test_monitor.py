@@ -220,9 +220,18 @@ class TestSignals:
         assert "**1 alarm**\n- **Lost records**: 17 predictions were" in alarms(page)
         assert not page.success
 
+    def test_lost_records_are_an_alarm_where_no_other_is_kept(self, store):
+        write_healthy(store, time.time() - 20 * 3600, calls=5)
+        write_lost(store, time.time() - 60, 17)
+        assert "**Lost records**: 17 predictions were" in alarms(open_page())
+
     def test_too_few_to_judge(self, store):
         write_healthy(store, time.time() - 300, calls=3)
         assert "Too few requests to judge: 3 requests" in open_page().info[0].value
+
+    def test_a_source_that_is_judged_does_not_speak_for_the_others(self, healthy):
+        write_healthy(healthy, time.time() - 300, calls=3, stream=Stream("answer", "one", "api"))
+        assert "Judged for at least one of those who asked: errors," in open_page().success[0].value
 
     def test_without_a_reference_two_signals_are_not_judged(self, healthy):
         assert (

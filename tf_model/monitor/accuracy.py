@@ -1,7 +1,8 @@
 """The accuracy of answers, as far as it can be known while the model is in use.
 
-**From corrections**: the share of judged answers that users called correct. Users report mistakes more readily than
-correct answers, so the figure tends to be too low. It can be compared with itself over time.
+**From corrections**: the share of judged answers that users called correct. Users choose which answers
+to judge, and a thumbs down counts only once the right emotion or product is given, so the figure may be off in either
+direction. It can be compared with itself over time.
 
 **Without labels**: the mean confidence (:data:`ASSUMPTION`), the "average confidence" of S. Garg et al., "Leveraging
 unlabeled data to predict out-of-distribution performance", ICLR 2022. If the probabilities are calibrated, an

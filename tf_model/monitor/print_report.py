@@ -12,7 +12,7 @@ from tf_model.evaluation.metrics import decimal, table_of_numbers
 from tf_model.io.characters import visible
 from tf_model.monitor import accuracy, drift
 from tf_model.monitor.aggregates import CPU, ERRORS, MEMORY
-from tf_model.monitor.report import PERCENTILES, Alarm, Report
+from tf_model.monitor.report import PERCENTILES, SIGNALS, Alarm, Report
 
 TITLES = {"outcome": "outcomes", "emotion": "emotions", "product": "products", ERRORS: "errors"}
 
@@ -68,6 +68,8 @@ def print_report(console: Console, report: Report) -> None:
         }
         title = f"drift from {report.reference.origin}{', all sources together' if report.is_by_source else ''}"
         _print_table(console, title, ("feature", "change", "alarm at", "chance", ""), rows)
+    if not_judged := [signal for signal in SIGNALS if signal not in report.judged_signals]:
+        _print_line(console, f"not judged: {', '.join(not_judged)} (too few records, or no reference)")
     print_alarms(console, report.alarms)
 
 

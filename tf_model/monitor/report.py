@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from scipy import stats
+
 from tf_model.errors import plural
-from tf_model.evaluation.metrics import wilson_interval
 from tf_model.monitor import accuracy, aggregates, drift
 from tf_model.monitor.accuracy import Accuracy
 from tf_model.monitor.aggregates import CPU, ERRORS, MEMORY, SECONDS, STAGE_SECONDS, Counts, Histogram, Window
@@ -18,9 +19,10 @@ from tf_model.monitor.store import Store
 PERCENTILES = (50, 95, 99)
 SIGNALS = ("errors", "latency", "accuracy", "drift", "log")
 # Limits beyond which there is an alarm; the alert rules in deploy/ have the same limits.
-ERROR_SHARE = 0.01  # of all requests; an alarm if it is exceeded with 97.5% certainty
+ERROR_SHARE = 0.01  # of all requests; an alarm if it is exceeded with 97.5% certainty (exact binomial test)
 P95_SECONDS = 1.0  # of a request; requests for whole files are left out
 FEWEST_REQUESTS = 20  # needed to judge latency and errors
+FEWEST_FAILURES = 3  # which are enough to judge errors, however few requests there were
 ACCURACY_DROP = 0.05  # how far the accuracy may fall below the reference's
 
 
@@ -67,6 +69,7 @@ class Report:
             "since": datetime.fromtimestamp(window.since, UTC).isoformat(),
             "until": datetime.fromtimestamp(window.until, UTC).isoformat(),
             "alarms": [asdict(alarm) for alarm in self.alarms],
+            "judged": list(self.judged_signals),
             "requests": window.requests,
             "predictions": window.predictions,
             "predictions_per_second": window.predictions / max(window.until - window.since, 1),
@@ -145,9 +148,9 @@ def _accuracy_estimates(counts: Counts) -> dict[str, Accuracy]:
 
 def _errors(window: Window) -> list[str] | None:
     failed, requests = window.failures, window.requests
-    if requests < FEWEST_REQUESTS:
+    if requests < FEWEST_REQUESTS and failed < FEWEST_FAILURES:
         return None
-    if wilson_interval(failed, requests)[0] <= ERROR_SHARE:
+    if stats.binomtest(failed, requests, ERROR_SHARE, "greater").pvalue >= 0.025:
         return []
     kinds = ", ".join(f"{kind} ({count:,})" for kind, count in list(window.labels(ERRORS).items())[:3])
     return [
@@ -183,7 +186,7 @@ def _accuracy(reference: Reference, user_accuracy: Accuracy, estimates: Mapping[
             f"users called {user_accuracy.correct:,} of {user_accuracy.rows:,} predictions correct "
             f"({user_accuracy.accuracy:.0%}, at most {user_accuracy.high:.0%}); {scope}it was {known_accuracy:.0%} on "
             f"{reference.origin}; a drop of {100 * ACCURACY_DROP:.0f} points is allowed, "
-            "and users judge mistakes more readily than correct answers"
+            "and users choose which answers to judge"
         )
     for task, before in expected.items():
         now = estimates[task]
