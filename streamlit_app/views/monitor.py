@@ -46,7 +46,7 @@ MEGABYTE = 10**6
 UNREADABLE = "The log of predictions cannot be read."
 RESOURCES = {  # title, words for the mean, d3 format, scale
     CPU: ("Processor, cores in use", "{:.2f} cores in use", ".2~f", 1.0),
-    MEMORY: ("Memory of the process, MB", "{:,.0f} MB", ",.0f", 1 / MEGABYTE),
+    MEMORY: ("Memory of a process, mean, MB", "{:,.0f} MB", ",.0f", 1 / MEGABYTE),
 }
 FEWEST = 5  # judgements or predictions for a point of the accuracy chart
 SIGNAL_NAMES = {signal: signal.capitalize() for signal in SIGNALS} | {"log": "Lost records"}

@@ -168,7 +168,7 @@ class TestSignals:
         said = spoken(open_page())
         starts = ["Accuracy over time.", "Latency over time. p50", "Predictions over time. 180 predictions"]
         starts += ["Errors over time. 0 of 60 requests failed", "Processor, cores in use over time. 0.40 cores"]
-        starts += ["Memory of the process, MB over time. 703 MB"]
+        starts += ["Memory of a process, mean, MB over time. 703 MB"]
         assert [alt[: len(start)] for alt, start in zip(said, starts, strict=True)] == starts
         assert "Estimated for the product: 8" in said[0]
         assert "The estimate for the product counts only texts with an emotion" in said[0]

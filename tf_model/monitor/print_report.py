@@ -30,7 +30,7 @@ def print_report(console: Console, report: Report) -> None:
     )
     cpu, memory = window.mean(CPU), window.mean(MEMORY)
     if cpu is not None and memory is not None:
-        _print_line(console, f"on average {cpu:.2f} cores and {memory / 10**6:,.0f} MB of memory in use")
+        _print_line(console, f"on average {cpu:.2f} cores and {memory / 10**6:,.0f} MB of memory in use by a process")
     times = {
         stage: [*(decimal(each.quantile(share / 100), 3) for share in PERCENTILES), decimal(each.mean, 3)]
         for stage, each in report.seconds().items()
