@@ -18,7 +18,7 @@ from stub_model import stub, target_stub
 from tf_model import analysis, paths, report
 from tf_model.analysis.changes import find_dates
 from tf_model.analysis.figures import figures
-from tf_model.analysis.rows import ALL
+from tf_model.analysis.rows import ALL, find_source
 from tf_model.analysis.shares import checked_sample, checking_order
 from tf_model.data.products import Products
 from tf_model.errors import DataError, ModelError, OutputError, UsageError
@@ -271,6 +271,24 @@ def test_of_too_few_texts_no_difference_and_no_change_is_denied(folder):
     assert "none does" not in page
     assert page.count("more than chance; a change needs at least 30 texts on each side.") == 2
     assert "Products with fewer than ten texts on average, in the weeks with any, have no chart." in page
+
+
+@pytest.mark.parametrize("name", ["source", "Content Source", "Social-Network"])
+def test_a_column_of_sources_may_have_a_longer_name(name):
+    table = pd.DataFrame({"resource": ["x", "y"], name: ["web", "mail"]})
+    assert find_source(table).name == name
+
+
+def test_tiny_shares_are_written_like_none():
+    shares = (0, 0.0004, 0.0006, 0.042, 0.0996, 0.42, 1)
+    assert [report.percent(share) for share in shares] == ["0%", "0%", "0.1%", "4.2%", "10%", "42%", "100%"]
+
+
+def test_a_file_without_a_known_product_asks_for_the_list(folder, tmp_path, capsys):
+    file = tmp_path / "a.csv"
+    file.write_text("text\nthe kettle leaks\n")
+    run(file, folder)
+    assert "is the list of products yours? --products gives another" in capsys.readouterr().err
 
 
 def test_a_single_product_is_named(folder):

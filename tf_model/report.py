@@ -43,6 +43,7 @@ def main(argv: list[str] | None = None) -> int:
         if table.total_rows is None:  # standard input is read only now
             cli.say_notes(table.notes)
     from tf_model.analysis.figures import figures
+    from tf_model.inference.fit import NO_PRODUCT
 
     model = getattr(predictor, "model", predictor)  # of a TargetPredictor
     contents = figures(result, texts, model, well_formed(Path(arguments.input).name), not arguments.no_texts)
@@ -56,6 +57,8 @@ def main(argv: list[str] | None = None) -> int:
     )
     if contents["not_fit"]:
         cli.say("not counted: " + "; ".join(f"{reason} {count:,}" for reason, count in contents["not_fit"].items()))
+        if not contents["counted"] and NO_PRODUCT in contents["not_fit"]:
+            cli.say("is the list of products yours? --products gives another")
     return 0
 
 
@@ -147,7 +150,7 @@ def render(contents: Mapping[str, Any]) -> str:
 
 def percent(share: float) -> str:
     """A share, 0 to 1, as a percentage: ``"0%"``, ``"4.2%"``, ``"42%"``."""
-    return f"{100 * share:.0f}%" if share >= 0.1 or share == 0 else f"{100 * share:.1f}%"
+    return f"{100 * share:.1f}%" if 0.0005 <= share < 0.0995 else f"{100 * share:.0f}%"
 
 
 if __name__ == "__main__":

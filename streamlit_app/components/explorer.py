@@ -69,7 +69,7 @@ class Explorer:
                 with tab:
                     tab_tweets = filtered if name in UNFILTERED_TABS else counted_tweets
                     if tab_tweets.empty and not filtered.empty:
-                        st.info("None of these texts is fit for the model. See the checkbox above.")
+                        st.info("None of these texts is counted: see “Fit for the model?” above.")
                     elif tab_tweets.empty:
                         st.info("No text passes these filters. Loosen one of them.", icon=":material/filter_alt_off:")
                     else:

@@ -124,6 +124,17 @@ def test_only_cr_and_lf_end_lines(tmp_path):
     assert texts(write(tmp_path / "b.csv", "id,text\r1,a\r2,b\r")) == ["a", "b"]
 
 
+@pytest.mark.parametrize(
+    ("content", "told"), [("id\ttext\n1\thello\n", True), ("a\tb\nhello\n", False), ("a\nb\n", False)]
+)
+def test_columns_in_a_file_of_lines_are_told(tmp_path, content, told):
+    path = tmp_path / "a.txt"
+    path.write_text(content, encoding="utf-16")
+    with tables.open_table(path) as table:
+        assert ["end in .tsv" in note for note in table.notes] == [True] * told
+    assert texts(path) == content.splitlines()
+
+
 # ---------------------------------------------------------------- standard input and JSON lines
 
 

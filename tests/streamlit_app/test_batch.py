@@ -239,7 +239,7 @@ def test_a_file_of_unfit_texts_is_not_said_to_be_filtered(stub):
     app = answer(upload("text\n👍\n".encode(), "a.csv"))
     assert "1 row, column text, one row per text" in said(app)
     assert not app.get("plotly_chart")
-    assert app.info[-1].value.startswith("None of these texts is fit for the model.")
+    assert app.info[-1].value.startswith("None of these texts is counted:")
     choose(app, "contains", "x")
     assert "No text passes these filters." in app.info[-1].value
 

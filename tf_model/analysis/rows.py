@@ -52,9 +52,10 @@ def by_product(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 def find_source(table: pd.DataFrame) -> pd.Series | None:
     """The column of a user's table that says where each text is from, as str, with empty cells missing.
 
-    None if no column named in :data:`SOURCES` has 2 to 100 values.
+    None if no column whose name is one of :data:`SOURCES`, or ends in it, as "Content Source", has 2 to 100 values.
     """
-    for position in np.flatnonzero(table.columns.map(lambda name: tables.plain_name(str(name)) in SOURCES)):
+    names = table.columns.map(lambda name: tables.plain_name(str(name)).rpartition("_")[2])
+    for position in np.flatnonzero(names.isin(SOURCES)):
         cells = table.iloc[:, position].map(tables.as_text, na_action="ignore").astype("str")
         cells = cells.where(cells != "")
         if 1 < cells.nunique() <= MOST_SOURCES:

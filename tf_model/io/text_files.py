@@ -10,7 +10,7 @@ import re
 import sys
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain, count
+from itertools import chain, count, islice
 from typing import Any, TextIO
 
 from tf_model.errors import DataError, quoted
@@ -54,6 +54,14 @@ class Lines(_TextFile):
     """A file with one text per line."""
 
     dtype = "str"
+
+    def check(self) -> None:
+        """Read every line once, and say if the first two look like columns, as Excel's "Unicode Text" does."""
+        super().check()
+        tabs = [line.count("\t") for line in islice(self.lines(), 2)]
+        if len(tabs) == 2 and tabs[0] == tabs[1] > 0:
+            advice = "if they separate columns, let the name of the file end in .tsv"
+            self.notes.append(f"each line is read as one text, but the first two have tabs; {advice}")
 
     def records(self) -> Iterator[tuple[int, Sequence[Any]]]:
         """Yield the name of the only column, then one row per line, without the line ending."""
