@@ -101,7 +101,7 @@ def models(tmp_path, monkeypatch):
             return outputs
 
         labels = plain.labels | {"product": tuple(known["labels"]["product"])}
-        return replace(plain, labels=labels, score=score, folder=folder, metrics={"dataset": known["dataset"]})
+        return replace(plain, labels=labels, score=score, folder=folder, metrics=known)
 
     monkeypatch.setattr(command.Predictor, "load", load)
     monkeypatch.setattr(paths, "SAVED_MODELS", tmp_path / "saved_models")
@@ -193,6 +193,13 @@ def test_models_that_cannot_be_compared_need_force(models, new, tmp_path, capsys
     printed = capsys.readouterr()
     assert "were not compared" in printed.err
     assert printed.out == ""
+
+
+def test_other_data_with_other_column_names_is_called_other_data(models, new, tmp_path):
+    known = {"dataset": "custom", "labels": {"product": PRODUCTS}, "columns": {"text": "review"}}
+    write(models / "product", **{"model.json": json.dumps(known)})
+    with pytest.raises(ModelError, match="was trained on other data"):
+        run(new, "--data", write_csv(tmp_path / "other.csv"))
 
 
 def test_anything_that_works_replaces_what_does_not(models, new, capsys):

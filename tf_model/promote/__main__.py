@@ -148,7 +148,7 @@ def _compare(model: Predictor, target: Path, path: str | None, force: bool) -> M
             f"promote it under another name, or {advice}"
         )
     try:
-        dataset = data.load(path, columns=data.Columns.of_model(current.metrics), known_tasks=current.tasks)
+        dataset = data.load(path, preferred=data.Columns.of_model(current.metrics), known_tasks=current.tasks)
         comparison = compare_models(current, model, dataset)
     except TweetTargetError as error:
         if not force:

@@ -54,7 +54,9 @@ class Checkpoint:
         else:
             saved = json.loads((self.folder / SETTINGS).read_text(encoding="utf-8"))
             names = sorted({*saved, *self.settings})
-            changes = [f"{name} was {saved.get(name)}" for name in names if saved.get(name) != self.settings.get(name)]
+            changed = [name for name in names if saved.get(name) != self.settings.get(name)]
+            # The identity of the data is hashes and a list of columns: nothing to read.
+            changes = [f"{name} was {'another' if name == 'data' else saved.get(name)}" for name in changed]
             if changes:
                 raise UsageError(
                     f"the unfinished run in {paths.shown(self.folder)} had other settings ({', '.join(changes)}); "
