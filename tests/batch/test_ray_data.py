@@ -19,7 +19,7 @@ import pytest
 from tf_model import paths, predict
 from tf_model.batch import ray_data
 from tf_model.data.products import Products
-from tf_model.errors import DataError, ModelError, OutputError, UsageError
+from tf_model.errors import DataError, ModelError, OutputError, TweetTargetError, UsageError
 from tf_model.inference.predictor import Predictor
 from tf_model.io.files import locked
 from tf_model.model_dir import identity
@@ -280,6 +280,20 @@ def test_an_address_where_no_cluster_is(monkeypatch):
             ray_data.connected(ray, gone),
         ):
             pass
+
+
+@needs_ray
+def test_ray_that_does_not_start_here_is_no_missing_cluster(monkeypatch):
+    ray = ray_data.import_ray()
+
+    def fail(**_):
+        raise Exception("The current node timed out during startup. This could\nhappen")  # the class that Ray raises
+
+    monkeypatch.setattr(ray, "init", fail)
+    monkeypatch.delenv(ray_data.ADDRESS, raising=False)
+    expected = r"^Ray did not start on this machine \(The current node timed out .*\); .* or leave --engine out$"
+    with pytest.raises(TweetTargetError, match=expected), ray_data.connected(ray, None):
+        pass
 
 
 def test_the_command_says_what_was_done_before_and_what_was_set_aside(folder, monkeypatch, capsys):

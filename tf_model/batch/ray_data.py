@@ -127,7 +127,8 @@ def import_ray() -> Any:
 def connected(ray: Any, address: str | None) -> Iterator[bool]:
     """Connect to Ray for the block: the cluster at ``address`` or ``RAY_ADDRESS``, else this machine.
 
-    Yields whether it is this machine. Raises :class:`UsageError` if there is no cluster at the address.
+    Yields whether it is this machine. Raises :class:`UsageError` if there is no cluster at the address, and
+    :class:`TweetTargetError` if Ray does not start on this machine.
     """
     if ray.is_initialized():
         yield False
@@ -157,9 +158,15 @@ def connected(ray: Any, address: str | None) -> Iterator[bool]:
         if host and port.isdecimal():  # Ray itself would retry for many minutes
             socket.create_connection((host.strip("[]"), int(port)), CONNECT_TIMEOUT).close()
         ray.init(**init_options, log_to_driver=False, logging_level=logging.ERROR)
-    except (OSError, OverflowError, RuntimeError, ValueError) as error:
+    except Exception as error:  # Ray raises this class itself, too
+        reason = first_line(error)[:200]
+        if is_local:
+            raise TweetTargetError(
+                f"Ray did not start on this machine ({reason}); run the same command again when less is running, or "
+                "leave --engine out"
+            ) from error
         raise UsageError(
-            f"no Ray cluster answers at {address!r} ({first_line(error)[:200]}); check --address, {ADDRESS} and, if "
+            f"no Ray cluster answers at {address!r} ({reason}); check --address, {ADDRESS} and, if "
             "it needs a token, RAY_AUTH_MODE, or leave them out to use this machine"
         ) from error
     try:
