@@ -55,6 +55,13 @@ def test_near_duplicates_that_disagree_are_no_exact_conflict(tmp_path):
     assert audited["emotion"]["conflicts"] == [{"rows": [0, 1], "labels": [GOOD, BAD], "exact": False}]
 
 
+def test_a_conflict_among_many_near_duplicates_shows_each_label(tmp_path):
+    (text,) = unlike(1)
+    rows = [(text, "iPad", label) for label in (GOOD, GOOD, GOOD, GOOD, GOOD, BAD, NONE)]
+    lines = list(describe(audit(read(tmp_path, rows))))
+    assert f"  row 2: 2 {GOOD}, 7 {BAD}, 8 {NONE}, 3 {GOOD}, ..." in lines
+
+
 def test_a_class_of_few_groups_is_rare(tmp_path):
     texts = unlike(11)
     rows = [(text, "iPad", GOOD) for text in texts[:6]] + [(text, "Google", BAD) for text in texts[6:10]]

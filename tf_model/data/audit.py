@@ -249,5 +249,7 @@ def _count_groups(groups: list[list[int]]) -> str:
 
 
 def _name_labels(conflict: dict[str, Any]) -> str:
-    pairs = list(zip(conflict["rows"], conflict["labels"], strict=True))
+    rows, labels = conflict["rows"], conflict["labels"]
+    # The first row of each label comes first, or four equal labels would hide the others.
+    pairs = sorted(zip(rows, labels, strict=True), key=lambda pair: rows.index(pair[0]) != labels.index(pair[1]))
     return ", ".join(f"{row + FIRST_ROW:,} {label}" for row, label in pairs[:4]) + (", ..." if len(pairs) > 4 else "")
