@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import pytest
-from sample_datasets import BAD, GOOD, NONE, line_of, long_targets, write_csv
+from sample_datasets import BAD, GOOD, NONE, line_of, long_targets, write_csv, write_workbook
 
 from tf_model import data, paths, tasks
 from tf_model.data import corrections, splits
@@ -148,6 +148,14 @@ def test_columns_unlike_those_of_the_dataset_are_named(tmp_path, capsys):
     extra = write_csv(tmp_path / "extra.csv", [("a text that nobody had", "iPad", GOOD)], ("text", "brand", "Feeling"))
     corrections.join(extra, dataset, data.training_rows(dataset, "answer"), splits.Split(np.arange(5), np.array([5])))
     assert capsys.readouterr().err.endswith(" to train with (columns: text: text, product: brand)\n")
+
+
+def test_how_the_file_was_read_is_said(tmp_path, dataset, capsys):
+    sheets = {name: pd.DataFrame([(name * 9, "iPad", GOOD)], columns=list(tasks.COLUMNS)) for name in ("old", "new")}
+    rows = data.training_rows(dataset, "answer")
+    extra = write_workbook(tmp_path / "extra.xlsx", **sheets)
+    corrections.join(extra, dataset, rows, splits.Split(np.arange(5), np.array([5])))
+    assert "extra: reading the sheet 'old' of 'old', 'new'; " in capsys.readouterr().err
 
 
 def test_corrections_of_the_monitor_are_such_a_file(tmp_path, dataset):

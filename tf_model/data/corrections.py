@@ -84,7 +84,7 @@ def join(
     leave_out("the product of its label is not named", ~new_rows["row"].isin(all_rows.rows))
     used = f"{len(frame):,} {plural(len(frame), 'row', 'rows')} of {paths.shown(file.path)} to train with"
     used += f" (columns: {file.columns.describe()})" * (file.columns != dataset.columns)
-    lines = [f"extra: {line}" for line in (used, *(each.describe() for each in dropped))]
+    lines = [f"extra: {line}" for line in (used, *file.warnings, *(each.describe() for each in dropped))]
     if frame.empty:
         raise DataError(f"expected new rows to train on, got {'; '.join(lines)}")
     for line in lines:
