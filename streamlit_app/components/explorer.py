@@ -20,7 +20,7 @@ from tf_model import eda
 from tf_model.analysis.changes import Dates
 from tf_model.analysis.compare import DISTINCTIVE_Z
 from tf_model.errors import plural
-from tf_model.inference.fit import FIT
+from tf_model.inference.fit import FIT, NO_PRODUCT
 from tf_model.io.workbooks import MOST_CHARACTERS
 from tf_model.modeling.joint_label import NOT_SURE
 
@@ -106,8 +106,12 @@ class Explorer:
             st.markdown("\n".join([heading, *(f"- {reason}: **{count:,}**" for reason, count in reasons.items())]))
             st.session_state.setdefault(self._key(LET_IN), self.filters.get(LET_IN, False))
             includes_unfit = st.checkbox("Count them in the charts", key=self._key(LET_IN), persist_state="session")
-            never = "A text that names no product is no mention, and never counted. " * (self.noun == "Mentions")
-            st.caption(f"{never}Rows, Repeats and the downloads contain all; the column status gives the reason.")
+            if NO_PRODUCT in reasons:
+                st.caption(
+                    "A text that names no product is no mention, and never counted. To find other products, upload the "
+                    "file again and list them under “Products to look for”."
+                )
+            st.caption("Rows, Repeats and the downloads contain all; the column status gives the reason.")
         return includes_unfit
 
     def _filter(self, prefix: str = "") -> pd.DataFrame:

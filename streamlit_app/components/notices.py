@@ -107,6 +107,13 @@ def usable_model() -> ModelState | None:
     return None
 
 
+def how_to_get_both(state: ModelState) -> str:
+    """What to do for answers of emotion and product together, which the model in use does not give."""
+    if state.name != tasks.ANSWER and tasks.ANSWER in loading.model_names():
+        return f"choose the model {tasks.ANSWER} in the sidebar."
+    return f"train the model of both: `{FULL_ANSWER}`"
+
+
 def _say_if_replaced(state: ModelState) -> None:
     seen = st.session_state.setdefault("seen_versions", {})
     if seen.get(state.name, state.version) != state.version:

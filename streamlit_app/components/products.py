@@ -43,7 +43,7 @@ def choose(targets: ModelState | None, texts: ModelState | None) -> TargetPredic
             on_change=_take_typed,
         )
         kinds = [suffix.removeprefix(".") for suffix in SUFFIXES]
-        st.file_uploader("Or a products file", type=kinds, key=FILE, on_change=_take_file)
+        st.file_uploader("Or a products file", type=kinds, key=FILE, on_change=_take_file, max_upload_size=1)
         if OWN_LIST in st.session_state:
             st.button("Use the model's own list", icon=":material/undo:", on_click=_forget)
     source, problem = st.session_state.get(PROBLEM, (None, None))

@@ -89,7 +89,7 @@ class RunExplorer(Explorer):
     def _offer_downloads(self, index: pd.Index, key: str) -> None:
         super()._offer_downloads(index, key)
         is_measured = self.model and self.run.emotions and "validation" in self.model.predictor.metrics
-        if is_measured and key == self._key("all") and not self._lacks_emotions:
+        if is_measured and key == self._key("all") and len(index) and not self._lacks_emotions:
             with_texts = st.toggle("Quotes in the report", True, key=self._key("quotes"), persist_state="session")
             # The filters are those of these rows: another window may store its own before the click.
             chosen = index, self.run.stored(FILTERS), with_texts, self._chosen_period(index)

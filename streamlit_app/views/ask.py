@@ -149,7 +149,7 @@ def _show_answer(state: ModelState, row: Mapping[str, Any], seconds: float, is_f
         if name != tasks.ANSWER:
             st.info(
                 f"This model predicts the {name} only, and always answers, also where it is not sure. For emotion and "
-                f'product together, and for "Not sure", train the model of both: `{notices.FULL_ANSWER}`',
+                f'product together, and for "Not sure", {notices.how_to_get_both(state)}',
                 icon=":material/info:",
             )
         st.caption(f"Answered in {seconds * 1000:,.0f} ms by the model **{plain_markdown(state.name)}**")

@@ -7,7 +7,7 @@ import streamlit as st
 from streamlit_app.components import files, loading, notices, products, runs
 from streamlit_app.components.files import LIMITS
 from streamlit_app.components.loading import ModelState
-from streamlit_app.components.notices import FULL_ANSWER, plain_markdown
+from streamlit_app.components.notices import plain_markdown
 from streamlit_app.components.run_explorer import RunExplorer
 from streamlit_app.components.runs import Run
 from streamlit_app.components.widgets import pick
@@ -84,7 +84,7 @@ def _offer_answer(run: Run, state: ModelState) -> None:
     if not tasks.has_answer(labels):
         st.info(
             f"This model predicts the {' '.join(labels)} only: there will be no Over time, Compare, Themes, Label "
-            f"queue or report. For these, train the model of emotion and product together: `{FULL_ANSWER}`",
+            f"queue or report. For these, {notices.how_to_get_both(answering_state)}",
             icon=":material/info:",
         )
     words = f"Answer {run.rows:,} {plural(run.rows, 'row', 'rows')}"

@@ -51,9 +51,10 @@ def main() -> None:
             icon=":material/science:",
         )
     _show_trust(report)
-    with st.expander("Technical figures"):
+    # By their keys, both stay open when another model is chosen.
+    with st.expander("Technical figures", key="technical_figures"):
         _show_figures(report)
-    with st.expander("Model card"):
+    with st.expander("Model card", key="model_card"):
         body = report.card.split("---\n", 2)[-1]  # without the YAML header
         st.markdown(body.replace("![", "&#33;["))  # no images: the browser would fetch them from any address
 

@@ -181,7 +181,8 @@ def _show_signals(report: Report) -> None:
     with left:
         rate = 60 * report.window.predictions / max(report.window.until - report.window.since, 1)
         words = f"{rate:,.1f} a minute" if rate >= 1 else f"{rate * 60 * 24:,.0f} a day"
-        spoken = f"{report.window.predictions:,} predictions, {words} on average."
+        count = report.window.predictions
+        spoken = f"{count:,} {plural(count, 'prediction', 'predictions')}, {words} on average."
         counts = {"predictions": [window.predictions for window in windows]}
         _show_chart(monitor_charts.bars(windows, counts, f"Throughput, predictions {piece}"), "Predictions", spoken)
     with right:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import app_stub
 import pandas
 import pytest
-from app_stub import ask, log_of, open_app, press, words_of
+from app_stub import ask, log_of, make_model, open_app, press, words_of
 
 from streamlit_app.charts import theme, token_highlighting
 from streamlit_app.components import loading, notices, recording
@@ -82,6 +82,9 @@ def test_a_model_of_the_product_alone_says_how_to_get_the_full_answer(stub, monk
     assert "predicts the product only" in app.info[0].value
     assert "make answer" in app.info[0].value
     assert len(app.get("plotly_chart")) == 1
+    make_model(loading.models_folder(), "product")
+    app.run().selectbox(key="model_in_use").set_value("product").run()
+    assert "choose the model answer in the sidebar" in app.info[0].value
 
 
 def test_an_example_is_asked_by_its_button(stub):

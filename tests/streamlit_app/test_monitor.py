@@ -173,6 +173,10 @@ class TestSignals:
         assert "Estimated for the product: 8" in said[0]
         assert "The estimate for the product counts only texts with an emotion" in said[0]
 
+    def test_one_prediction_is_in_the_singular(self, store):
+        store.write([answered(time.time() - 60, predictions(1), 0.1, APP)])
+        assert "Predictions over time. 1 prediction, 24 a day on average." in spoken(open_page())
+
     def test_what_each_stage_takes(self, healthy):
         assert "On average tokenize 1.65 ms, model 13.2 ms, rest 1.65 ms." in said(open_page())
 

@@ -391,6 +391,9 @@ def test_the_report_is_on_the_rows_that_pass_the_filters(run, stub, corrected, o
     assert texts.str.contains("crashed").all()
     assert list(result)[:3] == ["text", "when", "Source"]
     assert f"emotion_probability_{tasks.NEGATIVE}" in result
+    offered.clear()
+    app.text_input(key=f"{run.id}_contains").set_value("no text has this").run()
+    assert list(offered) == ["Download CSV", "Download XLSX"], "a report on no rows says nothing"
 
 
 def test_shares_of_texts_that_contain_a_word_are_not_taken_for_shifted(run, stub, corrected, offered, monkeypatch):

@@ -248,6 +248,7 @@ def test_a_huge_products_file_is_refused_before_it_is_read(targets, monkeypatch)
     app = type_list(open_app(), "Pixel")
     app.file_uploader(key=products.FILE).set_value(("mine.csv", b"name,aliases\nSwitch,\n", "text/csv")).run()
     assert app.text[-1].value == "'mine.csv' has more than 20 bytes, the most allowed."
+    assert app.file_uploader(key=products.FILE).proto.max_upload_size_mb == 1
     assert "Your list: Pixel" in words_of(app)
 
 
@@ -432,6 +433,7 @@ def test_a_file_gets_a_row_for_each_product(targets):
         "1 of 4 rows is not. The charts leave them out unless you tick the box:\n- no known product: **1**"
         in words_of(app)
     )
+    assert "upload the file again and list them under “Products to look for”." in words_of(app)
     assert app.success[0].value.startswith("3 rows answered in")
     assert app.success[0].value.endswith("A text that names several products has a row for each: 4 rows below.")
 
