@@ -41,7 +41,9 @@ def parser(
 ) -> argparse.ArgumentParser:
     """A parser for ``python -m research.<name>`` with ``--data``, and with ``--methods`` if there are ``methods``."""
     command_parser = cli.parser(f"research.{name}", description)
-    command_parser.add_argument("--data", type=Path, help="workbook or CSV file; by default, the dataset that is found")
+    command_parser.add_argument(
+        "--data", type=Path, help="an .xlsx, .csv or .tsv file (default: TWEETS_DATA, else search)"
+    )
     if methods:
         default = list(quick) or [method.name for method in methods.values() if not method.slow]
         command_parser.add_argument(

@@ -114,11 +114,17 @@ def parser():
 def test_help_shows_defaults_where_there_are_any(parser):
     parser.add_argument("--first", type=int, default=0, help="where to begin")
     parser.add_argument("--more", nargs="+", default=[], help="what else")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1], help="where from")
     text = parser.format_help()
     assert text.startswith("usage: python -m tf_model.example ")
     assert "how large (default: 7)" in text
     assert "where to begin (default: 0)" in text
-    assert text.count("(default:") == 2
+    assert "where from (default: 0 1)" in text
+    assert text.count("(default:") == 3
+
+
+def test_a_docstring_that_begins_with_the_command_describes_it_without():
+    assert cli.parser("research.example", "``python -m research.example``: measure it.").description == "Measure it."
 
 
 def test_wrong_usage_is_2_and_says_what_was_wrong(parser, capsys):

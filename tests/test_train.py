@@ -178,6 +178,8 @@ def test_a_model_of_targets_learns_what_is_assumed_and_is_judged_by_the_rest(tar
     card = (target_model / "model_card.md").read_text(encoding="utf-8")
     assert "`target`: negative, neutral, positive" in card
     assert "the products that they name" in card
+    assert "| emotion, validation part |" in card
+    assert "whole answer" not in card
 
 
 def test_products_go_with_targets_alone(tmp_path):

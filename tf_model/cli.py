@@ -19,6 +19,8 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         has_no_default = action.default is None or action.default is False or action.default == []
+        if isinstance(action.default, list) and not has_no_default:
+            return f"{action.help} (default: {' '.join(map(str, action.default))})"  # as it would be typed
         return action.help if has_no_default else super()._get_help_string(action)
 
 
@@ -31,7 +33,12 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser(module: str, description: str) -> argparse.ArgumentParser:
-    """An argument parser for ``python -m module`` whose help shows the defaults."""
+    """An argument parser for ``python -m module`` whose help shows the defaults.
+
+    The description may be the first line of a docstring that begins with the command.
+    """
+    description = description.split("``: ")[-1]
+    description = description[:1].upper() + description[1:]
     return _Parser(prog=f"python -m {module}", description=description, formatter_class=_HelpFormatter)
 
 

@@ -162,5 +162,5 @@ def add_arguments(parser: argparse.ArgumentParser, title: str = "how to compute"
         "--deterministic",
         action=argparse.BooleanOptionalAction,
         default=False,
-        help="same numbers on every run on this machine",
+        help="same numbers on every run on this machine (default: off)",
     )

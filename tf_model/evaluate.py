@@ -241,7 +241,7 @@ def _parser() -> argparse.ArgumentParser:
         "--compare", type=Path, nargs=2, metavar=("OLD", "NEW"), help="say whether NEW is better, by a paired test"
     )
     parser.add_argument("--model", type=Path, help="a saved model (default: saved_models/answer, else product)")
-    parser.add_argument("--data", type=Path, help="workbook or CSV file; searched for if not given")
+    parser.add_argument("--data", type=Path, help="an .xlsx, .csv or .tsv file (default: TWEETS_DATA, else search)")
     data.add_column_arguments(parser)
     products_help = (
         "names and aliases, for --task target (default: those of the labels) or its model (default: its own)"

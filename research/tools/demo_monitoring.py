@@ -64,8 +64,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--models-copy",
         type=Path,
-        help="keep the log, with a copy of the model, in this new folder for the app: "
-        "streamlit run streamlit_app/app.py -- --models DIR",
+        help="keep the log, with a copy of the model, in this new folder for the app: make app ARGS='-- --models DIR'",
     )
     arguments = parser.parse_args(argv)
     predictor = Predictor.load()

@@ -185,7 +185,9 @@ def test_two_writers_do_not_disturb_each_other(path):
 def test_nothing_is_made_before_the_first_writing_and_an_empty_file_is_no_log_yet(path):
     store = Store(path)
     assert not store.exists
-    with pytest.raises(DataError, match=r"^there is no prediction log at .*; predict something first"):
+    with pytest.raises(
+        DataError, match=r"^there is no prediction log at .*; use the app or `predict --record` first, or name"
+    ):
         store.versions()
     assert not path.parent.exists()
     path.parent.mkdir()

@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     output = group.add_mutually_exclusive_group()
     output.add_argument("--show-texts", action="store_true", help="print the texts of the reported rows")
-    output.add_argument("--json", action="store_true", help="print JSON, with the numbers of all reported rows")
+    output.add_argument("--json", action="store_true", help="print JSON, with the row numbers of all that is found")
     args = parser.parse_args(argv)
     _check_usage(args)
     source = resolve(args.audit, option="--audit") if args.audit else resolve(args.data)
@@ -72,7 +72,9 @@ def _audit(path: Path, args: argparse.Namespace) -> int:
     else:
         print("\n".join(map(visible, audit.describe(results, texts if args.show_texts else None))))
     if results["leaks"]:
-        cli.say("leak: validation rows have near-duplicates in the training part; metrics from this split are too high")
+        cli.say(
+            "leak: validation rows have near-duplicates in the training part; metrics from this split can be too high"
+        )
     return int(results["leaks"])
 
 

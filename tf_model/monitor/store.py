@@ -249,7 +249,8 @@ class Store:
     def _read_connection(self) -> Iterator[sqlite3.Connection]:
         if not self.exists:
             raise DataError(
-                f"there is no prediction log at {paths.shown(self.path)}; predict something first, or name another log"
+                f"there is no prediction log at {paths.shown(self.path)}; use the app or `predict --record` first, or "
+                "name another log"
             )
         with _explain_sqlite_errors(self.path), closing(_connect(self.path, read_only=True)) as connection:
             yield connection

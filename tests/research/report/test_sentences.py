@@ -391,6 +391,20 @@ SENTENCES: list[tuple[str, str, Callable[[], bool]]] = [
             and len(lookup.recorded("compare_report_product")["methods"]) == 7
         ),
     ),
+    (
+        "results",
+        "of its {{ targets | length }} goals, not significantly.",
+        lambda: all(
+            row["seeds_low"] <= row["target"] <= row["seeds_high"] for row in lookup.targets() if row["reached"]
+        ),
+    ),
+    (
+        "results",
+        "both CIs of the ECE include the goal",
+        lambda: all(
+            row["seeds_low"] <= row["target"] <= row["seeds_high"] for row in lookup.targets() if not row["more"]
+        ),
+    ),
     ("results", "the keras-nlp networks have one seed", lambda: not_measured()["one seed of the networks"]),
     (
         "results",
@@ -519,6 +533,11 @@ SENTENCES: list[tuple[str, str, Callable[[], bool]]] = [
         "reproduction",
         "no bug has an effect whose intervals over tweets and over seeds both exclude 0",
         bugs_are_not_measurable,
+    ),
+    (
+        "reproduction",
+        "with three seeds, an effect of a few points would be missed",
+        lambda: most_seeds_of_a_bug() == 3,
     ),
     ("reproduction", "Not measured: the report's rate in grouped", lambda: not any(bugs_measured().values())),
     ("reproduction", "miss it by one tweet", misses_by_one_tweet),
