@@ -8,7 +8,7 @@ import pytest
 
 from tf_model import paths
 from tf_model.errors import ModelError, UsageError
-from tf_model.model_dir import SAVED_MODEL, TRAININGS, is_of_training, training_of
+from tf_model.model_dir import SAVED_MODEL, TRAININGS, is_of_training, training_of, write_manifest
 from tf_model.serving import __main__ as command
 
 DEPLOY = paths.ROOT / "tf_model" / "serving" / "deploy"
@@ -72,6 +72,7 @@ def test_a_model_that_is_there_is_left_alone_and_another_stands_beside_it(model,
 
     (model / "fingerprint.pb").unlink()  # it may be the same file
     (model / "fingerprint.pb").write_bytes(b"of another training, saved earlier")
+    write_manifest(model)
     os.utime(model / "saved_model.pb", (1_000_000_000, 1_000_000_000))
     command.write_layout([model], folder)
     versions = sorted(int(each.name) for each in (folder / "product").iterdir())
@@ -82,11 +83,14 @@ def test_a_model_that_is_there_is_left_alone_and_another_stands_beside_it(model,
     assert training_of(newest) == training_of(model), "the server serves the highest number"
 
 
-def test_two_models_of_one_name_and_folders_without_a_model(model, tmp_path):
+def test_two_models_of_one_name_and_folders_without_a_whole_model(model, tmp_path):
     with pytest.raises(UsageError, match="two models have the same name: product, product"):
         command.write_layout([model, model], tmp_path / "serving")
     with pytest.raises(ModelError, match="holds no complete model"):
         command.write_layout([tmp_path], tmp_path / "serving")
+    (model / "variables" / "variables.index").write_bytes(b"half of a copy")
+    with pytest.raises(ModelError, match=r"variables\.index is damaged, or comes from another training"):
+        command.write_layout([model], tmp_path / "serving")
     assert not (tmp_path / "serving").exists()
 
 

@@ -17,7 +17,16 @@ from tf_model import cli, paths
 from tf_model.errors import UsageError, listed, plural
 from tf_model.inference.predictor import DEFAULT_MODELS, find_model
 from tf_model.io.files import whole_file, whole_folder
-from tf_model.model_dir import GRAPH, SAVED_MODEL, TRAININGS, is_there, read_labels, served_version, training_of
+from tf_model.model_dir import (
+    GRAPH,
+    SAVED_MODEL,
+    TRAININGS,
+    check_manifest,
+    is_there,
+    read_labels,
+    served_version,
+    training_of,
+)
 
 FOLDER = paths.SAVED_MODELS / ".serving"
 BASE = "/models"  # where the server finds the folder; compose.yaml mounts it there
@@ -68,6 +77,7 @@ def write_layout(models: Sequence[Path | str], folder: Path | str) -> Path:
         raise UsageError(f"two models have the same name: {', '.join(names)}; rename one of their folders")
     for name, source in zip(names, [each.resolve() for each in sources], strict=True):  # a link is followed once
         read_labels(source)  # raises if the model is incomplete
+        check_manifest(source, light=False)  # TensorFlow Serving would not notice files of two trainings
         training = training_of(source)
         newest = max((int(each.name) for each in (folder / name).glob("*") if each.name.isdecimal()), default=0)
         if training_of(folder / name / str(newest)) != training:
