@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -204,6 +205,16 @@ def test_workers_that_differ_do_not_begin(tmp_path, steady_bert):
     assert [code for code, _ in found] == [2, 2], found
     for _, words in found:
         assert "error: the workers differ in seed; start the same command everywhere" in words
+
+
+@pytest.mark.timeout(2 * LIMIT)
+def test_a_port_that_is_taken_is_an_error_in_one_line(tmp_path, steady_bert):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        [(code, words)] = end([start(tmp_path, steady_bert, place=0, ports=[port, *free_ports(1)])])
+    assert code == 2, words
+    assert f"error: worker 1 of 2 cannot listen at 127.0.0.1:{port} (Could not start gRPC server); give each" in words
+    assert "Traceback" not in words
 
 
 @pytest.mark.timeout(2 * LIMIT)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tf_model.errors import TweetTargetError, UsageError
+from tf_model.errors import TweetTargetError, UsageError, first_line
 
 VARIABLE = "TF_CONFIG"
 STARTUP_SECONDS = 300
@@ -39,16 +39,24 @@ class Cluster:
     def connect(self, seconds: float) -> None:
         """Wait until all workers are connected; call this before any other TensorFlow operation.
 
-        If they are not connected after ``seconds``, SIGALRM ends the process.
+        If they are not connected after ``seconds``, SIGALRM ends the process. Raises :class:`UsageError` if this
+        process cannot listen at its address.
         """
         import tensorflow as tf
 
         # While TensorFlow waits, it holds the GIL, so no Python signal handler can run.
         handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, seconds)
-        self.strategy = tf.distribute.MultiWorkerMirroredStrategy()
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGINT, handler)
+        try:
+            self.strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        except (tf.errors.UnknownError, tf.errors.InvalidArgumentError) as error:
+            raise UsageError(
+                f"{self.describe()} cannot listen at {self.addresses[self.index]} ({first_line(error)}); give each "
+                f"worker its own index in {VARIABLE}, and a port that no other program uses"
+            ) from error
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGINT, handler)
 
     def agree(self, **values: Any) -> list[str]:
         """Wait for all workers; return the names of the JSON-ready ``values`` that differ between them."""
