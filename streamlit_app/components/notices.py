@@ -111,7 +111,8 @@ def how_to_get_both(state: ModelState) -> str:
     """What to do for answers of emotion and product together, which the model in use does not give."""
     if state.name != tasks.ANSWER and tasks.ANSWER in loading.model_names():
         return f"choose the model {tasks.ANSWER} in the sidebar."
-    return f"train the model of both: `{FULL_ANSWER}`"
+    own_table = "python -m tf_model.train --task answer --data TABLE"
+    return f"train the model of both: `{FULL_ANSWER}`, or for labels of your own `{own_table}`"
 
 
 def _say_if_replaced(state: ModelState) -> None:
