@@ -87,10 +87,11 @@ def test_every_chapter_of_the_exploration_ends_in_a_conclusion():
 def test_the_exploration_runs_on_the_sample_corpus(tmp_path):
     code = [cell for cell in execute("eda", tmp_path, paths.SAMPLE_CORPUS) if cell.cell_type == "code"]
     assert all(cell.execution_count for cell in code)
-    charts = [
-        cell for cell in code for output in cell.outputs if "application/vnd.plotly.v1+json" in output.get("data", {})
-    ]
+    plotly = "application/vnd.plotly.v1+json"
+    charts = [output.data[plotly] for cell in code for output in cell.outputs if plotly in output.get("data", {})]
     assert len(charts) >= 12
+    for name, axis in [item for chart in charts for item in chart["layout"].items() if item[0][1:].startswith("axis")]:
+        assert axis.get("showticklabels", True) or "matches" in axis, f"{name} has its own scale but no numbers"
 
 
 @pytest.mark.timeout(1200)
