@@ -238,6 +238,7 @@ def test_a_line_break_within_a_name_stays(tmp_path, line_break):
         ("a.yaml", "- name: Xbox\n  alias: [360]\n", "expected the columns name and aliases, found 'name', 'alias'"),
         ("a.yaml", "- name: [\n", "cannot be read (while parsing a flow node); correct it"),
         ("a.yaml", "[" * 1_000, "cannot be read (maximum recursion depth exceeded"),
+        pytest.param("a.yaml", "[" * 10**5, "cannot be read (max", marks=pytest.mark.timeout(60), id="brackets"),
         ("a.yaml", "- name: Kindle\n  aliases: [re: k]\n", "expected a list of texts as aliases of 'Kindle'; put each"),
         (
             "a.yaml",

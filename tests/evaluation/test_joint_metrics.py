@@ -76,8 +76,11 @@ def test_shares_of_the_emotions_are_counted_by_the_labels_by_the_guesses_and_amo
     assert shares[tasks.NEGATIVE] == {"labels": 2 / 5, "best_guess": 1 / 5, "answered": 1 / 3}
     assert shares[tasks.NO_EMOTION] == {"labels": 1 / 5, "best_guess": 2 / 5, "answered": 2 / 3}
     console = Console(width=300, record=True)
+    shares["\x1b[5m"] = shares[tasks.NO_EMOTION]  # a label of another's table
     joint_metrics.print_evaluation(console, "a part", found)
-    assert "Negative emotion 0.4000, 0.2000, 0.3333; No emotion" in console.export_text()
+    printed = console.export_text()
+    assert "Negative emotion 0.4000, 0.2000, 0.3333; No emotion" in printed
+    assert "\x1b" not in printed
     nothing = joint_metrics.evaluate_predictions(rows_of(LABEL_IDS), PROBABILITIES, 1.0)["answer"]["emotion_shares"]
     assert {each["answered"] for each in nothing.values()} == {None}
 

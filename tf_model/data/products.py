@@ -25,6 +25,7 @@ SUFFIXES = (".csv", ".yaml", ".yml")
 PATTERN = "re:"
 MOST_CHARACTERS, MOST_SIGNS = 100, 5  # of an alias, and at one of its ends
 ROOM = 16  # characters of a mention beyond its alias: a plural s or a number, and the escapes of a web page
+MOST_NESTED = 100  # lists in lists of a YAML file, which needs three; very many would overflow the loader's stack
 NULLS = ("~", "null", "Null", "NULL")  # in YAML, and in tables from databases: no aliases
 # An accent may be a separate character; the apostrophe that Unicode counts as a letter is none here.
 _WORD = re.compile(r"[^\W_\u02bc](?:[^\W_\u02bc]|[\u0300-\u036f])*")
@@ -198,10 +199,15 @@ def parse_products(content: bytes, suffix: str, name: str) -> Products:
             needed = {each for each in reader.fieldnames or () if each.strip().lower() in ("name", "aliases")}
             # Without other empty cells, of which a few kilobytes may have a million.
             rows = [{key: cell for key, cell in row.items() if cell or key in needed} for row in reader]
-        elif any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
-            raise yaml.YAMLError("found a reference, *, which may stand for millions of names")
         else:
-            rows = yaml.load(text, yaml.BaseLoader)  # as written: On is not True, and 1.10 not 1.1
+            depth = 0
+            for event in yaml.parse(text, yaml.CBaseLoader):
+                if isinstance(event, yaml.AliasEvent):
+                    raise yaml.YAMLError("found a reference, *, which may stand for millions of names")
+                depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+                if depth > MOST_NESTED:
+                    raise RecursionError("maximum recursion depth exceeded by lists in lists")
+            rows = yaml.load(text, yaml.CBaseLoader)  # as written: On is not True, and 1.10 not 1.1
     except (ValueError, RecursionError, csv.Error, yaml.YAMLError) as error:
         reason = f"cannot be read ({first_line(error)}); correct it, and save it as UTF-8"
         raise DataError(f"{name} {reason}") from error

@@ -30,6 +30,7 @@ from tf_model.evaluation.metrics import (
     print_metrics,
     wilson_interval,
 )
+from tf_model.io.characters import visible
 from tf_model.modeling.joint_label import answer_outputs, confidence_and_correctness
 from tf_model.tasks import ANSWER_TASKS, EMOTION, PRODUCT, Task
 
@@ -266,7 +267,7 @@ def print_evaluation(console: Any, title: str, metrics: dict[str, Any]) -> None:
         f"{decimal(answer['answered_accuracy'])} of the given correct, {answer['accuracy_not_sure_wrong']:.4f} of all",
         f"shares by label, by best guess, among the answered: {'; '.join(shares)}",
     ]
-    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+    console.print("\n".join(map(visible, lines)), highlight=False, markup=False, soft_wrap=True)
 
 
 def _joint(rows: TrainingRows, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tf_model.errors import DataError
+from tf_model.io.characters import visible
 from tf_model.model_dir import probabilities_sum_to_1
 
 # From the report that this project reproduces: bert-base-uncased, 9 products, the last of 10 epochs, training part
@@ -131,7 +132,7 @@ def print_metrics(console: Any, title: str, metrics: Mapping[str, Any]) -> None:
     numbers = map(str, range(len(metrics["per_class"])))
     confusion = table_of_numbers(("class", *numbers), "true class (rows), predicted class (columns, by number)")
     for number, (label, scores) in enumerate(metrics["per_class"].items()):
-        name, counts = Text(f"{number} {label}"), metrics["confusion_matrix"][number]
+        name, counts = Text(visible(f"{number} {label}")), metrics["confusion_matrix"][number]
         per_class.add_row(
             name, *(f"{scores[key]:.3f}" for key in ("precision", "recall", "f1")), f"{scores['support']:,}"
         )
