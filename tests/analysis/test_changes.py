@@ -61,6 +61,7 @@ def test_what_cannot_be_used_is_counted_and_said():
         "2 rows with an unreadable date",
         "1 row with a date in the future, left out",
     )
+    assert dates_of(str(pd.Timestamp.now("UTC") + pd.Timedelta(hours=14))).notes == UTC, "today, farther east"
     assert dates_of("24/06/03", "24/06/05").notes == ("years of two digits: the dates were read as day/month/year",)
     exchanged = dates_of(datetime(2024, 5, 6), datetime(2024, 12, 6), "13/06/2024", "30/06/2024").notes[0]
     assert exchanged.startswith("13/06/2024 is text, and no other date has a day above 12: a spreadsheet may have")
@@ -130,6 +131,7 @@ def test_shares_by_period_have_wilsons_band():
         line = own.iloc[1]
         assert (line["low"], line["high"]) == pytest.approx(wilson_interval(line["count"], line["texts"]))
     assert own["start"].tolist() == list(pd.date_range("2024-04-01", periods=3, freq="MS"))
+    assert by_period(rows[rows["emotion"] != NEGATIVE], (NEGATIVE,))["share"].eq(0).all()
 
 
 def test_a_week_without_texts_is_a_gap_and_moves_no_change():

@@ -32,6 +32,7 @@ def test_what_differs_is_told_from_what_does_not():
     one, other = distinctive_words(rows, ~is_may, is_may)
     assert other[:2] == ["battery", "dies"]
     assert "battery" not in one
+    assert distinctive_words(rows.assign(product=None), ~is_may, is_may)[1][:2] == ["battery", "dies"]
 
 
 def test_the_words_of_a_text_count_once_whatever_number_of_products_it_names():

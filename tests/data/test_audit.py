@@ -181,7 +181,7 @@ def test_a_dataset_without_products_is_audited_for_emotions(tmp_path):
     rows = [(text, "", emotion) for text, _, emotion in plain_rows(20)]
     audited = audit(read(tmp_path, rows))
     assert list(audited["tasks"]) == ["emotion"]
-    assert "no row has a label of the task product" in audited["remarks"]
+    assert audited["remarks"] == ["no row has a label of the task product"]
 
 
 # ---------------------------------------------------------------- the real dataset

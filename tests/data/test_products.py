@@ -130,7 +130,7 @@ def test_a_mention_does_not_depend_on_the_other_names(others):
 
 
 def test_a_pattern_with_an_optional_end_is_found_before_a_word_that_begins_like_it():
-    products = Products({"Phone": ["re:phone ?15( pro( max)?)?"], "Language": [r"re:c\+\+"], "Box": ["re:box|boxes"]})
+    products = Products({"Phone": ["re:phone ?15( pro( max)?)?"], "Language": [r"re:\Qc++"], "Box": ["re:box|boxes"]})
     text = "phone 15 probably, phone15 pro maximal, phone 15 pro max, c++, two boxes"
     assert found(products, text) == [
         *(("Phone", each) for each in ("phone 15", "phone15 pro", "phone 15 pro max")),
@@ -230,6 +230,7 @@ def test_a_line_break_within_a_name_stays(tmp_path, line_break):
             "name,aliases\nKindle,e\0reader\n",
             "cannot be read (found a NUL character, as in UTF-16); correct it",
         ),
+        ("a.csv", 'name,aliases\nKindle,"Fire\nXbox,360\n', "cannot be read (unexpected end of data); correct it"),
         ("a.csv", "name,aliases\n", "expected at least one product"),
         ("a.csv", "product\nKindle\n", "a.csv: expected the columns name and aliases, found 'product'"),
         ("a.csv", "names;aliases\nKindle;\n", "found 'names;aliases'; put , between columns and ; between aliases"),

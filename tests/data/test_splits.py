@@ -249,6 +249,8 @@ class TestGroupedFolds:
         assert sorted(np.concatenate([split.validation for split in folds])) == list(range(31))
         for split in folds:
             assert set(emotions[split.train]) == {0, 1, 2}
+        rows = self.rows_of_both_tasks(np.array([0] * 20 + [-1]), np.ones(21, int))
+        assert len(folds_of(rows, np.arange(21), 5, 0)) == 5, "no label is not a class"
 
     def test_a_class_of_either_task_in_one_group_is_named(self):
         products, emotions = np.array([0] * 10 + [-1] * 10), np.array([1] * 19 + [2])
@@ -264,6 +266,8 @@ class TestGroupedFolds:
         assert not np.intersect1d(numbers[split.train], numbers[split.validation]).size
         part = rows.take(split.train)
         assert partition(near_duplicate_groups(part.texts)) == partition(numbers[split.train])
+        with pytest.raises(UsageError, match=r"and so on, not 0\.9; the nearest is 0\.5"):
+            training_split(rows, 0, 0.9)
 
     def test_real_folds_do_not_leak(self, report_rows, report_groups):
         texts, label_ids = report_rows

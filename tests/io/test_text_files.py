@@ -27,7 +27,8 @@ def test_csv_values_stay_what_they_are(tmp_path):
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 def test_separator_is_found_in_the_header(tmp_path, separator):
-    path = write(tmp_path / "a.csv", separator.join(["id", '"a, text; it is"']) + "\n" + separator.join(["1", "hello"]))
+    rows = [["id", '"a, text; it is"'], ["1", "hello"]]
+    path = write(tmp_path / "a.csv", "\n" + "\n".join(map(separator.join, rows)))  # after a blank line
     assert read(path).to_dict("list") == {"id": ["1"], "a, text; it is": ["hello"]}
 
 
@@ -88,6 +89,9 @@ def test_rows_that_quotes_may_have_joined_are_told(tmp_path, separator):
         content = f"id\ttext\n{rows * 2}".replace("\t", separator)
         with tables.open_table(write(tmp_path / ("a.tsv" if separator == "\t" else "a.csv"), content)) as table:
             assert [note.startswith("some rows have several lines") for note in table.notes] == [True] * told
+    for content in ('text\n"so\ngood"\n', 'id,text\n1,"so\ngood, yes"\n'):  # too little to look like rows
+        with tables.open_table(write(tmp_path / "b.csv", content)) as table:
+            assert table.notes == []
 
 
 # ---------------------------------------------------------------- encodings and lines

@@ -3,7 +3,7 @@
 import tempfile
 import warnings
 import zipfile
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -80,12 +80,14 @@ def test_what_a_workbook_cannot_hold_exactly_is_text(tmp_path):
     frame = pandas.DataFrame({"id": pandas.Series(ids, dtype=object), "when": [datetime(1850, 1, 2)] * 4})
     frame["day"] = [date(1850, 1, 2)] * 4
     frame["price"] = [*map(Decimal, ("12.50", "-1.00", "0.1234567890123456", "NaN"))]
+    frame["ratio"], frame["took"] = float("inf"), timedelta(hours=30)
     save(frame, tmp_path / "a.xlsx")
     found = read(tmp_path / "a.xlsx")
     assert found["id"].tolist() == [10**15 - 1, "1000000000000000", "47936284917354497", "-1000000000000000"]
     assert found["when"][0] == "1850-01-02T00:00:00"
     assert found["day"][0] == "1850-01-02"
-    assert found["price"].tolist()[:3] == [12.5, -1, "0.1234567890123456"]
+    assert found["price"].tolist() == [12.5, -1, "0.1234567890123456", None]
+    assert (found["ratio"][0], found["took"][0]) == ("inf", timedelta(hours=30))
 
 
 def test_a_workbook_has_a_frozen_header_filters_fitting_widths_and_real_dates(tmp_path):

@@ -139,7 +139,7 @@ def test_a_reference_and_a_window_of_the_same_one_class_agree():
 
 def test_features_that_one_side_lacks_are_left_out(expected):
     frame = draw(100, numpy.random.default_rng(8))[["product", "product_confidence"]]
-    features = [each.feature for each in drift.compare(expected, window_of(frame))]
+    features = [each.feature for each in drift.compare(expected, window_of(frame, unk_rates=[0.1] * 100))]
     assert features == ["product", "abstention", "product_confidence", "length"]
 
 

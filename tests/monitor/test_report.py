@@ -193,6 +193,8 @@ def test_corrections_are_compared_with_the_accuracy_of_what_is_answered(judge, e
     assert words(judge(*many)) == {}
     text = words(judge(against=answers))["accuracy"]
     assert 'apart from "Not sure", it was 90% on the validation part' in text
+    of_one_task = words(judge(against=replace(expected, accuracy={"product": 0.9})))["accuracy"]
+    assert "; it was 90% on the validation part" in of_one_task
 
 
 def test_lost_records_are_an_alarm(tmp_path, expected):

@@ -169,7 +169,7 @@ def _leakage(frame: pd.DataFrame, split: splits.Split, name: str) -> dict[str, A
         {
             "row": rows[split.validation[index]],
             "training_row": rows[nearest_rows[index]],
-            "similarity": min(round(float(similarities[index]), 4), 1.0),
+            "similarity": round(float(similarities[index]), 4),
         }
         for index in np.argsort(-similarities, kind="stable")
         if similarities[index] >= splits.THRESHOLD

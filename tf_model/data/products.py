@@ -165,7 +165,7 @@ class Products:
             if bounded and any(_inside_word(text, end) for _, end in spans):
                 spans += [match.span() for match in bounded.finditer(text)]
             for start, end in spans:
-                if start < end and not _inside_word(text, start) and not _inside_word(text, end):
+                if not _inside_word(text, start) and not _inside_word(text, end):
                     yield Mention(product, start, end)
 
 

@@ -214,5 +214,5 @@ def _exact(value: Any) -> Any:
     if isinstance(value, float):
         return value if value - value == 0 else str(value)
     if isinstance(value, Decimal):
-        return value if value.is_finite() and len(value.as_tuple().digits) <= EXACT_DIGITS else str(value)
+        return value if len(value.as_tuple().digits) <= EXACT_DIGITS else str(value)
     return value if value is None or isinstance(value, timedelta) else as_text(value)
