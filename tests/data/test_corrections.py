@@ -324,12 +324,6 @@ def test_of_one_text_and_product_the_last_mention_counts(join_targets):
     assert reasons(joined) == {"another row has the same text and product": 1}
 
 
-def test_words_that_do_not_name_a_product_and_its_missed_mention_both_count(join_targets):
-    joined = join_targets([(TWO, "iPad", BAD, 29, 35), (TWO, "iPad", NONE, 4, 9)])
-    added = [(text, tasks.EMOTIONS[label]) for text, label in labelled_of(joined)]
-    assert added == [(mark(TWO, 29, 35), BAD), (mark(TWO, 4, 9), NONE)]
-
-
 def test_a_mention_counts_more_than_a_whole_text_and_once_whatever_its_product(join_targets):
     denied, whole, renamed = (TWO, "iPad", NONE, 29, 35), (TWO, "iPad", GOOD, "", ""), (TWO, "Pixel", BAD, 29, 35)
     calm = (TWO, "", NONE, "", "")  # of all that the text names

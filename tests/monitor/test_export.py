@@ -86,13 +86,11 @@ def test_each_product_of_a_text_has_a_row_beside_that_of_the_whole_text(tmp_path
         mention(text, IPAD, GOOD, 3, 7, when=NOON + 1),
         mention(text, "Pixel", NONE, 20, 25, when=NOON + 2),
         mention(text, IPAD, NONE, 3, 7, when=NOON + 3, is_correct=True),
-        mention(text, IPAD, BAD, 8, 15, when=NOON + 4),  # a mention that was missed, beside the words that name none
     ]
     assert exported(tmp_path, *corrections) == [
         (text, IPAD, GOOD, "", ""),
         (text, "Pixel", NONE, "20", "25"),
         (text, IPAD, NONE, "3", "7"),  # the last one; its product says which mention
-        (text, IPAD, BAD, "8", "15"),
     ]
 
 

@@ -54,13 +54,13 @@ def join(
     # Before duplicates are dropped: a row without a label must not replace an earlier one that has one.
     leave_out("no label to learn", ~has_label)
     of_product = " and product" * is_target
-    # A label of a mention is more exact than one of the whole text, whichever is later, also than one of no product,
-    # which is of all mentions. The same words under another product are the same input, since the name is masked.
-    keys, has_span = _keys(frame, is_target), frame["start"].notna().to_numpy()
-    mentioned = {key for key, is_mention in zip(keys, has_span, strict=True) if is_mention}
-    mentioned |= {(text, "") for text, _ in mentioned}
-    is_less_exact = ~has_span & np.array([key in mentioned for key in keys], bool)
-    is_repeated = is_less_exact | frame.assign(key=keys).duplicated(["key", "start"], keep="last").to_numpy()
+    # A label of a mention is more exact than one of the whole text, whichever is later. The same words under another
+    # product are the same input, since the name is masked.
+    keys, has_span = pd.Series(_keys(frame, is_target)), frame["start"].notna().to_numpy()
+    is_repeated = keys.iloc[np.argsort(has_span, kind="stable")].duplicated(keep="last").sort_index().to_numpy()
+    # Also than a label of no product, which is of all mentions.
+    spanned = {text for text, _ in keys[has_span]}
+    is_repeated = is_repeated | ~has_span & np.array([not product and text in spanned for text, product in keys], bool)
     is_renamed = has_span & frame.duplicated([tasks.TEXT_COLUMN, *SPAN], keep="last").to_numpy()
     leave_out(f"{'another' if is_target else 'a later'} row has the same text{of_product}", is_repeated)
     leave_out("a later row is about the same words", is_renamed[~is_repeated])

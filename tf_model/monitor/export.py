@@ -27,5 +27,4 @@ def labelled_rows(corrections: pandas.DataFrame) -> pandas.DataFrame:
     text = corrections["text"].str.replace("\0", " ", regex=False)  # text files cannot hold a NUL character
     rows = corrections.assign(text=text, product=product.mask(is_emotion_alone), emotion=emotion)[COLUMNS]
     rows = rows[(text.str.strip() != "") & rows[["product", "emotion"]].notna().any(axis=1)]
-    of_mention = rows.assign(product=rows["product"].where(is_mention))
-    return rows[~of_mention.duplicated(["text", "product", "start"], keep="last")]
+    return rows[~rows.assign(product=rows["product"].where(is_mention))[["text", "product"]].duplicated(keep="last")]
