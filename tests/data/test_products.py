@@ -130,11 +130,13 @@ def test_a_mention_does_not_depend_on_the_other_names(others):
 
 
 def test_a_pattern_with_an_optional_end_is_found_before_a_word_that_begins_like_it():
-    products = Products({"Phone": ["re:phone ?15( pro( max)?)?"], "Language": [r"re:\Qc++"], "Box": ["re:box|boxes"]})
-    text = "phone 15 probably, phone15 pro maximal, phone 15 pro max, c++, two boxes"
+    languages = [r"re:c\+\+", r"re:\Qd++"]
+    products = Products({"Phone": ["re:phone ?15( pro( max)?)?"], "Language": languages, "Box": ["re:box|boxes"]})
+    text = "phone 15 probably, phone15 pro maximal, phone 15 pro max, c++, d++, two boxes"
     assert found(products, text) == [
         *(("Phone", each) for each in ("phone 15", "phone15 pro", "phone 15 pro max")),
         ("Language", "c++"),
+        ("Language", "d++"),
         ("Box", "boxes"),
     ]
 
