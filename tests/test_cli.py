@@ -168,7 +168,7 @@ def run_without_reader(script):
     os.close(reader)
     with run_script(script, stdout=writer, stderr=subprocess.PIPE) as process:
         os.close(writer)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=120)
     return process.returncode, errors
 
 
@@ -187,7 +187,7 @@ def test_without_a_reader_of_its_progress_the_work_goes_on():
     os.close(reader)
     with run_script(script, stdout=subprocess.PIPE, stderr=writer) as process:
         os.close(writer)
-        assert process.communicate(timeout=30)[0] == "7\n"
+        assert process.communicate(timeout=120)[0] == "7\n"
     assert process.returncode == 0
 
 
@@ -196,7 +196,7 @@ def test_without_a_reader_of_its_progress_the_work_goes_on():
 def test_a_full_disk_is_one_line(lines):
     script = f"from tf_model import cli\ncli.run(lambda argv: [print(i) for i in range({lines})] and None)"
     with Path("/dev/full").open("w") as full, run_script(script, stdout=full, stderr=subprocess.PIPE) as process:
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=120)
     assert process.returncode == 1
     said = "error: the output cannot be written: No space left on device; free some space and run the command again"
     assert errors.splitlines() == [said]
@@ -219,7 +219,7 @@ def main(argv):
             try:
                 time.sleep(60)
             finally:
-                time.sleep(0.3)  # cleaning up takes a while; a second signal comes now
+                sys.stdin.read()  # cleaning up takes until the second signal was sent
 
 sys.argv.append({folder!r})
 cli.run(main)
@@ -229,14 +229,14 @@ cli.run(main)
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_stopped_command_leaves_nothing_half_written(number, code, tmp_path):
     script = WRITER.format(folder=str(tmp_path))
-    with run_script(script, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with run_script(script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout.readline() == "writing\n"
         assert len(list(tmp_path.iterdir())) == 2
         process.send_signal(number)
         if number == signal.SIGTERM:
             assert process.stderr.readline() == "terminated\n"
             process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=120)
     assert process.returncode == code
     assert errors == ("" if number == signal.SIGTERM else "interrupted\n")
     assert list(tmp_path.iterdir()) == []

@@ -295,13 +295,13 @@ def test_empty_cells_take_no_memory(tmp_path):
 
 
 def test_a_text_of_many_mentions_is_searched_in_linear_time():
-    began = time.perf_counter()
+    began = time.thread_time()
     assert len(GAMES.find("kindle, xbox. " * 5000)) == 10_000
-    assert time.perf_counter() - began < 5
+    assert time.thread_time() - began < 5
 
 
 def test_a_pattern_that_others_would_take_exponential_time_for_is_linear():
     products = Products({"A": ["re:(a+)+b"]})
-    began = time.perf_counter()
+    began = time.thread_time()
     assert products.find("a" * 5000) == []
-    assert time.perf_counter() - began < 5
+    assert time.thread_time() - began < 5

@@ -76,7 +76,7 @@ def store_with(path: Path, events) -> Store:
     return store
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 20) -> None:
+def wait_until(condition: Callable[[], Any], seconds: float = 120) -> None:
     """Wait until a condition holds, or the seconds are over."""
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:

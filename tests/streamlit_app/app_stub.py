@@ -230,7 +230,7 @@ def targets(stub, models, monkeypatch) -> StubTargets:
 
 def open_app(page: str | None = None) -> AppTest:
     """The app on its first page, or on ``page``."""
-    app = AppTest.from_file(str(APP), default_timeout=30)
+    app = AppTest.from_file(str(APP), default_timeout=120)
     if page:
         app.switch_page(f"views/{page}.py")
     assert not app.run().exception, app.exception
@@ -268,7 +268,7 @@ def start(name: str, content: bytes, column: str | None = None) -> Run:
     return run
 
 
-def wait(run: Run, seconds: float = 20) -> Run:
+def wait(run: Run, seconds: float = 120) -> Run:
     """Wait until the run has ended, and return it."""
     if job := run.job:
         job.join(seconds)
@@ -282,7 +282,7 @@ def run_of(app: AppTest) -> Run:
 
 def open_run(run: Run, tab: str = "Labels") -> AppTest:
     """Open the page of a run by its address, as a browser does."""
-    app = AppTest.from_file(str(APP), default_timeout=30).switch_page("views/batch.py")
+    app = AppTest.from_file(str(APP), default_timeout=120).switch_page("views/batch.py")
     app.query_params["run"] = run.id
     app.session_state[f"{run.id}_tab"] = tab
     assert not app.run().exception, app.exception

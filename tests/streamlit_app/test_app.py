@@ -38,7 +38,7 @@ def test_each_page_has_an_address_and_a_title_of_its_own(stub, monkeypatch):
 def test_a_link_may_name_the_text_and_the_model(stub_later, models, address):
     for name in ("answer", "sample"):
         make_model(models, name)
-    app = AppTest.from_file(str(APP), default_timeout=30)
+    app = AppTest.from_file(str(APP), default_timeout=120)
     app.query_params.update({"text": "I love the iPad", "model": "sample"})
     app._page_hash = calc_hash(address)  # AppTest opens only files, not addresses
     app.run()

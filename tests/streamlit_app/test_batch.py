@@ -382,7 +382,7 @@ MANY = ("text\n" + "I love the iPad\n" * 1_000).encode()
 
 def test_cancel_stops_within_a_batch_and_keeps_nothing(held):
     app = press(upload(MANY, "a.csv"), "Answer 1,000 rows")
-    assert held.reached.wait(20)
+    assert held.reached.wait(120)
     assert "Reading the file and scoring the first rows…" in [each.proto.text for each in app.get("progress")]
 
     press(app, "Cancel")
@@ -448,7 +448,7 @@ def test_a_deleted_run_leaves_nothing_whoever_deletes_it_and_when(held):
     press(app, "Delete for good")
     press(other, "Delete for good")
     held.go_on.set()
-    job.join(20)
+    job.join(120)
     assert not run.folder.exists()
     assert runs.find(run.id) is None
     assert "There is no such file here" in open_run(run).info[-1].value
@@ -456,7 +456,7 @@ def test_a_deleted_run_leaves_nothing_whoever_deletes_it_and_when(held):
 
 def test_a_run_is_not_begun_again_that_another_window_deleted_or_began(held):
     app = press(upload(MANY, "a.csv"), "Answer 1,000 rows")
-    assert held.reached.wait(20)
+    assert held.reached.wait(120)
     press(app, "Cancel")
     held.go_on.set()
     run = wait(run_of(app))
@@ -465,7 +465,7 @@ def test_a_run_is_not_begun_again_that_another_window_deleted_or_began(held):
     held.reached.clear()
     held.go_on.clear()
     press(press(app, "Answer it again"), "Answer 1,000 rows")
-    assert held.reached.wait(20)
+    assert held.reached.wait(120)
     press(other, "Answer it again")
     assert runs.find(run.id).status == runs.RUNNING
     press(app, "Delete for good")
@@ -476,7 +476,7 @@ def test_a_run_is_not_begun_again_that_another_window_deleted_or_began(held):
 
 def test_a_run_whose_end_cannot_be_stored_is_said_and_can_be_answered_again(held, monkeypatch, capfd):
     app = press(upload(b"text\nI love the iPad\n", "a.csv"), "Answer 1 row")
-    assert held.reached.wait(20)
+    assert held.reached.wait(120)
     with monkeypatch.context() as patch:
         fill_disk(patch)
         held.go_on.set()

@@ -286,6 +286,8 @@ def test_every_page_is_right_in_both_themes_and_widths(page, address, tmp_path, 
     assert len(tabs) == 8
     for tab in tabs:
         tab.click()
+        # Until the app has begun to draw the tab, its panel is empty.
+        page.locator('[data-testid="stTabPanel"]:visible [data-testid="stElementContainer"]').first.wait_for()
         check(page, width)
     assert page.elsewhere == []
 

@@ -35,18 +35,18 @@ def train(models, monkeypatch):
     yield lambda code: monkeypatch.setattr(training, "TRAIN", (sys.executable, "-c", SAYS + code))
     for each in training._trainings:
         each.stop()
-        each.process.wait(30)
+        each.process.wait(120)
 
 
 def pressed(words="Train a model"):
-    app = AppTest.from_function(page, default_timeout=30).run()
+    app = AppTest.from_function(page, default_timeout=120).run()
     next(each for each in app.button if each.label == words).click().run()
     assert not app.exception, app.exception
     return app
 
 
 def ended(app):
-    training._trainings[-1].process.wait(30)
+    training._trainings[-1].process.wait(120)
     return app.run()
 
 
@@ -74,7 +74,7 @@ def test_the_labels_train_a_model_beside_the_others(train, models, monkeypatch):
 
 
 def test_a_training_says_how_far_it_is_and_can_be_stopped_from_another_window(train, models):
-    train("import time; print('epoch 1/3'); sys.stdout.flush(); time.sleep(60)")
+    train("import time; print('epoch 1/3'); sys.stdout.flush(); time.sleep(600)")
     app = pressed()
     wait_until(lambda: training._trainings[-1].last_line == "epoch 1/3")
     assert "Training retrained on this machine:\nepoch 1/3" in words_of(app.run())
@@ -92,7 +92,7 @@ def test_a_training_that_fails_says_why(train):
     assert "The training failed." in words
     assert "error: expected new rows to train on" in words
     training._trainings[-1].log.unlink()
-    later = words_of(AppTest.from_function(page, default_timeout=30).run())
+    later = words_of(AppTest.from_function(page, default_timeout=120).run())
     assert "The training failed." in later, "its output is deleted after a week"
 
 
@@ -112,7 +112,7 @@ def test_a_training_that_is_killed_says_why(train):
 def test_a_model_that_is_there_was_not_stopped_in_time(train):
     train(SAVES)
     app = pressed()
-    training._trainings[-1].process.wait(30)
+    training._trainings[-1].process.wait(120)
     training._trainings[-1].stop()
     assert "The new model is retrained:" in words_of(app.run())
 
