@@ -54,9 +54,6 @@ $(VENV)/.teacher: | $(INSTALLED)
 train: $(INSTALLED) ## reproduce the report: train on the real tweets, evaluate, export (ARGS="--help" for options)
 	$(RUN) -m tf_model.train --resume $(ARGS)
 
-tuned: $(INSTALLED) ## train the product only, at a higher learning rate in fewer steps, into saved_models/tuned
-	$(RUN) -m tf_model.train --resume --recipe tuned --name tuned $(ARGS)
-
 answer: $(INSTALLED) ## train emotion and product in one calibrated model, into saved_models/answer (16 minutes on 2 cores)
 	$(RUN) -m tf_model.train --resume --task answer $(ARGS)
 
@@ -186,9 +183,6 @@ demo: $(INSTALLED) ## record a film of the app, into docs/demo/ (needs chromium 
 	$(RUN) -m research.tools.demo $(ARGS)
 
 ##@ Serve
-
-serving: $(INSTALLED) ## lay the saved models out for TensorFlow Serving
-	$(RUN) -m tf_model.serving $(ARGS)
 
 # The image's packages, for Debian's Python. pip unpacks them into this folder, so nothing is installed in a container.
 # On ARM, OpenVINO needs glibc 2.35; the image's Debian has 2.41.
