@@ -51,13 +51,13 @@ def guessed_fold(config, backbone, rows, encoded, split, **_) -> FoldResult:
     return FoldResult(split.validation, np.concatenate(scores, axis=1).astype(np.float32), [])
 
 
-def write_single(parent: Path, task: str = "product", *, name: str | None = None, seed: int = 0, **changes) -> Path:
+def write_single(parent: Path, task: str = "product", *, name: str | None = None, **changes) -> Path:
     """A model of one task; ``changes`` go into its metrics."""
     folder = parent / (name or task)
     labels = tasks.ALL_TASKS[task].labels
-    label_ids, probabilities = labelled(labels, seed=seed)
+    label_ids, probabilities = labelled(labels)
     parts = {
-        "train": {task: evaluate_probabilities(*labelled(labels, 2 * ROWS, seed + 100), labels)},
+        "train": {task: evaluate_probabilities(*labelled(labels, 2 * ROWS, 100), labels)},
         "validation": {task: evaluate_probabilities(label_ids, probabilities, labels)},
     }
     _write(folder, task, [task], parts, changes)
@@ -68,13 +68,13 @@ def write_single(parent: Path, task: str = "product", *, name: str | None = None
     return folder
 
 
-def write_answer(parent: Path, *, name: str = "answer", seed: int = 0, **changes) -> Path:
+def write_answer(parent: Path, *, name: str = "answer", **changes) -> Path:
     """A model of both tasks, with its calibration; every third row has no product label."""
     folder = parent / name
     parts, calibration, predictions = {}, {"temperature": {}, "threshold": 0.5}, {}
     for task in ("product", "emotion"):
         labels = tasks.ALL_TASKS[task].labels
-        label_ids, probabilities = labelled(labels, seed=seed)
+        label_ids, probabilities = labelled(labels)
         known = np.arange(ROWS) % 3 != 0 if task == "product" else np.ones(ROWS, bool)
         parts[task] = evaluate_probabilities(label_ids[known], probabilities[known], labels)
         names = [labels[each] if keep else None for each, keep in zip(label_ids, known, strict=True)]

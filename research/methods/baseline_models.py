@@ -116,23 +116,18 @@ def with_setting(name: str, values: Mapping[str, float]) -> Method:
 
 def _network(name: str, title: str, make: Callable[..., Any], settings: config.TrainingConfig) -> Method:
     """A network; ``make`` gets its settings, with the seed, and the number of classes."""
+    text = (  # also kept with the results
+        f"cleaning {settings.cleaning}, {settings.epochs} epochs of batches of {settings.batch_size}, Adam "
+        f"{settings.learning_rate:g} {settings.schedule}, warm-up {settings.warmup:g}, {settings.pooling} pooling"
+    )
     return Method(
         name,
         title,
         lambda task, seed: make(replace(settings, seed=seed), len(task.labels)),
         seeds=SEEDS,
         has_probabilities=True,
-        settings=settings_text(settings),
+        settings=text,
         slow=True,
-    )
-
-
-def settings_text(settings: config.TrainingConfig) -> str:
-    """The settings that decide what a training learns, as text for tables and for kept results."""
-    return (
-        f"cleaning {settings.cleaning}, {settings.epochs} epochs of batches of {settings.batch_size}, Adam "
-        f"{settings.learning_rate:g} {settings.schedule}, warm-up {settings.warmup:g}, {settings.pooling} pooling"
-        + (f", labels smoothed by {settings.label_smoothing:g}" if settings.label_smoothing else "")
     )
 
 

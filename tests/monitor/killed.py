@@ -19,32 +19,16 @@ SCRIPT = Path(written_under_load.__file__)
 
 @dataclass(frozen=True)
 class Left:
-    """The state after the kill.
+    """The state after the kill."""
 
-    Attributes:
-        recorded: Calls that had returned.
-        kept: Calls that are in the log.
-        missing_seconds: Time from the return of the oldest missing call to the kill; 0 if none is missing.
-        faults: What is wrong with the log, in words; empty if all is well.
-    """
-
-    recorded: int
-    kept: int
-    missing_seconds: float
-    faults: list[str]
+    recorded: int  # calls that had returned
+    missing_seconds: float  # from the return of the oldest missing call to the kill; 0 if none is missing
+    faults: list[str]  # what is wrong with the log; empty if all is well
 
 
-def kill_while_recording(path: Path, choose: random.Random, rate: int = 2000, longest: float = 1.0) -> Left:
-    """Start the program, kill it up to ``longest`` seconds after its first record, and check the log.
-
-    Args:
-        path: Its log, which must not exist yet.
-        choose: Draws the moment.
-        rate: Texts recorded per second.
-        longest: Seconds.
-    """
-    command = [sys.executable, str(SCRIPT), str(path), str(rate)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+def kill_while_recording(path: Path, choose: random.Random, longest: float = 1.0) -> Left:
+    """Start the program with a new log, kill it up to ``longest`` seconds after its first record, and check the log."""
+    with subprocess.Popen([sys.executable, str(SCRIPT), str(path)], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         begin = process.stdout.readline()
         # Keep reading so that the pipe does not fill up; the moment stays random.
@@ -84,4 +68,4 @@ def check(path: Path, recorded: dict[tuple[int, int], float], killed: float) -> 
             faults.append(f"thread {thread} has gaps before its end")
     missing = [when for key, when in recorded.items() if key not in kept]
     age = max(killed - min(missing), 0.0) if missing else 0.0
-    return Left(len(recorded), len(kept), age, faults)
+    return Left(len(recorded), age, faults)

@@ -1,6 +1,6 @@
 """A program that records from 8 threads until it is killed, and prints each call that has returned.
 
-Run as ``python written_under_load.py DATABASE TEXTS_PER_SECOND``. Each output line holds the thread, the number of the
+Run as ``python written_under_load.py DATABASE``. Each output line holds the thread, the number of the
 call in that thread, and the time at which the call returned. Every call has two texts.
 """
 
@@ -21,12 +21,13 @@ from tf_model.monitor.recorder import Recorder
 
 THREADS = 8
 TEXTS = 2
+RATE = 2000  # texts a second
 
 
-def main(path: str, rate: str) -> None:
+def main(path: str) -> None:
     """Record until the process is killed."""
     recorder = Recorder(path, model="product", version="1")
-    pause = THREADS * TEXTS / float(rate)
+    pause = THREADS * TEXTS / RATE
 
     def work(thread: int) -> None:
         number, due = 0, time.monotonic()
