@@ -3,6 +3,7 @@
 import csv
 import io
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -69,10 +70,10 @@ def use(products: Products, targets: ModelState | None) -> None:
             return _forget()
     _forget()
     st.session_state[OWN_LIST] = products
-    lines = [f"{name}: {'; '.join(own)}" if own else name for name, own in products.aliases.items()]
-    has_signs = any(set(name) & set(":,;\n") for name in products.aliases)
-    if not has_signs and not any("\n" in line or _has_columns(line) for line in lines):  # else it cannot be typed
-        st.session_state[TYPED] = "\n".join(lines)
+    text = "\n".join(f"{name}: {'; '.join(own)}" if own else name for name, own in products.aliases.items())
+    with suppress(DataError):  # it cannot be typed
+        if _typed(text).aliases == products.aliases:
+            st.session_state[TYPED] = text
 
 
 def known_to(texts: ModelState, finder: TargetPredictor | None) -> Products | None:
@@ -91,33 +92,39 @@ def _has_columns(line: str) -> bool:
     return any(set(each) & set(",\t") for each in (name, *aliases.split(";")) if not each.strip().startswith(PATTERN))
 
 
+def _typed(text: str) -> Products:
+    """The products of typed lines; :class:`DataError` for the first mistake."""
+    lines = list(dict.fromkeys(filter(None, map(str.strip, text.splitlines()))))
+    if line := next(filter(_has_columns, lines), None):
+        sign = "comma" if "," in line else "tab"
+        problem = f"has a {sign}; write one product per line, a colon after its name, and ; between aliases."
+        raise DataError(f"{quoted(line)} {problem}")
+    if line := next((line for line in lines if ";" in line.partition(":")[0]), None):
+        raise DataError(f"{quoted(line)} has a ; but no colon before it; one product per line.")
+    names = Counter(line.partition(":")[0].strip() for line in lines)
+    if repeated := next((name for name, count in names.items() if count > 1), None):
+        raise DataError(f"{quoted(repeated)} has two lines; put all its aliases on one, and leave colons out of names.")
+    table = io.StringIO()
+    csv.writer(table).writerows([("name", "aliases"), *(line.partition(":")[::2] for line in lines)])
+    return parse_products(table.getvalue().encode(), ".csv", "your list")
+
+
 def _take_typed() -> None:
-    lines = list(dict.fromkeys(filter(None, map(str.strip, st.session_state[TYPED].splitlines()))))
-    names = [line.partition(":")[0].strip() for line in lines]
-    if not lines:
+    if (text := st.session_state[TYPED]).strip():
+        _take(TYPED, lambda: _typed(text))
+    else:
         _forget()
         if st.session_state.get(FILE):
             _take_file()
-    elif line_with_columns := next(filter(_has_columns, lines), None):
-        sign = "comma" if "," in line_with_columns else "tab"
-        problem = f"has a {sign}; write one product per line, a colon after its name, and ; between aliases."
-        _refuse(TYPED, f"{quoted(line_with_columns)} {problem}")
-    elif line_with_several := next((line for line in lines if ";" in line.partition(":")[0]), None):
-        _refuse(TYPED, f"{quoted(line_with_several)} has a ; but no colon before it; one product per line.")
-    elif repeated := next((name for name, count in Counter(names).items() if count > 1), None):
-        _refuse(TYPED, f"{quoted(repeated)} has two lines; put all its aliases on one, and leave colons out of names.")
-    else:
-        table = io.StringIO()
-        csv.writer(table).writerows([("name", "aliases"), *(line.partition(":")[::2] for line in lines)])
-        _take(TYPED, table.getvalue().encode(), ".csv", "your list")
 
 
 def _take_file() -> None:
     file = st.session_state[FILE]
     if file and file.size > MOST_BYTES:
-        _refuse(FILE, f"{quoted(file.name)} has more than {MOST_BYTES:,} bytes, the most allowed.")
+        problem = f"{quoted(file.name)} has more than {MOST_BYTES:,} bytes, the most allowed."
+        st.session_state[PROBLEM] = FILE, problem
     elif file:
-        _take(FILE, file.getvalue(), Path(file.name).suffix, file.name)
+        _take(FILE, lambda: parse_products(file.getvalue(), Path(file.name).suffix, file.name))
     elif st.session_state.get(PROBLEM, ("",))[0] == FILE:  # the file was refused: the list before it stays
         del st.session_state[PROBLEM]
     else:
@@ -125,16 +132,12 @@ def _take_file() -> None:
         _take_typed()
 
 
-def _take(source: str, content: bytes, suffix: str, name: str) -> None:
+def _take(source: str, read: Callable[[], Products]) -> None:
     st.session_state.pop(PROBLEM, None)
     try:
-        st.session_state[OWN_LIST] = parse_products(content, suffix, name)
+        st.session_state[OWN_LIST] = read()
     except DataError as error:
-        _refuse(source, str(error))
-
-
-def _refuse(source: str, problem: str) -> None:
-    st.session_state[PROBLEM] = source, problem
+        st.session_state[PROBLEM] = source, str(error)
 
 
 def _forget() -> None:

@@ -23,7 +23,7 @@ from stub_model import stub
 from tests.monitor.made_up import corrected, predictions, record, wait_until, window_of
 from tf_model import tasks
 from tf_model.api.app import Guard
-from tf_model.errors import OutputError
+from tf_model.errors import DataError, OutputError
 from tf_model.inference import predictor
 from tf_model.modeling.joint_label import NOT_SURE
 from tf_model.monitor import prometheus, reference, report
@@ -212,7 +212,7 @@ def test_it_follows_a_recorder(tmp_path):
     with Recorder(tmp_path / "log.sqlite", model="answer", version="7") as recorder:
         exporter.attach(recorder)
         record(recorder, [SECRET] * 4, ANSWERS, SECONDS, "app")
-        recorder.record_error("DataError", SECRET, "batch")
+        recorder.record_error(DataError(SECRET), "batch")
         recorder.correct(SECRET, {"product": "iPad"}, is_correct=False, product="iPhone")
         assert recorder.flush()
         assert value(exporter, "records_waiting") == 0
@@ -272,7 +272,7 @@ def test_it_says_of_the_log_of_a_recorder_what_the_report_says(tmp_path):
         assert value(exporter, "alarm", signal="drift") == value(exporter, "alarm", signal="errors") == 0
         record(recorder, ["x"] * 300, predictions(300, sure=0.4), SECONDS, "app")
         for _ in range(30):
-            recorder.record_error("DataError", "no", "app")
+            recorder.record_error(DataError("no"), "app")
         recorder.flush(30)
         found = report.make(Store(recorder.path), time.time() - 3600, time.time(), known, "answer", "7")
         raised = {alarm.signal for alarm in found.alarms}
@@ -441,7 +441,7 @@ def test_the_example_asks_the_default_port():
 
 def ask(port: int, path: str, **parameters: str) -> dict:
     url = f"http://127.0.0.1:{port}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
-    return json.loads(urllib.request.urlopen(url, timeout=5).read())["data"]
+    return json.loads(urllib.request.urlopen(url, timeout=60).read())["data"]
 
 
 def wait_for(condition, process: subprocess.Popen, log: Path, seconds: float = 60) -> None:
@@ -494,4 +494,4 @@ def test_a_real_prometheus_scrapes_it_and_answers_every_query(tmp_path):
         wait_for(errors_are_noticed, process, log)
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)

@@ -47,7 +47,7 @@ def recorder(path):
 def test_what_is_recorded_is_in_the_log_after_a_flush(recorder, path):
     frame = predictions(2, product=["iPad", "Google"], sure=[0.5, 0.25])
     record(recorder, ["one", "two"], frame, SECONDS, "app", unk_rates=[0.0, 0.25])
-    recorder.record_error("ModelError", "it is too large\nand more", "batch")
+    recorder.record_error(ModelError("it is too large\nand more"), "batch")
     recorder.correct("one", frame.iloc[0], is_correct=False, product="iPhone")
     assert recorder.flush()
     store = Store(path)
@@ -213,7 +213,7 @@ def test_observers_get_each_event_once_and_their_errors_go_no_further(recorder, 
     seen = []
     recorder.observers += [broken, seen.append]
     record(recorder, ["a", "b"], predictions(2, emotion=tasks.NO_EMOTION), SECONDS, "app")
-    recorder.record_error("X", "y", "app")
+    recorder.record_error(ModelError("y"), "app")
     with caplog.at_level(logging.ERROR):
         recorder.flush()
     recorder.correct("a", {}, is_correct=True)

@@ -115,13 +115,13 @@ class Recorder(AbstractContextManager["Recorder"]):
         except (DataError, UsageError):
             raise
         except Exception as error:
-            self.record_error(type(error).__name__, str(error), source)
+            self.record_error(error, source)
             raise
 
-    def record_error(self, kind: str, message: str, source: str) -> None:
+    def record_error(self, error: BaseException, source: str) -> None:
         """Record a failed call: the class name of the error, and the first line of its message."""
-        line = well_formed((message.strip() or kind).splitlines()[0][:LONGEST_MESSAGE])
-        event = Failed(time.time(), self._stream(source), kind, line)
+        line = well_formed(first_line(error)[:LONGEST_MESSAGE])
+        event = Failed(time.time(), self._stream(source), type(error).__name__, line)
         self._put(1, lambda: event)
 
     def correct(

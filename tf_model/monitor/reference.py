@@ -32,15 +32,13 @@ class Reference:
     # Accuracy of the answers other than "Not sure", where known. It is read from the model's metrics, not this file.
     answered_accuracy: float | None = None
 
-    def save(self, folder: Path) -> Path:
+    def save(self, folder: Path) -> None:
         """Write ``reference.json`` into a model's folder; :class:`OutputError` if it cannot be written."""
         counts: dict[str, dict[str, Any]] = {}  # the count and the sum of each label or bin
         for (name, key), (count, total) in sorted(self.counts.items(), key=lambda item: (item[0][0], str(item[0][1]))):
             counts.setdefault(name, {})[str(key)] = [count, round(total, 6)]
         header = {"format": FORMAT, "origin": self.origin, "rows": self.rows, "accuracy": dict(self.accuracy)}
-        path = Path(folder) / FILE
-        write_json(path, header | {"counts": counts})
-        return path
+        write_json(folder / FILE, header | {"counts": counts})
 
 
 def build(
