@@ -18,6 +18,7 @@ def test_nearest_ignores_case_and_answers_as_known():
 
 def test_plural():
     assert [errors.plural(count, "row", "rows") for count in (0, 1, 2)] == ["rows", "row", "rows"]
+    assert [errors.count_of(count, "row") for count in (0, 1, 2000)] == ["0 rows", "1 row", "2,000 rows"]
 
 
 def test_first_line():

@@ -12,7 +12,6 @@ from pydantic.dataclasses import dataclass
 from tf_model.errors import ModelError, UsageError
 from tf_model.model_dir import RECIPE
 from tf_model.preprocessing.cleaning import CLEANINGS, MAX_TOKENS
-from tf_model.preprocessing.light_tokenizer import reads_mentions
 from tf_model.tasks import EMOTIONS, Task
 from tf_model.tasks import TARGET as TARGET_TASK
 
@@ -83,7 +82,7 @@ class TrainingConfig:
         """
         if [task.name for task in model_tasks] != [TARGET_TASK.name]:
             return replace(self, joined_pairs=0.0, opinion_pairs=0.0)
-        if not reads_mentions(CLEANINGS[self.cleaning]):
+        if not CLEANINGS[self.cleaning].reads_mentions:
             raise UsageError(
                 f"--task target needs a cleaning that masks the mention, and {self.cleaning!r} does not: the products "
                 "of a text would all get the same emotion; leave out --recipe and --cleaning, or add --cleaning target"

@@ -158,9 +158,4 @@ def add_arguments(parser: argparse.ArgumentParser, title: str = "how to compute"
         default="auto",
         help="number format of the layers; auto: chosen by the device",
     )
-    group.add_argument(
-        "--deterministic",
-        action=argparse.BooleanOptionalAction,
-        default=False,
-        help="same numbers on every run on this machine (default: off)",
-    )
+    group.add_argument("--deterministic", action="store_true", help="same numbers on every run on this machine")

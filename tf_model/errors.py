@@ -53,6 +53,11 @@ def plural(count: int, one: str, many: str) -> str:
     return one if count == 1 else many
 
 
+def count_of(count: int, noun: str) -> str:
+    """``count`` with its noun, such as "1 row" and "2,000 rows"."""
+    return f"{count:,} {plural(count, noun, f'{noun}s')}"
+
+
 # What TensorFlow writes around a message: "{{function_node ...}} message [Op:SaveV2]".
 _OPERATION = re.compile(r"\{\{.*?\}\}\s*|\s*\[Op:\w+\].*$")
 

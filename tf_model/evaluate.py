@@ -13,7 +13,7 @@ import numpy as np
 from tf_model import cli, data, device, paths, tasks
 from tf_model.config import add_config_arguments, config_of, make_config, parse_config
 from tf_model.data import splits
-from tf_model.errors import DataError, UsageError, plural
+from tf_model.errors import DataError, UsageError, count_of
 from tf_model.evaluation import joint_metrics
 from tf_model.evaluation.metrics import pack, summarize
 from tf_model.io import files
@@ -188,7 +188,7 @@ def _evaluate_seeds(
         summary[name]["interval"] = interval
     for name, values in summary.items():
         spread = "" if values["sd"] is None else f", sd {values['sd']:.4f}, {values['min']:.4f} to {values['max']:.4f}"
-        line = f"{name}: mean {values['mean']:.4f}{spread} over {values['n']} {plural(values['n'], 'seed', 'seeds')}"
+        line = f"{name}: mean {values['mean']:.4f}{spread} over {count_of(values['n'], 'seed')}"
         if "interval" in values:
             low, high = values["interval"]
             line += f"; 95% interval {low:.3f} to {high:.3f}, near-duplicates resampled together"
@@ -241,8 +241,7 @@ def _parser() -> argparse.ArgumentParser:
         "--compare", type=Path, nargs=2, metavar=("OLD", "NEW"), help="say whether NEW is better, by a paired test"
     )
     parser.add_argument("--model", type=Path, help="a saved model (default: saved_models/answer, else product)")
-    parser.add_argument("--data", type=Path, help="an .xlsx, .csv or .tsv file (default: TWEETS_DATA, else search)")
-    data.add_column_arguments(parser)
+    data.add_data_arguments(parser)
     products_help = (
         "names and aliases, for --task target (default: those of the labels) or its model (default: its own)"
     )

@@ -260,9 +260,8 @@ def is_there(folder: Path) -> bool:
     return False
 
 
-def model_folders(folder: Path | str = paths.SAVED_MODELS) -> tuple[Path, ...]:
+def model_folders(folder: Path) -> tuple[Path, ...]:
     """The folders in ``folder``: answer, product and emotion first, then by name; hidden ones are unfinished models."""
-    folder = Path(folder)
     if not folder.is_dir():
         return ()
     order = {tasks.ANSWER: 0, tasks.PRODUCT.name: 1, tasks.EMOTION.name: 2}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tf_model import cli, paths, tasks
-from tf_model.errors import DataError, ModelError, OutputError, UsageError, plural
+from tf_model.errors import DataError, ModelError, OutputError, UsageError, count_of, plural
 from tf_model.inference.predictor import RUNTIMES, Measured, Predictor, find_model, model_input
 from tf_model.inference.render import count_progress, explain_texts, print_rows, print_table
 from tf_model.inference.targets import TargetPredictor, find_targets
@@ -58,9 +58,7 @@ def main(argv: list[str] | None = None) -> int:
             explain_texts(_load(arguments), arguments.text, arguments.threshold, arguments.format)
         else:
             with _open_input(arguments) as table:
-                # Standard input, without a number of rows, and --text hold texts alone.
-                if table.total_rows is not None and not arguments.text:
-                    tables.refuse_without_texts(table, next(table.chunks(1_000)))
+                tables.refuse_without_texts(table)
                 if arguments.output:
                     tables.check_output(arguments.output, arguments.overwrite, table)
                 _predict_input(arguments, _load(arguments), table)
@@ -221,16 +219,13 @@ def _predict_on_ray(arguments: argparse.Namespace) -> None:
     model = Predictor(read_labels(folder), score=None, folder=folder, metrics=read_json(folder / METRICS))
     model.check_threshold(arguments.threshold)
     _warn_of_sample(model)
-    advance: Callable[[int], None]
     with ExitStack() as stack:
 
-        def start(shards: Any, done_rows: int) -> None:
-            nonlocal advance
+        def start(shards: Any, done_rows: int) -> Callable[[int], None]:
             cli.say(f"reading the texts of column {shards.text_column!r} ({shards.reason})")
             done_note = f"; {done_rows:,} of them were done by an earlier run" if done_rows else ""
-            count = len(shards.sizes)
-            cli.say(f"{shards.rows:,} rows in {count:,} {plural(count, 'shard', 'shards')}{done_note}")
-            advance = stack.enter_context(count_progress(shards.rows - done_rows, show=True))
+            cli.say(f"{shards.rows:,} rows in {count_of(len(shards.sizes), 'shard')}{done_note}")
+            return stack.enter_context(count_progress(shards.rows - done_rows, show=True))
 
         shards = predict_files(
             folder,
@@ -246,7 +241,6 @@ def _predict_on_ray(arguments: argparse.Namespace) -> None:
             threshold=arguments.threshold,
             overwrite=arguments.overwrite,
             on_start=start,
-            on_progress=lambda rows: advance(rows),
         )
     bad_note = f"; {shards.bad:,} were set aside in _bad/, with the reason" if shards.bad else ""
     cli.say(f"{shards.rows:,} rows are in {paths.shown(arguments.output)}{bad_note}")

@@ -116,8 +116,7 @@ def predict_rows(
     from tf_model.inference.fit import STATUS, FitCheck
     from tf_model.inference.render import count_progress
 
-    if table.total_rows is not None:  # else standard input: it holds texts alone, and can be read only once
-        tables.refuse_without_texts(table, next(table.chunks(1_000)))
+    tables.refuse_without_texts(table)
     names, check = tables.input_renames(table, [STATUS]), FitCheck(getattr(predictor, "model", predictor), products)
     with count_progress(table.total_rows, show=True) as advance:
         parts = [

@@ -31,21 +31,13 @@ CANNOT_TELL = "I can't tell"  # occurs in the data, but is not a class of any ta
 
 @dataclass(frozen=True)
 class Task:
-    """One classification task.
+    """One classification task."""
 
-    Attributes:
-        name: Name on the command line, and of the saved model.
-        column: Column of the dataset that holds the label.
-        labels: The classes; the id of a class is its position.
-        ignored_labels: Other values of the column, which no model learns.
-        no_emotion: The label of no emotion; None if there is none.
-    """
-
-    name: str
-    column: str
-    labels: tuple[str, ...]
-    ignored_labels: tuple[str, ...] = ()
-    no_emotion: str | None = None
+    name: str  # on the command line, and of the saved model
+    column: str  # of the dataset, with the labels
+    labels: tuple[str, ...]  # the classes; the id of a class is its position
+    ignored_labels: tuple[str, ...] = ()  # other values of the column, which no model learns
+    no_emotion: str | None = None  # the label of no emotion, if there is one
 
     @property
     def neutral(self) -> int | None:

@@ -274,8 +274,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="product names and aliases for --task target (default: those of the labels)",
     )
-    parser.add_argument("--data", type=Path, help="an .xlsx, .csv or .tsv file (default: TWEETS_DATA, else search)")
-    data.add_column_arguments(parser)
+    data.add_data_arguments(parser)
     parser.add_argument(
         "--extra", type=Path, help="more labelled rows to train on, such as those of `tf_model.monitor export`"
     )

@@ -19,7 +19,7 @@ from streamlit_app.components.widgets import offer_file, pick
 from tf_model import eda
 from tf_model.analysis.changes import Dates
 from tf_model.analysis.compare import DISTINCTIVE_Z
-from tf_model.errors import plural
+from tf_model.errors import count_of, plural
 from tf_model.inference.fit import FIT, NO_PRODUCT
 from tf_model.io.workbooks import MOST_CHARACTERS
 from tf_model.modeling.joint_label import NOT_SURE
@@ -341,7 +341,7 @@ class Explorer:
             key=f"{key}_texts",
         )
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption(f"{len(index):,} {plural(len(index), 'row', 'rows')}.")
+            st.caption(f"{count_of(len(index), 'row')}.")
             self._offer_downloads(index, f"{key}_{name}")
 
     def _offer_downloads(self, index: pd.Index, key: str) -> None:

@@ -18,7 +18,7 @@ LIMITS = tables.Limits(rows=200_000, columns=1_000, cells=10_000_000, bytes=250_
 COMMAND_LINE = "python -m tf_model.predict FILE --output answers.csv"  # takes files of any size
 REPORT = "python -m tf_model.report FILE --output report.html"  # too, as far as they fit into memory
 MOST_SHOWN = 2**53  # a browser shows no greater number
-FIRST_ROWS, SAMPLE_ROWS = 5, 1_000  # rows to show, and rows to search for texts
+FIRST_ROWS = 5  # rows to show
 TYPES = [suffix.removeprefix(".") for suffix in tables.INPUT_SUFFIXES]
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # without it Excel reads UTF-8 as Windows-1252
@@ -44,10 +44,9 @@ def read_upload(path: Path, name: str) -> tuple[tables.Table, pd.DataFrame]:
         with tables.open_table(path, limits=LIMITS, sheet_option="a file without it") as table:
             if not table.total_rows:
                 raise DataError(f"{name} has no rows; give a file with texts")
-            sample = next(table.chunks(SAMPLE_ROWS))
-            tables.refuse_without_texts(table, sample)
+            tables.refuse_without_texts(table)
             tables.named_column(table, table.text_column)  # refuses two columns of this name
-            return table, displayable(sample.head(FIRST_ROWS))
+            return table, displayable(next(table.chunks(FIRST_ROWS)))
     except TweetTargetError as error:
         more = f" here; for files of any size: {COMMAND_LINE}" * isinstance(error, tables.TooLargeError)
         raise DataError(user_message(error, path, name) + more) from error

@@ -17,7 +17,7 @@ from tf_model import tasks
 from tf_model.analysis.label_queue import SIZE, agreement, label_queue, majority
 from tf_model.analysis.shares import checked_sample, checking_order
 from tf_model.data.examples import SPAN
-from tf_model.errors import plural
+from tf_model.errors import count_of
 from tf_model.model_dir import ASSIGNMENT, SAMPLE
 from tf_model.monitor.export import COLUMNS
 
@@ -97,7 +97,7 @@ def check_rows(run: Run, rows: pd.DataFrame, key: str) -> None:
         del st.session_state[key]
         st.rerun()  # the shares have changed
     if unchecked := [row for row in queue if str(row) not in labels]:
-        words = f"Draw {len(unchecked)} {plural(len(unchecked), 'row', 'rows')} to check by hand"
+        words = f"Draw {count_of(len(unchecked), 'row')} to check by hand"
         st.button(words, on_click=st.session_state.update, args=({key: unchecked[0]},), icon=":material/checklist:")
 
 
@@ -122,7 +122,7 @@ def show_queue(run: Run, rows: pd.DataFrame, table: pd.DataFrame, key: str) -> N
     for line in agreement(labels).itertuples():
         kappa = "" if pd.isna(line.kappa) else f", Cohen's kappa {line.kappa:.2f}"
         agreed = f"{line.one} and {line.other} agree on {line.share:.0%}"
-        st.markdown(plain_markdown(f"{agreed} of {line.rows:,} {plural(line.rows, 'row', 'rows')}{kappa}."))
+        st.markdown(plain_markdown(f"{agreed} of {count_of(line.rows, 'row')}{kappa}."))
     emotions = majority(labels)
     if emotions.empty:
         return
@@ -130,7 +130,7 @@ def show_queue(run: Run, rows: pd.DataFrame, table: pd.DataFrame, key: str) -> N
     if run.per_product:
         columns |= {tasks.PRODUCT.name: rows["product"]} | {name: table[name] for name in SPAN}
     file = pd.DataFrame(columns, emotions.index).reindex(columns=COLUMNS)
-    words = f"Download {len(file):,} labelled {plural(len(file), 'row', 'rows')}"
+    words = f"Download {count_of(len(file), 'labelled row')}"
     offer_file(words, lambda: as_training_csv(file), "labels.csv", f"{key}_download")
     task = tasks.TARGET.name if run.per_product else tasks.ANSWER
     is_own = run.dataset not in (None, ASSIGNMENT, SAMPLE) or not set(run.emotions) <= set(tasks.EMOTIONS)
@@ -168,7 +168,7 @@ def _label(run: Run, rows: pd.DataFrame, queue: list[int], labels: dict[str, Any
     if ask_rows(run, rows, queue, labels, partial(_store_label, run, name), key):
         return
     unlabelled = sum(str(row) not in labels for row in queue)
-    words = f"Label {unlabelled} {plural(unlabelled, 'row', 'rows')}" if unlabelled else f"Choose {SIZE} texts to label"
+    words = f"Label {count_of(unlabelled, 'row')}" if unlabelled else f"Choose {SIZE} texts to label"
     st.button(words, on_click=begin, icon=":material/checklist:", key=f"{key}_begin")
     st.caption("The texts that pass the filters and that the model is least sure of, near-duplicates once.")
 

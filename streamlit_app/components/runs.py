@@ -328,7 +328,7 @@ class Job(threading.Thread):
             is_ours = isinstance(error, TweetTargetError)
             run.problem = files.user_message(error, run.path, run.name) if is_ours else first_line(error)[:300]
             if self._log and not isinstance(error, DataError | UsageError):  # a bad file is no failure of the model
-                self._log.record_error(type(error).__name__, first_line(error), recording.BATCH)
+                self._log.record_error(error, recording.BATCH)
         run.seconds, run.status = time.monotonic() - self._began, status
         try:
             if self.is_deleted:

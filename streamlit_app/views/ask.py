@@ -16,7 +16,7 @@ from streamlit_app.components.notices import plain_markdown
 from streamlit_app.components.widgets import pick
 from tf_model import tasks
 from tf_model.data.products import Products
-from tf_model.errors import TweetTargetError, first_line
+from tf_model.errors import TweetTargetError
 from tf_model.inference.fit import FIT, FitCheck
 from tf_model.inference.predictor import Measured, Predictor, model_input, probability_column
 from tf_model.inference.targets import TargetPredictor
@@ -125,7 +125,7 @@ def _predict_once(state: ModelState, text: str, finder: TargetPredictor | None =
 def _report_failure(state: ModelState, heading: str, error: TweetTargetError) -> None:
     # Answers for targets are not recorded, so their errors alone would look like all of their requests.
     if not state.is_of_targets and (log := recording.recorder(state)):
-        log.record_error(type(error).__name__, first_line(error), recording.APP)
+        log.record_error(error, recording.APP)
     notices.say_problem(heading, str(error))
 
 

@@ -14,7 +14,7 @@ from streamlit_app.components.widgets import pick
 from tf_model import tasks
 from tf_model.cli import duration
 from tf_model.data.products import Products
-from tf_model.errors import plural
+from tf_model.errors import count_of
 from tf_model.inference.targets import TargetPredictor
 
 PER_TEXT, PER_PRODUCT = "one row per text", "one row per product"
@@ -87,7 +87,7 @@ def _offer_answer(run: Run, state: ModelState) -> None:
             f"queue or report. For these, {notices.how_to_get_both(answering_state)}",
             icon=":material/info:",
         )
-    words = f"Answer {run.rows:,} {plural(run.rows, 'row', 'rows')}"
+    words = f"Answer {count_of(run.rows, 'row')}"
     if st.button(words, type="primary", icon=":material/play_arrow:"):
         runs.start(run, answering_state, column, finder, products_named)
         st.rerun()
@@ -127,7 +127,7 @@ def _list_runs() -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             name = plain_markdown(run.name)
             st.page_link("views/batch.py", label=name, icon=":material/table_view:", query_params={RUN: run.id})
-            st.caption(f"{run.rows:,} {plural(run.rows, 'row', 'rows')}, {run.status}, {_dates(run)}")
+            st.caption(f"{count_of(run.rows, 'row')}, {run.status}, {_dates(run)}")
             _offer_deletion(run)
     st.caption(
         f"Kept on this machine for {runs.KEPT_DAYS} days after the last change. Anyone who has the address of a file "
@@ -186,7 +186,7 @@ def _show_run(name: str, state: ModelState | None) -> None:
         if state:
             _offer_answer(run, state)
         return
-    rows = f"{run.rows:,} {plural(run.rows, 'row', 'rows')}"
+    rows = count_of(run.rows, "row")
     settings = f"column {run.column}, {PER_PRODUCT if run.per_product else PER_TEXT}"
     verb = "answered by" if run.status == runs.DONE else "begun with"
     st.caption(plain_markdown(f"{rows}, {settings}, {verb} {run.model} ({run.which}) on {_dates(run)}"))
@@ -229,7 +229,7 @@ def _show_answers(run: Run, state: ModelState | None) -> None:
     with st.spinner("Reading the answers…"):
         explorer = RunExplorer(run, current_model if is_current else None)
     took = duration(run.seconds) if run.seconds >= 1 else "less than a second"
-    row_count = f"{run.rows:,} {plural(run.rows, 'row', 'rows')}"
+    row_count = count_of(run.rows, "row")
     words = f"{row_count} answered in {took} ({run.rows / run.seconds:,.0f} a second)"
     if (answer_count := len(explorer.all_tweets)) > run.rows:
         words += f". A text that names several products has a row for each: {answer_count:,} rows below."

@@ -13,7 +13,7 @@ from streamlit_app.components.notices import plain_markdown
 from streamlit_app.components.widgets import pick
 from tf_model import data, model_dir, tasks
 from tf_model.eda import keyword_emotion, keyword_rule
-from tf_model.errors import ModelError, TweetTargetError, plural
+from tf_model.errors import ModelError, TweetTargetError, count_of
 from tf_model.evaluation import calibration, error_analysis
 from tf_model.evaluation.metrics import wilson_interval
 from tf_model.model_dir import ModelReport, Predictions
@@ -253,7 +253,7 @@ def _show_mistakes(report: ModelReport, predictions: Predictions) -> None:
     )
     total = int((~predictions.correct).sum())
     st.caption(
-        f"{len(mistakes):,} of {total:,} {plural(total, 'mistake', 'mistakes')}, sorted by the model's probability of "
+        f"{len(mistakes):,} of {count_of(total, 'mistake')}, sorted by the model's probability of "
         "the label, lowest first. Some of them are label errors."
     )
 

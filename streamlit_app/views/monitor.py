@@ -18,7 +18,7 @@ from streamlit_app.components.training import can_train, offer_training
 from streamlit_app.components.widgets import offer_file, pick
 from tf_model import data, paths, tasks
 from tf_model.cli import duration
-from tf_model.errors import TweetTargetError, plural
+from tf_model.errors import TweetTargetError, count_of
 from tf_model.model_dir import ASSIGNMENT, METRICS, SAMPLE, read_json
 from tf_model.modeling.joint_label import NOT_SURE
 from tf_model.monitor import accuracy, drift, reference
@@ -132,9 +132,9 @@ def _show_alarms(report: Report) -> None:
     names = [name.lower() for signal, name in SIGNAL_NAMES.items() if signal not in report.judged_signals]
     not_judged = f"Not judged: {', '.join(names)} (too few records, or no reference)." if names else ""
     requests, count = report.window.requests, len(report.alarms)
-    request_count = f"{requests:,} {plural(requests, 'request', 'requests')}"
+    request_count = count_of(requests, "request")
     if count:
-        lines = [f"**{count} {plural(count, 'alarm', 'alarms')}**"]
+        lines = [f"**{count_of(count, 'alarm')}**"]
         lines += [f"- **{SIGNAL_NAMES[alarm.signal]}**: {plain_markdown(alarm.words)}" for alarm in report.alarms]
         st.error("\n".join([*lines, "", not_judged]), icon=":material/notification_important:")
     elif report.judged_signals == ("log",):
@@ -182,7 +182,7 @@ def _show_signals(report: Report) -> None:
         rate = 60 * report.window.predictions / max(report.window.until - report.window.since, 1)
         words = f"{rate:,.1f} a minute" if rate >= 1 else f"{rate * 60 * 24:,.0f} a day"
         count = report.window.predictions
-        spoken = f"{count:,} {plural(count, 'prediction', 'predictions')}, {words} on average."
+        spoken = f"{count_of(count, 'prediction')}, {words} on average."
         counts = {"predictions": [window.predictions for window in windows]}
         _show_chart(monitor_charts.bars(windows, counts, f"Throughput, predictions {piece}"), "Predictions", spoken)
     with right:
@@ -233,7 +233,7 @@ def _show_latency(report: Report) -> None:
     spoken, note = "Nobody waited for an answer in this period.", "Whole files are left out."
     if times is not None:
         percentiles = ", ".join(f"p{share} {milliseconds(times.quantile(share / 100))}" for share in PERCENTILES)
-        spoken = f"{percentiles} over {times.count:,} {plural(times.count, 'request', 'requests')}."
+        spoken = f"{percentiles} over {count_of(times.count, 'request')}."
         means = ", ".join(f"{stage} {milliseconds(each.mean)}" for stage, each in stages.items())
         note = f"On average {means}. {note}"
     _show_chart(chart, "Latency", spoken, note)

@@ -81,7 +81,7 @@ def lose_a_worker(folder: Path) -> dict:
     killed, rows, start = [], [], []
     killer = threading.Thread(target=kill_a_worker, args=(folder, killed), daemon=True)
     killer.start()
-    first = predict(folder, partial(slow_stub, folder, 0.3), shard_rows=50, on_progress=rows.append)
+    first = predict(folder, partial(slow_stub, folder, 0.3), shard_rows=50, on_start=lambda *_: rows.append)
     killer.join()
     again = predict(folder, partial(slow_stub, folder, 0.3), shard_rows=50, on_start=lambda *of: start.append(of[1]))
     return {
@@ -114,8 +114,7 @@ def lose_every_worker(folder: Path) -> dict:
         partial(slow_stub, folder, 0),
         shard_rows=200,
         workers=1,
-        on_start=lambda *of: start.append(of[1]),
-        on_progress=rows.append,
+        on_start=lambda *of: start.append(of[1]) or rows.append,
     )
     found["untouched"] = before == [file.stat().st_mtime_ns for file in kept]
     return found | {"start": start, "progress": rows, "rows": made.rows}

@@ -301,12 +301,12 @@ def test_the_command_says_what_was_done_before_and_what_was_set_aside(folder, mo
 
     given = {}
 
-    def pretend(model, source, output, *, on_start, on_progress, **options):
+    def pretend(model, source, output, *, on_start, **options):
         given.update(options)
         shards = Shards("text", "by its name", (100,) * 6, 2)
-        on_start(shards, 200)
+        advance = on_start(shards, 200)
         for _ in range(4):
-            on_progress(100)
+            advance(100)
         return shards
 
     monkeypatch.setattr(ray_data, "predict_files", pretend)

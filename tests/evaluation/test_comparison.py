@@ -244,6 +244,9 @@ def test_models_that_take_other_labels_for_no_emotion_are_refused(tmp_path, data
     old = model(tmp_path / "old", dataset, range(9), emotion=True)
     with pytest.raises(ModelError, match="take different labels for no emotion"):
         compare_models(old, replace(old, no_emotion=None), dataset)
+    alone = replace(old, labels={"emotion": tasks.EMOTIONS})
+    with pytest.raises(ModelError, match="take different labels for no emotion"):
+        compare_models(alone, replace(alone, no_emotion=None), dataset)
 
 
 def test_models_of_different_columns_are_refused(tmp_path, dataset):

@@ -21,7 +21,7 @@ def examples(rows, seed=0, longest=60):
     """Token ids of ``rows`` texts of random lengths. The first token identifies the text; 3 times it is the label."""
     lengths = np.random.default_rng(seed).integers(2, longest + 1, rows)
     token_ids = tf.ragged.constant([[1000 + row] + [7] * (n - 1) for row, n in enumerate(lengths)], dtype=tf.int32)
-    return token_ids, (1000 + np.arange(rows)) * 3
+    return token_ids, (1000 + np.arange(rows))[:, np.newaxis] * 3
 
 
 def batches_of(token_ids, label_ids, *, batch_size=4, seed=0, first_epoch=0, epochs=1):
@@ -65,7 +65,7 @@ def test_labels_and_tokens_stay_with_their_text():
     expected = token_ids.to_list()
     for inputs, labels in batches_of(token_ids, label_ids, batch_size=8):
         assert labels.dtype == np.int32
-        assert labels.tolist() == (inputs["input_ids"][:, 0] * 3).tolist()
+        assert labels[:, 0].tolist() == (inputs["input_ids"][:, 0] * 3).tolist()
         for ids, mask in zip(inputs["input_ids"], inputs["attention_mask"], strict=True):
             assert ids[mask == 1].tolist() == expected[ids[0] - 1000]
             assert mask.tolist() == sorted(mask, reverse=True)
@@ -128,7 +128,7 @@ def test_copies_of_a_row_stay_together_on_a_device():
     token_ids, label_ids = examples(7)
     batches = training_batches(
         token_ids,
-        label_ids[:, np.newaxis],
+        label_ids,
         batch_size=4,
         max_tokens=MAX_TOKENS,
         seed=0,
@@ -142,7 +142,7 @@ def test_copies_of_a_row_stay_together_on_a_device():
     assert [len(each) for each in shares] == [4] * 4
     found = np.concatenate(shares).reshape(-1, 2)
     np.testing.assert_array_equal(found[:, 0], found[:, 1])
-    assert sorted(found[:, 0]) == [-1, *label_ids]  # the smaller batch is padded
+    assert sorted(found[:, 0]) == [-1, *label_ids[:, 0]]  # the smaller batch is padded
 
 
 # --------------------------------------------------------------------------------------------------- evaluation

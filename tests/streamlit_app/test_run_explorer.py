@@ -22,7 +22,7 @@ from tests.analysis.test_themes import FILLERS, PLANTED
 from tf_model import data, paths, tasks
 from tf_model.analysis import shares
 from tf_model.data import corrections, splits
-from tf_model.errors import plural
+from tf_model.errors import count_of
 from tf_model.evaluation.metrics import evaluate_probabilities
 from tf_model.preprocessing.cleaning import mark
 
@@ -327,7 +327,7 @@ def test_a_filter_may_leave_fewer_rows_than_were_to_be_checked(run, corrected):
     press(app, "Draw 50 rows to check by hand")
     app.text_input(key=f"{run.id}_contains").set_value("iPad is there 20").run()
     left = run.answers().rows["text"].str.contains("iPad is there 20").sum()
-    press(app, f"Draw {left} {plural(left, 'row', 'rows')} to check by hand")
+    press(app, f"Draw {count_of(left, 'row')} to check by hand")
     for _ in range(left):
         press(app, tasks.NO_EMOTION)
     assert not any(each.label.startswith("Draw") for each in app.button)
@@ -564,7 +564,7 @@ def test_there_may_be_more_emotions_than_keys(models):
         run = SimpleNamespace(id="a", per_product=False, emotions=[f"emotion {number}" for number in range(12)])
         ask_rows(run, pandas.DataFrame({"text": ["a"]}), [0], {}, print, "key")
 
-    app = AppTest.from_function(page, default_timeout=30).run()
+    app = AppTest.from_function(page, default_timeout=120).run()
     assert not app.exception, app.exception
     assert len(app.button) == 13 + len(("Back", "Next", "Undo", "Stop"))
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from tf_model.analysis.compare import distinctive_words, newcombe
 from tf_model.analysis.rows import ALL, LEAST_TEXTS, by_product
-from tf_model.errors import plural
+from tf_model.errors import count_of
 from tf_model.evaluation.metrics import wilson_interval
 from tf_model.io.base import as_text
 
@@ -76,7 +76,7 @@ def find_dates(table: pd.DataFrame) -> Dates | None:
         (is_too_early.sum(), f"with a date before {EARLIEST.year}, left out"),
     ):
         if count:
-            notes.append(f"{count:,} {plural(count, 'row', 'rows')} {description}")
+            notes.append(f"{count_of(count, 'row')} {description}")
     return Dates(name, position, dates.mask(is_future | is_too_early).reindex(table.index), tuple(notes), is_utc)
 
 

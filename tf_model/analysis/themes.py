@@ -86,9 +86,8 @@ def describe_themes(
         texts = unique_rows.index[theme == name][np.argsort(-nearness, kind="stable")]
         trend = periods[texts].value_counts().reindex(all_periods, fill_value=0).tolist() if dated else []
         lines.append((name, words, texts.tolist(), trend))
-    return pd.DataFrame(lines, columns=columns).sort_values(
-        "texts", ascending=False, ignore_index=True, kind="stable", key=lambda texts: texts.map(len)
-    )
+    lines.sort(key=lambda line: len(line[2]), reverse=True)
+    return pd.DataFrame(lines, columns=columns)
 
 
 def _typical_words(words: pd.Series, themes: np.ndarray) -> dict[Any, list[str]]:

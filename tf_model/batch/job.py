@@ -104,10 +104,9 @@ def open_first(files: Sequence[Path], column: str | None) -> tables.Table:
     """
     for file in files:
         with tables.open_table(file, column, on_bad_row=lambda *_: None) as table:
-            sample = next(table.chunks(1_000))
-            tables.refuse_without_texts(table, sample)
-        if len(sample):
-            break
+            tables.refuse_without_texts(table)
+            if len(next(table.chunks(1))):
+                break
     return table
 
 

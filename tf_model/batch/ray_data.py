@@ -51,8 +51,7 @@ def predict_files(
     probabilities: bool = False,
     threshold: float | None = None,
     overwrite: bool = False,
-    on_start: Callable[[Shards, int], None] = lambda shards, rows: None,
-    on_progress: Callable[[int], None] = lambda rows: None,
+    on_start: Callable[[Shards, int], Callable[[int], Any]] = lambda shards, rows: lambda rows: None,
 ) -> Shards:
     """Score all texts of a .csv or .parquet file, or of a folder of them, into a folder of shards.
 
@@ -63,8 +62,8 @@ def predict_files(
     folders that all machines see under the same path; the code is sent along. ``address`` is a Ray cluster's, such as
     "10.0.0.1:6379" (None: ``RAY_ADDRESS``, else this machine). For ``runtime`` see :meth:`Predictor.load`. ``workers``
     is the number of actors (None: one per GPU, or one per CPU without GPUs), which share the GPUs. ``on_start`` gets
-    the shards and the number of rows that an earlier run did, ``on_progress`` the rows of each finished shard. Raises
-    :class:`TweetTargetError`, also if workers are lost again and again; finished shards are kept.
+    the shards and the number of rows that an earlier run did, and returns what gets the rows of each finished shard.
+    Raises :class:`TweetTargetError`, also if workers are lost again and again; finished shards are kept.
     """
     ray = import_ray()
     # Absolute paths, because the workers have working directories of their own. Links are followed once: after a
@@ -94,12 +93,12 @@ def predict_files(
             if shards is None:
                 shards = job.begin(first_table, shard_rows)
             missing = job.missing(shards)
-            on_start(shards, shards.rows - sum(shards.sizes[index] for index in missing))
+            advance = on_start(shards, shards.rows - sum(shards.sizes[index] for index in missing))
             load = partial(load_model, identities, products, runtime)
             args = (load, job, shards.text_column, options)
             try:
                 for rows in _run(ray, missing, args, workers, gpu_share):
-                    on_progress(rows)
+                    advance(rows)
             except ray.exceptions.RayError as error:
                 state = f"{len(shards.sizes) - len(job.missing(shards))} of {len(shards.sizes)} shards are kept"
                 raise TweetTargetError(

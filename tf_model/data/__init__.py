@@ -10,4 +10,4 @@ from tf_model.data.examples import (
     say_unnamed,
     training_rows,
 )
-from tf_model.data.source import DATA_VARIABLE, Source, add_column_arguments, announce, load, options_of, resolve
+from tf_model.data.source import DATA_VARIABLE, Source, add_data_arguments, announce, load, options_of, resolve

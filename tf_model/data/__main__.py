@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tf_model import cli, tasks
 from tf_model.data.dataset import UNLABELLED_SHEET, Dataset, read
-from tf_model.data.source import DATA_VARIABLE, add_column_arguments, announce, options_of, resolve
+from tf_model.data.source import add_data_arguments, announce, options_of, resolve
 from tf_model.errors import UsageError
 from tf_model.io.characters import visible
 
@@ -17,10 +17,7 @@ AUDIT_OPTIONS = ("against", "split_column", "show_texts", "json")
 def main(argv: list[str] | None = None) -> int:
     """Print what the dataset holds, or its problems; return 1 if a validation part leaks."""
     parser = cli.parser("tf_model.data", "Find and check the dataset, and show what it holds.")
-    parser.add_argument(
-        "--data", metavar="PATH", help=f"an .xlsx, .csv or .tsv file (default: {DATA_VARIABLE}, else search)"
-    )
-    add_column_arguments(parser)
+    add_data_arguments(parser)
     group = parser.add_argument_group("audit: what is wrong with the data; exit code 1 if a validation part leaks")
     group.add_argument(
         "--audit",

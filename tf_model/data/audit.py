@@ -9,7 +9,7 @@ import pandas as pd
 from tf_model import tasks
 from tf_model.data import splits
 from tf_model.data.dataset import FIRST_ROW, Dataset
-from tf_model.errors import DataError, first_line, listed, plural
+from tf_model.errors import DataError, count_of, first_line, listed
 
 TRAINING_NAMES = ("train", "training")
 SHOWN_ROWS = 10
@@ -245,7 +245,7 @@ def describe(results: dict[str, Any], texts: Mapping[int, str] | None = None) ->
 
 
 def _count_groups(groups: list[list[int]]) -> str:
-    return f"{sum(map(len, groups)):,} rows in {len(groups):,} {plural(len(groups), 'group', 'groups')}"
+    return f"{sum(map(len, groups)):,} rows in {count_of(len(groups), 'group')}"
 
 
 def _name_labels(conflict: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from tf_model.data import splits
 from tf_model.data.dataset import FIRST_ROW, Dataset, Dropped, check_schema, read
 from tf_model.data.examples import SPAN, TrainingRows, products_of, training_rows
 from tf_model.data.products import Products
-from tf_model.errors import DataError, UsageError, plural
+from tf_model.errors import DataError, UsageError, count_of
 from tf_model.preprocessing.cleaning import mark
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def join(
     name = tasks.name_of(task.name for task in rows.tasks)
     all_rows = training_rows(replace(dataset, labelled=all_labelled), name, products)
     leave_out("the product of its label is not named", ~new_rows["row"].isin(all_rows.rows))
-    used = f"{len(frame):,} {plural(len(frame), 'row', 'rows')} of {paths.shown(file.path)} to train with"
+    used = f"{count_of(len(frame), 'row')} of {paths.shown(file.path)} to train with"
     used += f" (columns: {file.columns.describe()})" * (file.columns != dataset.columns)
     lines = [f"extra: {line}" for line in (used, *file.warnings, *(each.describe() for each in dropped))]
     if frame.empty:

@@ -94,8 +94,10 @@ def load(path: Path | str | None = None, **options: Any) -> Dataset:
     return dataset
 
 
-def add_column_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options that name the columns of a table and its label for no emotion."""
+def add_data_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add ``--data``, and the options that name the columns of a table and its label for no emotion."""
+    usage = f"an .xlsx, .csv or .tsv file (default: {DATA_VARIABLE}, else search)"
+    parser.add_argument("--data", type=Path, metavar="PATH", help=usage)
     group = parser.add_argument_group("columns of the table (detected by their usual names if not given)")
     for part, content in (("text", "texts"), ("product", "products"), ("emotion", "emotions")):
         group.add_argument(f"--{part}-column", metavar="NAME", help=f"column of the {content}")

@@ -57,17 +57,17 @@ def compare_models(old: Predictor, new: Predictor, dataset: data.Dataset) -> dic
     """
     old_name, new_name = paths.shown(old.folder), paths.shown(new.folder)
     shared_tasks = [task for task in old.tasks if task in new.tasks]
+    for task in old.tasks:
+        if task not in shared_tasks and set(task.labels) == set(new.labels.get(task.name, ())):
+            raise ModelError(
+                f"{old_name} and {new_name} take different labels for no emotion; train both with the same --no-emotion"
+            )
     if not shared_tasks:
         raise ModelError(
             f"{old_name} predicts {', '.join(old.labels)} and {new_name} predicts {', '.join(new.labels)}"
             f"{' with other classes' if new.labels.keys() == old.labels.keys() else ''}; "
             "compare models of the same task, with the same classes"
         )
-    for task in old.tasks:
-        if task not in shared_tasks and set(task.labels) == set(new.labels.get(task.name, ())):
-            raise ModelError(
-                f"{old_name} and {new_name} take different labels for no emotion; train both with the same --no-emotion"
-            )
     labels = tasks.TASKS if tasks.TARGET.name in old.labels else [task.name for task in shared_tasks]
     for part in ("text", *labels):
         columns = [model.metrics.get("columns", {}).get(part) for model in (old, new)]

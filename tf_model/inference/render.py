@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from tf_model import cli
-from tf_model.errors import plural
+from tf_model.errors import count_of
 from tf_model.inference.attribution import Explanation
 from tf_model.inference.predictor import Predictor, model_input
 from tf_model.inference.targets import UNNAMED, TargetPredictor
@@ -154,4 +154,4 @@ def count_progress(total: int | None, show: bool) -> Iterator[Callable[[int], No
         yield advance
     seconds = time.monotonic() - began
     rate = count / max(seconds, 1e-9)
-    cli.say(f"{count:,} {plural(count, 'text', 'texts')} in {seconds:.1f} s ({rate:,.0f} texts/s)")
+    cli.say(f"{count_of(count, 'text')} in {seconds:.1f} s ({rate:,.0f} texts/s)")

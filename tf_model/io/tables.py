@@ -169,15 +169,16 @@ def has_words(column: Any) -> bool:
     return any(_PROSE.search(_DATE.sub(" ", as_text(value))) for value in column.dropna())
 
 
-def refuse_without_texts(table: Table, sample: Any) -> None:
-    """Raise :class:`DataError` if no column of ``sample``, the first rows of ``table``, holds texts.
+def refuse_without_texts(table: Table) -> None:
+    """Raise :class:`DataError` if no column of the first rows of ``table`` holds texts.
 
     Two words side by side count as a text. The only column, one with a usual name, and one that the user named are not
     checked.
     """
-    if sample.empty or table.reason in ("by its name", "the only column", "as asked"):
+    if table.reason in ("by its name", "the only column", "as asked"):
         return
-    if not any(has_words(sample.iloc[:, position]) for position in range(sample.shape[1])):
+    sample = next(table.chunks(1_000))
+    if not sample.empty and not any(has_words(sample.iloc[:, position]) for position in range(sample.shape[1])):
         raise DataError(
             f"{table.name}: expected a column of texts, but {listed(table.columns)} hold numbers, dates or single "
             "words; add the texts, or name their column 'text'"

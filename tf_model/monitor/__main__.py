@@ -101,7 +101,7 @@ def _report(arguments: argparse.Namespace) -> int:
 
 def _export(arguments: argparse.Namespace) -> int:
     from tf_model.data.dataset import SUFFIXES
-    from tf_model.errors import DataError, UsageError, plural
+    from tf_model.errors import DataError, UsageError, count_of
     from tf_model.io import tables
     from tf_model.monitor.export import labelled_rows
     from tf_model.monitor.store import Store
@@ -125,8 +125,8 @@ def _export(arguments: argparse.Namespace) -> int:
         writer.write(rows)
     left_out = len(corrections) - len(rows)
     cli.say(
-        f"wrote {paths.shown(output)} ({len(rows):,} {plural(len(rows), 'row', 'rows')}; left out: {left_out:,} "
-        f"{plural(left_out, 'correction', 'corrections')} without a label, or repeated)"
+        f"wrote {paths.shown(output)} ({count_of(len(rows), 'row')}; left out: {count_of(left_out, 'correction')} "
+        f"without a label, or repeated)"
     )
     for note in writer.notes:
         cli.say(note)

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from tf_model import paths
-from tf_model.errors import plural
+from tf_model.errors import count_of, plural
 from tf_model.evaluation.metrics import decimal, table_of_numbers
 from tf_model.io.characters import visible
 from tf_model.monitor import accuracy, drift
@@ -25,8 +25,8 @@ def print_report(console: Console, report: Report) -> None:
     _print_line(console, f"{begin} to {end} UTC")
     _print_line(
         console,
-        f"{requests:,} {plural(requests, 'request', 'requests')}, {window.failures:,} failed; "
-        f"{predictions:,} {plural(predictions, 'prediction', 'predictions')}, {window.dropped:,} not logged",
+        f"{count_of(requests, 'request')}, {window.failures:,} failed; "
+        f"{count_of(predictions, 'prediction')}, {window.dropped:,} not logged",
     )
     cpu, memory = window.mean(CPU), window.mean(MEMORY)
     if cpu is not None and memory is not None:

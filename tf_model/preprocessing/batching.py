@@ -72,19 +72,14 @@ def training_batches(
         columns = tf.reshape(tf.pad(positions, [[0, padding]], constant_values=-1), [-1, replicas])
         return tf.data.Dataset.from_tensor_slices(tf.transpose(columns)[own_shares.start : own_shares.stop])
 
-    def share(positions: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        inputs, labels = batch(tf.maximum(positions, 0))
-        return inputs, tf.where(positions[:, tf.newaxis] >= 0, labels, -1)
-
     def batch(positions: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        return pad(tf.gather(token_ids, positions), max_tokens), tf.gather(label_ids, positions)
+        positions = tf.repeat(positions, copies)
+        present = tf.maximum(positions, 0)
+        labels = tf.where(positions[:, tf.newaxis] >= 0, tf.gather(label_ids, present), -1)
+        return pad(tf.gather(token_ids, present), max_tokens), labels
 
     epochs_left = tf.data.Dataset.range(first_epoch, epochs)
-    batches = epochs_left.flat_map(epoch)
-    if replicas > 1:
-        batches = batches.flat_map(shares)
-    batches = batches.map(lambda positions: tf.repeat(positions, copies)).map(batch if replicas == 1 else share)
-    return batches.prefetch(tf.data.AUTOTUNE)
+    return epochs_left.flat_map(epoch).flat_map(shares).map(batch).prefetch(tf.data.AUTOTUNE)
 
 
 def traced_once(score: Callable[[dict[str, tf.Tensor]], tf.Tensor]) -> Callable[[dict[str, tf.Tensor]], tf.Tensor]:

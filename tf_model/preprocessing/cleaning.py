@@ -45,6 +45,11 @@ class Cleaning:
     decompose: bool = False  # split accented letters (Unicode NFD) before the steps, so that these can keep the letter
     strip: bool = False  # strip spaces at both ends after the steps
 
+    @property
+    def reads_mentions(self) -> bool:
+        """Whether it turns marked mentions into mask tokens."""
+        return any(MASK in replacement for _, replacement in self.steps)
+
     def __call__(self, texts: tf.Tensor) -> tf.Tensor:
         """Clean texts, a string tensor of any shape, into ASCII; bytes that are not UTF-8 are read as U+FFFD."""
         import tensorflow as tf

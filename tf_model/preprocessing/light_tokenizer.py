@@ -17,11 +17,6 @@ def read_vocabulary(path: Path) -> list[str]:
     return [names.get(token, token) for token in tokens]
 
 
-def reads_mentions(cleaning: Cleaning) -> bool:
-    """Whether a cleaning turns marked mentions into mask tokens."""
-    return any(MASK in replacement for _, replacement in cleaning.steps)
-
-
 class LightTokenizer:
     """Cleans and tokenizes texts; ``vocabulary`` lists the tokens in the order of their ids."""
 
@@ -31,7 +26,7 @@ class LightTokenizer:
         self._cleaning, self._limit = cleaning, max_tokens - 2
         ids = {token: number for number, token in enumerate(vocabulary)}
         self._cls, self._sep, self.unknown = ids[CLS], ids[SEP], ids[UNKNOWN]
-        self._mask = ids[MASK] if reads_mentions(cleaning) else None
+        self._mask = ids[MASK] if cleaning.reads_mentions else None
         self._tokenizer = Tokenizer(models.WordPiece(ids, unk_token=UNKNOWN))
         self._tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
         if lower_case:

@@ -6,7 +6,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from tf_model.preprocessing.cleaning import CLEANINGS, MAX_TOKENS
-from tf_model.preprocessing.light_tokenizer import UNKNOWN, read_vocabulary, reads_mentions
+from tf_model.preprocessing.light_tokenizer import UNKNOWN, read_vocabulary
 
 # A batch is padded to its own longest text, rounded up to a multiple of this, so that few shapes occur.
 BUCKET = 8
@@ -24,7 +24,7 @@ class TextEncoder(tf.Module):
 
         self.lower_case = lower_case
         self.cleaning = CLEANINGS[cleaning]
-        self._has_mentions = reads_mentions(self.cleaning)
+        self._has_mentions = self.cleaning.reads_mentions
         self._tokenizer = keras_nlp.models.BertTokenizer(
             vocabulary=read_vocabulary(vocabulary), lowercase=lower_case, special_tokens_in_strings=self._has_mentions
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tf_model import cli, paths
-from tf_model.errors import OutputError, UsageError, first_line, plural
+from tf_model.errors import OutputError, UsageError, count_of, first_line
 from tf_model.io.files import explain_write_errors, write_json
 
 SETTINGS = "run.json"
@@ -37,9 +37,9 @@ class Checkpoint:
     def progress(self) -> str:
         """The saved progress in words; empty if there is none."""
         if epochs := self.epochs_done():
-            return f"{epochs} {plural(epochs, 'epoch', 'epochs')}"
+            return count_of(epochs, "epoch")
         folds = len(list((self.folder / CALIBRATION).rglob("*.npz")))  # not trained again
-        return f"{folds} {plural(folds, 'fold', 'folds')} of the calibration" if folds else ""
+        return f"{count_of(folds, 'fold')} of the calibration" if folds else ""
 
     def open(self, *, resume: bool, restart: bool) -> None:
         """Resume an unfinished run or start anew; :class:`UsageError` if neither was asked for, or settings differ."""
