@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -42,6 +43,11 @@ def random_classifier(bert: Path, recipe, chosen: Sequence[tasks.Task], *, seed:
         if "LayerNorm" not in variable.name:
             variable.assign(variable * scale)
     return Fitted(network, text_encoder(recipe, weights))
+
+
+def eagerly(model: Any) -> None:
+    """Train without a graph, which takes longer to make than few steps save."""
+    model.run_eagerly = True
 
 
 def guessed_fold(config, backbone, rows, encoded, split, **_) -> FoldResult:

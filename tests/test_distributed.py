@@ -28,6 +28,12 @@ from tf_model.training import cross_validation
 cross_validation.CALIBRATION_FOLDS = {FOLDS}
 cli.run(train.main)
 """
+CONNECT = """
+from tf_model import cli, device, distributed
+
+device.import_tensorflow()
+cli.run(lambda _: distributed.from_environment().connect(30))
+"""
 
 
 # ------------------------------------------------------------------------------------------------ what TF_CONFIG says
@@ -110,16 +116,19 @@ def test_every_row_is_in_one_share_and_the_shares_are_alike_in_size(replicas):
 # ------------------------------------------------------------------------------------------------ two processes
 
 
-def start(folder: Path, bert: Path, *arguments: str, place: int, ports: list[int]) -> subprocess.Popen:
-    """The real command, but for the number of folds, as one of several workers."""
+def run(script: str, *arguments: str, place: int, ports: list[int]) -> subprocess.Popen:
+    """Run a script as one of several workers."""
     addresses = [f"127.0.0.1:{port}" for port in ports]
     environment = os.environ | {VARIABLE: config({"type": "worker", "index": place}, worker=addresses)}
-    command = [sys.executable, "-c", TRAIN, "--task", "answer", "--data", str(paths.SAMPLE_CORPUS)]
-    command += ["--backbone", str(bert), "--precision", "float32", "--learning-rate", "2e-3", "--batch-size", "30"]
-    command += ["--epochs", str(EPOCHS), "--output-dir", str(folder), *arguments]
-    return subprocess.Popen(
-        command, cwd=paths.ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    command, pipe = [sys.executable, "-c", script, *arguments], subprocess.PIPE
+    return subprocess.Popen(command, cwd=paths.ROOT, env=environment, stdout=pipe, stderr=pipe, text=True)
+
+
+def start(folder: Path, bert: Path, *arguments: str, place: int, ports: list[int]) -> subprocess.Popen:
+    """The real command, but for the number of folds, as one of several workers."""
+    settings = ["--task", "answer", "--data", str(paths.SAMPLE_CORPUS), "--backbone", str(bert)]
+    settings += ["--precision", "float32", "--learning-rate", "2e-3", "--batch-size", "30", "--epochs", str(EPOCHS)]
+    return run(TRAIN, *settings, "--output-dir", str(folder), *arguments, place=place, ports=ports)
 
 
 def start_two(folder: Path, bert: Path, *arguments: str, second: tuple[str, ...] = ()):
@@ -208,10 +217,10 @@ def test_workers_that_differ_do_not_begin(tmp_path, steady_bert):
 
 
 @pytest.mark.timeout(2 * LIMIT)
-def test_a_port_that_is_taken_is_an_error_in_one_line(tmp_path, steady_bert):
+def test_a_port_that_is_taken_is_an_error_in_one_line():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        [(code, words)] = end([start(tmp_path, steady_bert, place=0, ports=[port, *free_ports(1)])])
+        [(code, words)] = end([run(CONNECT, place=0, ports=[port, *free_ports(1)])])
     assert code == 2, words
     assert f"error: worker 1 of 2 cannot listen at 127.0.0.1:{port} (Could not start gRPC server); give each" in words
     assert "Traceback" not in words
@@ -219,7 +228,7 @@ def test_a_port_that_is_taken_is_an_error_in_one_line(tmp_path, steady_bert):
 
 @pytest.mark.timeout(2 * LIMIT)
 def test_a_worker_that_never_comes_is_not_waited_for_for_ever(tmp_path, steady_bert):
-    process = start(tmp_path, steady_bert, "--workers-timeout", "3", place=0, ports=free_ports(2))
+    process = start(tmp_path, steady_bert, "--workers-timeout", "1", place=0, ports=free_ports(2))
     [(code, words)] = end([process])
     assert code == -signal.SIGALRM
-    assert "worker 1 of 2: waiting for the others, 3 s at most; start the same command on each" in words
+    assert "worker 1 of 2: waiting for the others, 1 s at most; start the same command on each" in words

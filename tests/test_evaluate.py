@@ -6,12 +6,12 @@ import base64
 import json
 import shutil
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pandas as pd
 import pytest
-from model_folders import guessed_fold
+from model_folders import eagerly, guessed_fold
 from sample_datasets import GOOD, long_targets, write_csv
 from stub_model import stub, target_stub
 
@@ -21,7 +21,7 @@ from tf_model.errors import DataError, ModelError, OutputError, UsageError
 from tf_model.inference.predictor import Predictor
 from tf_model.model_dir import read_validation_rows
 from tf_model.preprocessing import batching
-from tf_model.training import cross_validation
+from tf_model.training import cross_validation, trainer
 
 SAMPLE = ["--data", str(paths.SAMPLE_CORPUS)]
 FLOAT32 = ["--precision", "float32"]
@@ -55,6 +55,7 @@ def test_grouped_predicts_every_row_once_and_reuses_finished_folds(shallow_bert,
     def guess(*arguments, **options):
         return guessed_fold(*arguments, **options)._replace(history=history)
 
+    monkeypatch.setattr(trainer, "fit", partial(trainer.fit, prepare=eagerly))
     folds = iter([train_fold, guess])  # the first fold, and the second
     monkeypatch.setattr(cross_validation, "_train_fold", lambda *given, **options: next(folds)(*given, **options))
     found = grouped(shallow_bert, tmp_path / "first.json", "--each-epoch")

@@ -6,7 +6,7 @@ import re
 import shutil
 import sys
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pandas as pd
@@ -243,11 +243,15 @@ def test_a_model_of_targets_counts_each_product_of_a_text(file, folder, monkeypa
     assert re.search(r"the model finds it in [\d.]+% of the mentions", page)
 
 
+# The correction takes most of the time, and other tests hold what it says.
+uncorrected = partial(figures, correction=(None, "none"))
+
+
 def test_what_changed_stands_on_the_page(folder, tmp_path):
     rows = three_months().rename(columns={"date": "posted"})
     model = Predictor.load(folder)
     result = rows.drop(columns="text").assign(status="fit")
-    contents = figures(result, rows["text"], model, "made-up.csv")
+    contents = uncorrected(result, rows["text"], model, "made-up.csv")
     page = report.render(contents)
     plain = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", page))
     assert re.search(
@@ -324,7 +328,7 @@ def test_the_period_can_be_chosen(folder):
     result = rows.drop(columns="text").assign(status="fit")
     themes = {f"{NEGATIVE} → iPhone": dict.fromkeys(map(str, rows.index), "bad")}
     model = Predictor.load(folder)
-    found = figures(result, rows["text"], model, "made-up.csv", chosen_themes=themes, period="month")
+    found = uncorrected(result, rows["text"], model, "made-up.csv", chosen_themes=themes, period="month")
     assert found["period"] == "month"
     assert {line["start"] for line in found["over_time"]} == {"2024-04-01", "2024-05-01", "2024-06-01"}
     assert {change["when"] for change in found["changes"]} == {"2024-05-01", "2024-06-01"}
@@ -337,8 +341,8 @@ def test_the_days_of_a_selection_are_those_of_the_whole_file(folder):
     kept = rows[rows["posted"].str.match(r"0\d/05")]  # alone they could be months
     result = kept.drop(columns="text").assign(status="fit")
     selected = result, kept["text"], Predictor.load(folder), "a.csv"
-    found = figures(*selected, dates=find_dates(rows[["posted"]]), of_file=True)
-    assert figures(*selected, of_file=True)["dates"] is None, "as on the page, which found none"
+    found = uncorrected(*selected, dates=find_dates(rows[["posted"]]), of_file=True)
+    assert uncorrected(*selected, of_file=True)["dates"] is None, "as on the page, which found none"
     assert {line["start"][:7] for line in found["over_time"]} == {"2024-05"}
     page = report.render(found | {"dates": found["dates"] | {"notes": ["7 rows without a date"]}})
     assert "In the whole file: 7 rows without a date." in page
@@ -353,7 +357,7 @@ def test_unfit_rows_are_counted_where_they_were_let_into_the_charts(folder):
         (False, len(rows) - 10, "10 rows are not, and left out of everything below."),
         (True, len(rows) - 4, "10 rows are not, and 6 of them counted below all the same."),
     ):
-        found = figures(result, rows["text"], Predictor.load(folder), "a.csv", counts_unfit=counts_unfit)
+        found = uncorrected(result, rows["text"], Predictor.load(folder), "a.csv", counts_unfit=counts_unfit)
         assert found["counted"] == counted
         page = report.render(found)
         assert words in page
@@ -365,7 +369,7 @@ def test_a_curve_is_broken_where_a_week_has_no_texts(folder):
     pages = []
     for kept in (rows, rows[~rows["posted"].between("2024-05-06", "2024-05-12 23:59")]):
         result = kept.drop(columns="text").assign(status="fit")
-        found = figures(result, kept["text"], Predictor.load(folder), "made-up.csv")
+        found = uncorrected(result, kept["text"], Predictor.load(folder), "made-up.csv")
         pages.append(report.render(found))
     whole, broken = (
         [len(points.split()) - 1 for points in re.findall(r'<polyline points="([^"]*)"', page)] for page in pages
@@ -381,13 +385,14 @@ def test_themes_that_were_renamed_and_merged_on_the_page_stay_so(folder):
     own = rows.index[(rows["emotion"] == NEGATIVE) & (rows["product"] == "iPhone")]
     kept = {f"{NEGATIVE} → iPhone": dict.fromkeys(map(str, [*own, len(rows)]), NASTY)}  # one is left out by the filters
     result = rows.drop(columns="text").assign(status="fit")
-    found = figures(result, rows["text"], Predictor.load(folder), "made-up.csv", chosen_themes=kept)
+    found = uncorrected(result, rows["text"], Predictor.load(folder), "made-up.csv", chosen_themes=kept)
     named = [[theme["name"] == NASTY for theme in part["themes"]] for part in found["themes"]]
     assert [True] in named
     assert sum(map(sum, named)) == 1
     assert "<b>&lt;script&gt;" in report.render(found)
     for products, is_a_word in ((None, True), (["Battery"], False)):  # the names of the whole file's products are none
-        found = figures(result, rows["text"], Predictor.load(folder), "a.csv", chosen_themes=kept, products=products)
+        own = {"chosen_themes": kept, "products": products}
+        found = uncorrected(result, rows["text"], Predictor.load(folder), "a.csv", **own)
         words = [word for part in found["themes"] for theme in part["themes"] for word in theme["words"]]
         assert ("battery" in str(words)) is is_a_word
 

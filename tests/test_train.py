@@ -18,7 +18,7 @@ from unittest.mock import Mock
 import numpy as np
 import pandas
 import pytest
-from model_folders import guessed_fold
+from model_folders import eagerly, guessed_fold
 from sample_datasets import BAD, GOOD, unlike, write_csv
 
 from tf_model import cli, data, device, evaluate, paths, tasks, train
@@ -454,6 +454,7 @@ def own(request, tmp_path_factory, shallow_bert) -> tuple[Path, Path, str | None
     none = ["--no-emotion", "so | so"] if request.param else []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cross_validation, "_train_fold", guessed_fold)
+        patch.setattr(trainer, "fit", partial(trainer.fit, prepare=eagerly))
         assert train.main([*arguments, *none, *FAST, "--epochs", "1", "--backbone", str(shallow_bert)]) == 0
     return folder / "own", path, request.param
 

@@ -32,11 +32,6 @@ def test_summary(tmp_path, capsys):
     assert not any(text in printed.out for text, *_ in ROWS), "texts are not shown"
 
 
-def test_the_real_workbook_has_rows_to_label(real_data, capsys):
-    assert main(["--data", str(real_data)]) == 0
-    assert "to label  504 rows in the sheet Test" in capsys.readouterr().out
-
-
 def test_the_page_on_own_products_shows_what_is_printed(capsys, monkeypatch):
     monkeypatch.chdir(paths.ROOT)
     page = (paths.ROOT / "docs" / "your-own-products.md").read_text(encoding="utf-8")

@@ -23,7 +23,7 @@ from tf_model.config import make_config
 from tf_model.errors import ModelError, OutputError
 from tf_model.evaluation.joint_metrics import evaluate_predictions
 from tf_model.export import saved_model
-from tf_model.inference.predictor import Predictor
+from tf_model.inference import predictor
 from tf_model.modeling.classifier import compile_model
 from tf_model.preprocessing.cleaning import mark
 
@@ -190,15 +190,15 @@ def test_signature_is_as_documented(serve):
 
 
 @pytest.fixture(scope="module")
-def predictor(folder: Path) -> Predictor:
-    return Predictor.load(folder)
+def score(serve):
+    return predictor._scorer(serve.signature.model)
 
 
-def test_measured_it_says_the_same_and_how_long_it_took_and_which_tokens_are_unknown(predictor, serve, texts):
+def test_measured_it_says_the_same_and_how_long_it_took_and_which_tokens_are_unknown(score, serve, texts):
     batch = [text.encode() for text in texts]
     plain = serve(batch)
     began = time.perf_counter()
-    measured = predictor.score(batch)
+    measured = score(batch)
     taken = time.perf_counter() - began
     assert measured.keys() - plain.keys() == {"unknown_share", "tokenize_seconds", "model_seconds"}
     for name in ("product_confidence", "product_probabilities"):
@@ -211,8 +211,7 @@ def test_measured_it_says_the_same_and_how_long_it_took_and_which_tokens_are_unk
     assert unknown[texts.index("a" * 300)] == 1  # too long a word to be split
 
 
-def test_the_time_of_the_model_grows_with_the_tokens_and_that_of_tokenizing_with_the_texts(predictor):
-    score = predictor.score
+def test_the_time_of_the_model_grows_with_the_tokens_and_that_of_tokenizing_with_the_texts(score):
     # Texts of the first kind lose all tokens; the second, of similar length, keep 126.
     few, many = [b"http://" + b"x" * 2000] * 200, [b"my ipad " * 251] * 200
 

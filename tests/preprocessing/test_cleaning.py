@@ -127,9 +127,11 @@ def test_bytes_that_are_not_utf8_are_cleaned_as_replacement_characters(name, bat
 def test_every_character_of_unicode_is_cleaned_as_plain_python_does(name):
     every = [chr(code) for code in range(0x110000)]
     every = [f"x{character}Y" for character in every if unicodedata.category(character) not in ("Cs", "Cn")]
-    found = clean(name, every)
     assert len(every) > 270_000
-    assert [(ascii(text), got) for text, got in zip(every, found, strict=True) if got != RULES[name](text)] == []
+    # Each stays between two letters; only ASCII may be read together with what is around it.
+    lines = [*every[:128], *(" ".join(every[start : start + 64]) for start in range(128, len(every), 64))]
+    found = clean(name, lines)
+    assert [(ascii(text), got) for text, got in zip(lines, found, strict=True) if got != RULES[name](text)] == []
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ import pytest
 from tf_model import config, device, tasks
 from tf_model.data import TrainingRows, splits
 from tf_model.evaluation import joint_metrics
-from tf_model.modeling import backbone
 from tf_model.training import cross_validation
 
 TOO_SURE = {"product": 2.0, "emotion": 1.25}
@@ -29,14 +28,14 @@ def made_up(count: int = 1500, seed: int = 0) -> tuple[TrainingRows, np.ndarray]
     return rows, np.concatenate(truth, axis=1)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def before():
     """The uncalibrated probabilities, by row."""
     return {}
 
 
-@pytest.fixture
-def calibrated(monkeypatch, tmp_path, before):
+@pytest.fixture(scope="module")
+def calibrated(tmp_path_factory, before):
     """The fitted calibration, the rows, and the folds trained."""
     rows, truth = made_up()
     trained = []
@@ -55,10 +54,10 @@ def calibrated(monkeypatch, tmp_path, before):
             results.append(cross_validation.FoldResult(split.validation, probabilities, []))
         return results
 
-    monkeypatch.setattr(cross_validation, "cross_validate", cross_validate)
-    used = device.Runtime("CPU", 0, "float32", deterministic=False)
-    weights = backbone.find(RECIPE.backbone)
-    found, after = cross_validation.calibrate_out_of_fold(rows, RECIPE, weights, used, tmp_path)
+    used, folder = device.Runtime("CPU", 0, "float32", deterministic=False), tmp_path_factory.mktemp("calibration")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cross_validation, "cross_validate", cross_validate)
+        found, after = cross_validation.calibrate_out_of_fold(rows, RECIPE, None, used, folder)
     assert after.shape == (len(rows), truth.shape[1])
     return found, rows, trained
 

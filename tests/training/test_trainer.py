@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from model_folders import eagerly
 
 from tf_model.config import TrainingConfig
 from tf_model.device import import_tensorflow, prepare
@@ -287,11 +288,6 @@ def test_joined_texts_keep_the_mention_of_one_and_its_label():
         assert unmark(texts[other]) in text
     assert 0.4 < (label_ids[asked] == 0).mean() < 0.6
     assert join_texts(texts, label_ids, 500, seed=1)[0] == joined != join_texts(texts, label_ids, 500, seed=2)[0]
-
-
-def eagerly(model: Any) -> None:
-    """Without a graph, which takes longer to make than few steps save."""
-    model.run_eagerly = True
 
 
 def test_r_drop_learns_from_as_many_steps_what_differs(tiny, whole):
