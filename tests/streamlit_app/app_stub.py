@@ -248,8 +248,12 @@ def upload(content: bytes | str, name: str = "a.csv") -> AppTest:
 
 def ask(text: str, app: AppTest | None = None) -> AppTest:
     """The page Ask with the answer to ``text``."""
-    app = app or open_app()
-    app.text_area(key="ask_text").set_value(text).run()
+    if app is None:
+        app = AppTest.from_file(str(APP), default_timeout=120)
+        app.session_state["ask_text"] = text
+        app.run()
+    else:
+        app.text_area(key="ask_text").set_value(text).run()
     assert not app.exception, app.exception
     return app
 
@@ -287,6 +291,11 @@ def open_run(run: Run, tab: str = "Labels") -> AppTest:
     app.session_state[f"{run.id}_tab"] = tab
     assert not app.run().exception, app.exception
     return app
+
+
+def answered(content: bytes, name: str = "a.csv") -> AppTest:
+    """The page of a file that was answered."""
+    return open_run(wait(start(name, content)))
 
 
 def answer(app: AppTest) -> AppTest:

@@ -76,7 +76,7 @@ def test_a_model_of_the_product_alone_says_how_to_get_the_full_answer(stub, monk
     stub.tasks = ("product",)
     told = []
     monkeypatch.setattr(notices, "component", lambda *_, **__: lambda data, key: told.append(data))
-    app = ask(LOVED)
+    app = ask(LOVED, open_app())
     assert told == ["", "iPad."]
     assert app.header[0].value == "iPad"
     assert "predicts the product only" in app.info[0].value

@@ -20,6 +20,7 @@ import streamlit as st
 from app_stub import (
     APP,
     answer,
+    answered,
     figures,
     fill_disk,
     log_of,
@@ -139,7 +140,7 @@ def test_the_result_of_another_model_is_shown_with_its_name(stub, models):
 
 
 def test_filters_act_together_on_charts_rows_and_downloads_and_are_kept(stub, tmp_path):
-    app = answer(upload(written(table(), ".csv", tmp_path), "a.csv"))
+    app = answered(written(table(), ".csv", tmp_path))
     choose(app, "contains", "LOVE")
     assert rows_of(app)["answer"].tolist() == [ANSWERS[0], ANSWERS[2]]
     choose(app, "products", ["Google"])
@@ -168,7 +169,7 @@ def test_dates_and_sources_are_filters_where_the_file_has_them():
 
 
 def test_the_answer_stands_beside_the_text(stub, tmp_path):
-    app = answer(upload(written(table(), ".csv", tmp_path), "a.csv"))
+    app = answered(written(table(), ".csv", tmp_path))
     shown = open_run(run_of(app), "Rows").dataframe[-1].proto
     order = list(shown.column_order)
     assert order[:4] == ["Tweet", "answer", "status", "answer_confidence"]
@@ -179,7 +180,7 @@ def test_the_answer_stands_beside_the_text(stub, tmp_path):
 def test_a_bar_opens_its_texts_and_downloads_exactly_those(stub, tmp_path, monkeypatch):
     offered = {}
     monkeypatch.setattr(st, "download_button", lambda _, data, key, **options: offered.update({key: data}))
-    app = answer(upload(written(table(), ".csv", tmp_path), "a.csv"))
+    app = answered(written(table(), ".csv", tmp_path))
     key = f"{run_of(app).id}_emotion"
     app.selectbox(key=f"{key}_bar").set_value(tasks.POSITIVE).run()
     assert app.dataframe[-1].value["Tweet"].tolist() == [TEXTS[0], TEXTS[2]]
@@ -194,7 +195,7 @@ def test_a_bar_opens_its_texts_and_downloads_exactly_those(stub, tmp_path, monke
 
 
 def test_charts_have_words(stub, tmp_path):
-    app = answer(upload(written(table(), ".csv", tmp_path), "a.csv"))
+    app = answered(written(table(), ".csv", tmp_path))
     products, emotions, both = [chart.proto.alt for chart in app.get("plotly_chart")]
     assert products == "Number of texts by product: iPhone 1, iPad 1, Google 1, Android 1."
     assert emotions == (
@@ -211,16 +212,16 @@ def test_charts_have_words(stub, tmp_path):
 
 
 def test_rows_without_a_text_are_said_and_kept_and_left_out_of_the_charts(stub):
-    app = answer(upload(b"id,text\n1,I love the iPad\n2,\n3,  \n4,I hate my iPhone\n", "a.csv"))
+    app = answered(b"id,text\n1,I love the iPad\n2,\n3,  \n4,I hate my iPhone\n")
     assert "2 of 4 rows are not. The charts leave them out unless you tick the box:\n- blank: **2**" in words_of(app)
     assert run_of(app).answers().table["id"].tolist() == ["1", "2", "3", "4"]
     assert len(rows_of(app)) == 4
     assert counted(app) == "2"
-    assert "Fit for the model?" not in words_of(answer(upload(b"text\nI love the iPad\n", "b.csv")))
+    assert "Fit for the model?" not in words_of(answered(b"text\nI love the iPad\n", "b.csv"))
 
 
 def test_rows_that_are_not_fit_are_let_into_the_charts_by_one_checkbox(stub):
-    app = answer(upload("text\nI love the iPad\nI love the ipad!\n👍\nI hate my iPhone\n".encode(), "a.csv"))
+    app = answered("text\nI love the iPad\nI love the ipad!\n👍\nI hate my iPhone\n".encode())
     assert run_of(app).answers().table["status"].tolist() == ["fit", "repeated", "only emoji, signs or links", "fit"]
     assert "2 of 4 rows are not" in words_of(app)
     assert counted(app) == "2"
@@ -236,7 +237,7 @@ def test_rows_that_are_not_fit_are_let_into_the_charts_by_one_checkbox(stub):
 
 
 def test_a_file_of_unfit_texts_is_not_said_to_be_filtered(stub):
-    app = answer(upload("text\n👍\n".encode(), "a.csv"))
+    app = answered("text\n👍\n".encode())
     assert "1 row, column text, one row per text" in said(app)
     assert not app.get("plotly_chart")
     assert app.info[-1].value.startswith("None of these texts is counted:")
@@ -246,14 +247,14 @@ def test_a_file_of_unfit_texts_is_not_said_to_be_filtered(stub):
 
 def test_a_model_of_english_texts_counts_no_others(stub):
     rows = b"text\nI love the iPad\nMe encanta mi nuevo iPad\n"
-    assert run_of(answer(upload(rows, "a.csv"))).answers().table["status"].tolist() == ["fit", "fit"]
+    assert run_of(answered(rows)).answers().table["status"].tolist() == ["fit", "fit"]
     stub.metrics["dataset"] = "assignment"
-    app = answer(upload(rows, "a.csv"))
+    app = answered(rows)
     assert run_of(app).answers().table["status"].tolist() == ["fit", "other language"]
 
 
 def test_a_text_is_counted_only_for_a_product_that_it_names_as_in_a_report(stub):
-    app = answer(upload(b"text\nI love the iPad\nI love the Nimbus\nI love the iPad and iPhone\n", "a.csv"))
+    app = answered(b"text\nI love the iPad\nI love the Nimbus\nI love the iPad and iPhone\n")
     assert run_of(app).answers().table["status"].tolist() == ["fit", "no known product", "several products"]
     assert counted(app) == "1"
 
@@ -279,7 +280,7 @@ def test_a_model_of_the_product_alone(stub, tmp_path):
 
 def test_a_model_of_the_emotion_alone(stub):
     stub.tasks = ("emotion",)
-    app = answer(upload(b"text,product\nI love the iPad,mine\n", "a.csv"))
+    app = answered(b"text,product\nI love the iPad,mine\n")
     assert list(run_of(app).answers().table) == ["text", "product", "emotion", "emotion_confidence", "status"]
     [chart] = app.get("plotly_chart")
     assert chart.proto.alt.startswith("Number of texts by emotion: ")
@@ -351,7 +352,7 @@ def test_a_file_on_which_its_library_fails_is_explained(stub, monkeypatch):
 
 
 def test_columns_that_are_called_as_those_of_the_answers_are_kept_under_another_name(stub):
-    app = answer(upload(b"answer,product,status,row\nI love the iPad,mine,sold,9\n", "a.csv"))
+    app = answered(b"answer,product,status,row\nI love the iPad,mine,sold,9\n")
     opened = open_run(run_of(app), "Rows").dataframe[-1]
     [row] = opened.value.to_dict("records")
     own = {"answer_input": "I love the iPad", "product_input": "mine", "status_input": "sold", "row": "9"}
@@ -490,7 +491,7 @@ def test_a_run_whose_end_cannot_be_stored_is_said_and_can_be_answered_again(held
 
 
 def test_a_disk_that_fills_up_later_is_said(stub, monkeypatch):
-    app = answer(upload(b"text\nI love the iPad\nI hate it\n", "a.csv"))
+    app = answered(b"text\nI love the iPad\nI hate it\n")
     fill_disk(monkeypatch)
     choose(app, "contains", "love")
     assert "filters.json: the disk is full" in words_of(app)
@@ -634,18 +635,19 @@ def test_mixed_values_can_be_shown():
 
 
 def test_a_model_of_other_labels_is_counted_in_them(own_model):
-    app = answer(upload(b"text\nso good\na lamp\nhmm\n", "a.csv"))
+    app = answered(b"text\nso good\na lamp\nhmm\n")
     assert figures(app)["good"] == "33.3%"
 
 
-def test_the_rows_of_several_chunks_pass(stub):
-    rows = 20_000
+def test_the_rows_of_several_chunks_pass(stub, monkeypatch):
+    monkeypatch.setattr("tf_model.io.base.CHUNK_CELLS", 1_000)
+    rows = 2_000
     content = "id,text\n" + "".join(f"{n},{TEXTS[n % 4]}\n" for n in range(rows))
     run = wait(start("a.csv", content.encode()))
     assert run.status == runs.DONE, run.problem
     result = run.answers().table
     assert len(result) == rows
-    assert result["id"].tolist()[-1] == "19999"
+    assert result["id"].tolist()[-1] == "1999"
     read = pandas.read_csv(io.BytesIO(files.as_csv(result)))
     assert read["answer"].value_counts().to_dict() == dict.fromkeys(ANSWERS, rows // 4)
 

@@ -2,6 +2,7 @@
 
 import io
 import random
+import shutil
 import time
 from datetime import datetime
 
@@ -89,11 +90,21 @@ def store(models):
     return made
 
 
-@pytest.fixture
-def healthy(store):
+@pytest.fixture(scope="module")
+def half_an_hour(tmp_path_factory):
     """A log with half an hour of ordinary use that ends now."""
-    write_healthy(store, time.time() - 1800)
-    return store
+    made = Store(tmp_path_factory.mktemp("log") / "log.sqlite")
+    write_healthy(made, time.time() - 1800)
+    return made.path
+
+
+@pytest.fixture
+def healthy(models, half_an_hour):
+    """A log of its own with half an hour of ordinary use."""
+    made = Store(loading.monitor_log())
+    made.path.parent.mkdir()
+    shutil.copy(half_an_hour, made.path)
+    return made
 
 
 def open_page(window=None):

@@ -3,6 +3,8 @@
 import io
 import json
 import re
+import secrets
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from functools import cache
@@ -31,15 +33,24 @@ WEEKS = 8
 
 
 @pytest.fixture
-def run(stub):
+def run(stub, tmp_path_factory):
     """Forty texts a week, half about the iPhone: from the fifth week on, these are negative and from the shop."""
+    kept = tmp_path_factory.getbasetemp() / "run-of-320-texts"
+    if not kept.exists():
+        shutil.copytree(answered(texts_of_eight_weeks()).folder, kept)
+    folder = runs._root() / secrets.token_urlsafe(16)
+    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return runs.find(shutil.copytree(kept, folder).name)
+
+
+def texts_of_eight_weeks():
     lines = ["text,when,Source"]
     for number in range(40 * WEEKS):
         week, place = divmod(number, 40)
         is_bad = week >= 4 and place < 20
         words = "I hate my iPhone, it crashed" if is_bad else "I love my iPhone" if place < 20 else "The iPad is there"
         lines.append(f'"{words} {number}",{FIRST + timedelta(weeks=week)},{"shop" if is_bad else "web"}')
-    return answered(lines)
+    return lines
 
 
 def answered(lines):

@@ -61,7 +61,7 @@ def test_each_product_is_marked_in_the_text_and_has_a_line(targets, shown):
 def test_a_screen_reader_is_told_the_answers(targets, monkeypatch):
     told = []
     monkeypatch.setattr(notices, "component", lambda *_, **__: lambda data, key: told.append(data))
-    app = ask(TEXT)
+    app = ask(TEXT, open_app())
     unfit = "This text is not fit for the model, so the answer means little: no known product."
     assert told == ["", f"Kindle: Positive emotion. Xbox: Negative emotion. {unfit} Positive emotion → Apple."]
     ask(" ", app)

@@ -92,7 +92,8 @@ def test_keras_nlp_maps_the_weights_to_the_same_outputs(weights):
     assert difference() < 1e-5
 
 
-def test_from_scratch_has_the_same_size_and_other_weights(weights):
+def test_from_scratch_has_the_same_size_and_other_weights(tiny_torch):
+    weights = backbone.find(str(tiny_torch))
     pretrained, scratch = (neural.classifier(weights, 9, each) for each in (True, False))
     assert scratch.count_params() == pretrained.count_params() == classifier.build(weights, [9]).count_params()
     embedded = (np.asarray(each.backbone.token_embedding.embeddings) for each in (pretrained, scratch))

@@ -86,6 +86,7 @@ def test_without_a_browser_the_pages_are_written_and_the_figures_stay(tmp_path, 
 
     monkeypatch.setattr(paths, "RESEARCH", tmp_path)
     monkeypatch.setattr(figures, "draw_all", refuse)
+    monkeypatch.setattr(pages, "render", str)
     assert command.main([]) == 0
     assert sorted(path.stem for path in tmp_path.iterdir()) == sorted(command.PAGES)
     assert "warning: the figures are not updated: no browser" in capsys.readouterr().err
