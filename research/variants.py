@@ -8,17 +8,13 @@ variants_folds_100.json); once a variant is chosen, ``--fold-seed 0 --seeds 0 1 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
 from research import study
-from research.methods import masked_language
 from research.methods.baseline_models import raw
 from research.methods.neural import FineTuned
 from research.runs import UNCHANGED, record, show, unpack
@@ -36,7 +32,6 @@ CHOICE_SEED = 100  # of folds and training: choices are not made on the folds th
 MPNET = {"backbone": "mpnet", "learning_rate": 3e-5, "epochs": 3}  # half an hour a fold on 2 cores
 LORA = {"lora_rank": 16, "learning_rate": 1e-3, "epochs": 8}  # adapters need a higher learning rate and more epochs
 TEACHER_SEEDS = [{"seed": 1000 + number} for number in range(3)]
-MASKED_EPOCHS = 10
 
 Targets = Callable[[data.TrainingRows, config.TrainingConfig], np.ndarray]
 
@@ -84,18 +79,6 @@ def distilled(*teachers: Mapping[str, Any]) -> Targets:
 # ---------------------------------------------------------------- training procedure
 
 
-@contextmanager
-def pretrained_on(
-    texts: Sequence[str], settings: config.TrainingConfig, epochs: int
-) -> Iterator[config.TrainingConfig]:
-    """The settings, with a backbone that was trained to find masked words of ``texts`` for so many epochs, if any."""
-    with TemporaryDirectory(prefix="backbone-") as folder:
-        if epochs:
-            masked_language.pretrain(texts, replace(settings, epochs=epochs), Path(folder))
-            settings = replace(settings, backbone=folder)
-        yield settings
-
-
 def average_weights(model: Any) -> None:
     """Use a moving average of the weights at the end."""
     model.optimizer.use_ema, model.optimizer.ema_momentum = True, 0.99
@@ -116,7 +99,6 @@ class Variant:
     targets: Targets | None = None  # see :func:`train_and_score`
     settings: Mapping[str, Any] = field(default_factory=dict)  # fields of the training configuration
     prepare: Callable[[Any], None] | None = None  # changes the compiled model
-    masked_epochs: int = 0  # of masked-language training on the texts before
     inputs: Callable[[Sequence[str]], np.ndarray] = raw  # makes what is trained on from the texts
     # By protocol: makes the folds of a problem and a seed, which replace its own; other protocols are skipped.
     folds: Mapping[str, Callable[[Problem, int], Sequence[splits.Split]]] | None = None
@@ -127,7 +109,6 @@ VARIANTS: dict[str, Variant] = {
     UNCHANGED: Variant("as it is"),
     "ema": Variant("a moving average of the weights", prepare=average_weights),
     "r_drop": Variant("two passes that agree (R-Drop)", settings={"r_drop": 1.0}),
-    "masked": Variant(f"{MASKED_EPOCHS} epochs of masked words before", masked_epochs=MASKED_EPOCHS),
     "lora": Variant("adapters (LoRA) of rank 16", settings=LORA),
     "half_layers": Variant("half the layers", prepare=half_the_layers),
     "half_layers_distilled": Variant("half the layers, taught by all", distilled({}), prepare=half_the_layers),
@@ -191,9 +172,8 @@ def out_of_fold(
     own_settings, title = replace(settings, **variant.settings), f"{name}, seed {settings.seed}"
 
     def fit_and_score(split: splits.Split) -> np.ndarray:
-        train, texts = rows.take(split.train), [rows.texts[position] for position in split.validation]
-        with pretrained_on(train.texts, own_settings, variant.masked_epochs) as train_settings:
-            return train_and_score(train, train_settings, texts, variant.targets, variant.prepare)
+        texts = [rows.texts[position] for position in split.validation]
+        return train_and_score(rows.take(split.train), own_settings, texts, variant.targets, variant.prepare)
 
     identity = data_identity([problem.data_sha256], rows, own_settings)
     depends_on = identity, own_settings.to_dict(), variant.title, study.precision_and_gpus()

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from research import runs, study, variants
-from research.methods import masked_language
 from tf_model import config, data, device, paths, tasks
 from tf_model.training import distillation
 from tf_model.training.cross_validation import FOLD_SEED
@@ -120,28 +119,6 @@ def test_a_fold_is_trained_on_its_training_part_as_the_variant_says_and_kept(pro
     shouted = replace(other, inputs=lambda texts: np.array([text.upper() for text in texts], object))
     variants.out_of_fold("r_drop", shouted, problem, folds, settings)
     assert read == {text.upper() for text in problem.rows.texts}
-
-
-def test_masked_words_are_learned_from_the_training_part_alone(problem, settings, stores, monkeypatch):
-    learned, trained = [], []
-
-    def pretrain(texts, settings, folder):
-        learned.append((texts, settings.epochs, str(folder)))
-
-    def train_and_score(rows, settings, texts, *_):
-        trained.append((rows.texts, settings.epochs, settings.backbone))
-        return np.full((len(texts), sum(CLASSES)), 0.25, np.float32)
-
-    monkeypatch.setattr(masked_language, "pretrain", pretrain)
-    monkeypatch.setattr(variants, "train_and_score", train_and_score)
-    folds = problem.folds[study.GROUPED][:2]
-    for name in ("unchanged", "masked"):
-        variants.out_of_fold(name, variants.VARIANTS[name], problem, folds, settings)
-    parts = [problem.rows.take(split.train).texts for split in folds]
-    assert [texts for texts, *_ in learned] == parts
-    assert {epochs for _, epochs, _ in learned} == {variants.MASKED_EPOCHS}
-    folders = [settings.backbone, settings.backbone, *(folder for *_, folder in learned)]
-    assert trained == [(part, settings.epochs, folder) for part, folder in zip(parts * 2, folders, strict=True)]
 
 
 # ---------------------------------------------------------------- the record
