@@ -55,6 +55,25 @@ def train_and_score(
         return model.fit(rows.texts, rows.label_ids, soft_targets).predict_proba(texts)
 
 
+def fold_scores(
+    name: str,
+    rows: data.TrainingRows,
+    folds: Sequence[splits.Split],
+    settings: config.TrainingConfig,
+    targets: Targets | None = None,
+    prepare: Callable[[Any], None] | None = None,
+) -> study.OutOfFold:
+    """Out-of-fold probabilities of what :func:`train_and_score` trains; finished folds are kept."""
+
+    def fit_and_score(split: splits.Split) -> np.ndarray:
+        texts = [rows.texts[position] for position in split.validation]
+        return train_and_score(rows.take(split.train), settings, texts, targets, prepare)
+
+    depends_on = data_identity([], rows, settings), settings.to_dict(), study.precision_and_gpus()
+    title = f"{name}, seed {settings.seed}"
+    return study.score_folds(f"variant-{name}-seed-{settings.seed}", depends_on, len(rows), folds, fit_and_score, title)
+
+
 # ---------------------------------------------------------------- training targets
 
 
@@ -65,10 +84,7 @@ def distilled(*teachers: Mapping[str, Any]) -> Targets:
         groups = splits.near_duplicate_groups(rows.texts)
         folds, predictions = splits.folds_of(rows, groups, TEACHER_FOLDS, settings.split_seed), []
         for teacher in teachers:
-            scores = np.empty((len(rows), len(rows.strata_names)), np.float32)
-            for fold in folds:
-                texts = [rows.texts[position] for position in fold.validation]
-                scores[fold.validation] = train_and_score(rows.take(fold.train), replace(settings, **teacher), texts)
+            scores = fold_scores("teacher", rows, folds, replace(settings, **teacher)).scores
             temperatures = joint_metrics.fit_temperatures(rows, scores)
             predictions.append(joint_metrics.calibrate(scores, temperatures, rows.tasks))
         return distillation.blend(rows.label_ids, np.mean(predictions, axis=0), settings.teacher_weight, rows.tasks)
@@ -169,16 +185,7 @@ def out_of_fold(
 ) -> study.OutOfFold:
     """A variant's out-of-fold probabilities, [N, classes of all tasks]; finished folds are kept."""
     rows = replace(problem.rows, texts=variant.inputs(problem.rows.texts).tolist())
-    own_settings, title = replace(settings, **variant.settings), f"{name}, seed {settings.seed}"
-
-    def fit_and_score(split: splits.Split) -> np.ndarray:
-        texts = [rows.texts[position] for position in split.validation]
-        return train_and_score(rows.take(split.train), own_settings, texts, variant.targets, variant.prepare)
-
-    identity = data_identity([problem.data_sha256], rows, own_settings)
-    depends_on = identity, own_settings.to_dict(), variant.title, study.precision_and_gpus()
-    store_name = f"variant-{name}-seed-{settings.seed}"
-    return study.score_folds(store_name, depends_on, len(rows), folds, fit_and_score, title)
+    return fold_scores(name, rows, folds, replace(settings, **variant.settings), variant.targets, variant.prepare)
 
 
 # ---------------------------------------------------------------- the record
