@@ -70,6 +70,7 @@ def bars(windows: Sequence[Window], counts: Mapping[str, Sequence[int]], title: 
             },
             hovertemplate=f"%{{x|%d %b %H:%M}}: %{{y:,}}<extra>{plain(name)}</extra>",
         )
+    figure.update_yaxes(autorangeoptions={"include": [4]})  # below, plotly also marks fractions
     return _lay_out(figure, windows, title, ",").update_layout(barmode="stack")
 
 

@@ -138,7 +138,8 @@ def horizontal_bars(
     if form.endswith("%"):
         figure.update_xaxes(range=[0, 1.08], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1])
     else:
-        figure.update_xaxes(tickformat=",~r")  # d3: thousands separators, no SI prefixes such as µ
+        is_few = form == ",d" and max(values, default=0) < 10  # plotly would also mark halves
+        figure.update_xaxes(tickformat=",~r", dtick=1 if is_few else None)  # d3: no SI prefixes such as µ
     return figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
 
 

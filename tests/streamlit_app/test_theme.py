@@ -81,6 +81,11 @@ def test_a_legend_lies_below_the_axis_of_a_low_chart():
     assert figure.layout.margin.b > figure.layout.margin.t
 
 
+@pytest.mark.parametrize(("values", "form", "tick"), [([1, 2], ",d", 1), ([3, 400], ",d", None), ([0.2], ".2f", None)])
+def test_the_axis_of_a_few_counts_has_no_fractions(values, form, tick):
+    assert theme.horizontal_bars(["a", "b"][: len(values)], values, form=form).layout.xaxis.dtick == tick
+
+
 def test_labels_of_charts_are_read_letter_by_letter():
     figure = theme.horizontal_bars(["<b>x</b>", "a & b"], [0.2, 0.8], form=".0%", title="T")
     assert figure.data[0].y == ("&lt;b&gt;x&lt;/b&gt;", "a &amp; b")
