@@ -1,6 +1,7 @@
 """A row for each product that a text names: where, and the emotion toward it."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -206,3 +207,16 @@ def test_a_mention_at_the_far_end_of_a_text_is_read(model, filler):
     np.testing.assert_allclose(scores[0], scores[1], atol=1e-6)
     row = {"start": int(found["start"].iloc[0]), "end": int(found["end"].iloc[0]), "mention": "Xbox"}
     assert "Xbox" in targets.explain(far, row).words
+
+
+def test_the_python_of_the_docs_answers_like_the_command(random_models, tmp_path, monkeypatch):
+    page = (paths.ROOT / "saved_models" / "README.md").read_text(encoding="utf-8")
+    program = next(block for block in re.findall(r"```python\n(.*?)```", page, re.S) if "Predictor" in block)
+    (tmp_path / "saved_models").symlink_to(random_models)
+    (tmp_path / "names.csv").write_text("name,aliases\nKindle,Paperwhite; e-reader\nXbox,\n")
+    monkeypatch.chdir(tmp_path)
+    results: dict[str, pandas.DataFrame] = {}
+    exec(program, results)
+    assert list(results["answers"]) == list(Predictor.load(random_models / "answer").columns())
+    assert list(results["targets"]) == list(COLUMNS)
+    assert rows_of(results["targets"][["product", "start"]]) == [(0, "Kindle", 10), (0, "Xbox", 24)]
