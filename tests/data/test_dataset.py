@@ -383,15 +383,19 @@ def test_a_column_of_texts_is_no_column_of_labels(tmp_path):
 
 
 def test_a_column_of_names_is_left_out_for_a_task_that_does_not_need_it(tmp_path):
-    rows = [(f"text {number}", f"name {number}", number % 2) for number in range(dataset_file.MOST_CLASSES + 1)]
+    rows = [(f"text of Name{number}", f"name{number}", number % 2) for number in range(dataset_file.MOST_CLASSES + 1)]
     dataset = own(tmp_path, rows, ("text", "product", "label"))
     assert [task.name for task in dataset.tasks] == ["emotion"]
     assert "the column 'product' of" in dataset.notes[0]
     assert "101 different values, and a task at most 100 classes" in dataset.notes[0]
     assert len(data.training_rows(dataset, "emotion")) == len(rows)
+    assert len(data.training_rows(dataset, "target")) == len(rows), "it needs the names, not a class for each"
     message = line_of(data.training_rows, dataset, "answer")
     assert "--task answer needs a column of products" in message
-    assert "at most 100 different values; name it with --product-column, or train with --task emotion" in message
+    assert (
+        "at most 100 different values; name it with --product-column, or train with --task emotion or --task target"
+        in message
+    )
 
 
 def test_a_column_of_labels_in_two_spellings_is_left_out_for_a_task_that_does_not_need_it(tmp_path):

@@ -255,8 +255,8 @@ def _task_of(path: Path, task: tasks.Task, name: str, labels: list[str], no_emot
         if len(classes) > MOST_CLASSES:
             raise _NoLabelsError(
                 f"the column {name!r} of {path} has {len(classes):,} different values, and a task at most "
-                f"{MOST_CLASSES} classes; if you need labels of the {task.name}, name another one with "
-                f"--{task.name}-column"
+                f"{MOST_CLASSES} classes{'' if is_emotion else ' (--task target: any number)'}; if you need labels of "
+                f"the {task.name}, name another one with --{task.name}-column"
             )
         normalized = {label: " ".join(unicodedata.normalize("NFC", label).casefold().split()) for label in classes}
         if duplicates := [label for label in classes if list(normalized.values()).count(normalized[label]) > 1]:

@@ -83,9 +83,12 @@ def training_rows(dataset: Dataset, name: str, products: Products | None = None)
     is_target = name == tasks.TARGET.name
     names = [task.name for task in tasks.ANSWER_TASKS] if is_target or name == tasks.ANSWER else [name]
     row_tasks = tuple(task for task in dataset.tasks if task.name in names)
-    missing = [each for each in names if each not in {task.name for task in row_tasks}]
-    if missing:
-        alternatives = " or ".join(f"--task {task.name}" for task in dataset.tasks)
+    possible = [task.name for task in dataset.tasks]
+    if dataset.columns.product and tasks.EMOTION.name in possible:
+        possible.append(tasks.TARGET.name)  # it needs no class for each product
+    missing = [each for each in names if each not in possible]
+    if missing and name not in possible:
+        alternatives = " or ".join(f"--task {each}" for each in possible)
         raise DataError(
             f"--task {name} needs a column of {missing[0]}s, but none in {dataset.path} has a usual name, one spelling "
             f"of each label and at most {MOST_CLASSES} different values; name it with --{missing[0]}-column, or train "
@@ -101,7 +104,7 @@ def training_rows(dataset: Dataset, name: str, products: Products | None = None)
                 f"{dataset.path}, got none; add labels, or choose another task"
             )
     if is_target:
-        return _target_rows(dataset, row_tasks[1], products or products_of(dataset))
+        return _target_rows(dataset, row_tasks[-1], products or products_of(dataset))
     is_labelled = (label_ids != tasks.NO_LABEL).any(axis=1)
     frame = dataset.labelled[is_labelled]
     texts = frame[tasks.TEXT_COLUMN].tolist()
@@ -113,9 +116,9 @@ def products_of(dataset: Dataset) -> Products:
 
     Without a product column, the report's products; :func:`training_rows` reports the missing column.
     """
-    product = next((task for task in dataset.tasks if task.name == tasks.PRODUCT.name), tasks.PRODUCT)
-    is_known = set(product.labels) <= set(tasks.PRODUCTS)
-    return read_products(paths.PRODUCTS) if is_known else Products(dict.fromkeys(product.labels, ()))
+    labels = sorted(dataset.labelled[tasks.PRODUCT_COLUMN].dropna().unique())
+    is_known = set(labels) <= set(tasks.PRODUCTS)
+    return read_products(paths.PRODUCTS) if is_known else Products(dict.fromkeys(labels, ()))
 
 
 def products_for(name: str, path: Path | None, dataset: Dataset) -> Products | None:
