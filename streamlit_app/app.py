@@ -1,4 +1,4 @@
-"""The frame of the app: the five pages, and in the sidebar the model in use.
+"""The frame of the app: its pages, and in the sidebar the model in use.
 
 Run ``streamlit run streamlit_app/app.py``; the app's own options follow ``--``: ``--models DIR``, ``--server URL``.
 """

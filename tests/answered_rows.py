@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from tf_model.analysis.rows import rows_of
+from tf_model.analysis.rows import analysed_rows
 from tf_model.model_dir import Predictions, probability_column
 from tf_model.tasks import EMOTIONS, NEGATIVE
 
@@ -28,7 +28,7 @@ def frame_of(emotion_ids, product, texts=None, dates=None) -> pd.DataFrame:
     """Rows certain of these emotions."""
     columns = [probability_column("emotion", emotion) for emotion in EMOTIONS]
     result = pd.DataFrame(np.eye(3)[emotion_ids], columns=columns).assign(product=product)
-    return rows_of(result, pd.Series(texts or ["some text"] * len(result)), EMOTIONS, dates)
+    return analysed_rows(result, pd.Series(texts or ["some text"] * len(result)), EMOTIONS, dates)
 
 
 def three_months(seed: int = 0, jump: float = 0.3, count: int = 1500) -> pd.DataFrame:

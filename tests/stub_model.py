@@ -5,7 +5,8 @@ import re
 import numpy
 
 from tf_model.inference.predictor import Predictor
-from tf_model.tasks import EMOTIONS
+from tf_model.modeling.joint_label import answer_outputs
+from tf_model.tasks import EMOTIONS, TARGET
 
 PRODUCTS = ("iPhone", "iPad", "Google")
 
@@ -47,11 +48,7 @@ def target_stub() -> Predictor:
     def score(batch):
         behind = [re.search(b"\x03 ?(?:is )?(great|bad)", text) for text in batch]
         ids = [{b"bad": 0, None: 1, b"great": 2}[word and word[1]] for word in behind]
-        label, sure = numpy.array(EMOTIONS, object)[ids], numpy.full(len(batch), 0.6, numpy.float32)
-        return {
-            **dict.fromkeys(("target", "answer", "best_guess", "second_guess"), label),
-            **dict.fromkeys(("target_confidence", "answer_confidence"), sure),
-            "target_probabilities": (numpy.eye(3)[ids] * 0.4 + 0.2).astype(numpy.float32),
-        }
+        probabilities = (numpy.eye(3)[ids] * 0.4 + 0.2).astype(numpy.float32)
+        return answer_outputs([probabilities], [TARGET], threshold=0.0)
 
     return Predictor({"target": EMOTIONS}, score)

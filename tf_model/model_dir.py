@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SIGNATURE = "serving_default"  # texts in, answers out
+MEASURE = "measure"  # also returns the time of each stage and the UNK rate
 GRAPH, FINGERPRINT = "saved_model.pb", "fingerprint.pb"
 SAVED_MODEL = (GRAPH, FINGERPRINT, "variables", "assets")  # what TensorFlow writes; the rest is ours
 LABELS, METRICS, RECIPE = "labels.json", "metrics.json", "recipe.json"

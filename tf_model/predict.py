@@ -15,7 +15,7 @@ from tf_model import cli, paths, tasks
 from tf_model.errors import DataError, ModelError, OutputError, UsageError, count_of, plural
 from tf_model.inference.predictor import RUNTIMES, Measured, Predictor, find_model, model_input
 from tf_model.inference.render import count_progress, explain_texts, print_rows, print_table
-from tf_model.inference.targets import TargetPredictor, find_targets
+from tf_model.inference.targets import TargetPredictor, find_target_model
 from tf_model.io import tables
 from tf_model.io.files import refuse_to_overwrite
 from tf_model.model_dir import METRICS, read_json, read_labels
@@ -211,7 +211,7 @@ def _predict_on_ray(arguments: argparse.Namespace) -> None:
     from tf_model.batch.ray_data import predict_files
 
     if arguments.targets:
-        folder, products, answer_folder = find_targets(arguments.model, arguments.products)
+        folder, products, answer_folder = find_target_model(arguments.model, arguments.products)
     else:
         folder, products, answer_folder = find_model(arguments.model), None, None
         _refuse_targets(folder, read_labels(folder))

@@ -47,15 +47,14 @@ class Task:
 
 PRODUCT = Task("product", PRODUCT_COLUMN, PRODUCTS)
 EMOTION = Task("emotion", EMOTION_COLUMN, EMOTIONS, ignored_labels=(CANNOT_TELL,), no_emotion=NO_EMOTION)
-TASKS = {task.name: task for task in (PRODUCT, EMOTION)}
+ANSWER_TASKS = (PRODUCT, EMOTION)  # of the joined model; its labels and probabilities are in this order, emotion last
+TASKS = {task.name: task for task in ANSWER_TASKS}
 
 # The emotion directed at one product that a text names, with its mention marked in the text.
 TARGET = replace(EMOTION, name="target")
 ALL_TASKS = TASKS | {TARGET.name: TARGET}
 
-# Product and emotion in one model; its labels and the columns of its probabilities are in this order.
-ANSWER = "answer"
-ANSWER_TASKS = (PRODUCT, EMOTION)
+ANSWER = "answer"  # the name of the joined model, and of its whole answer
 NO_LABEL = -1  # the class id of a row that has no label of a task
 
 

@@ -214,12 +214,12 @@ def _reference(encoder, validation: data.TrainingRows, scores, threshold, metric
     from tf_model.preprocessing.batching import encode
     from tf_model.preprocessing.tokenizer import pad
 
-    unknown_shares = encoder.unknown_shares(pad(encode(encoder, validation.texts), encoder.max_tokens))
+    unk_rates = encoder.unk_rates(pad(encode(encoder, validation.texts), encoder.max_tokens))
     return reference.build(
         validation.texts,
         joint_metrics.predictions(scores, threshold, validation.tasks),
         f"validation part ({metrics['protocol']})",
-        unknown_shares.numpy().tolist(),
+        unk_rates.numpy().tolist(),
         {name: task_metrics["accuracy"] for name, task_metrics in metrics["validation"].items()},
         validation.tasks[-1].no_emotion,
     )

@@ -27,7 +27,7 @@ from streamlit_app.components.loading import ModelState
 from streamlit_app.components.widgets import component
 from tf_model import cli, eda, tasks
 from tf_model.analysis.changes import Dates, find_dates
-from tf_model.analysis.rows import emotions_of, find_source, rows_of
+from tf_model.analysis.rows import analysed_rows, emotions_of, find_source
 from tf_model.data.products import Products
 from tf_model.errors import DataError, TweetTargetError, UsageError, first_line
 from tf_model.inference.fit import FIT, REPEATED, STATUS, FitCheck, reasons_of
@@ -257,14 +257,14 @@ def _read_answers(folder: Path) -> Answers:
         values = dates.values.iloc[predictions[_ROW]].reset_index(drop=True)
         dates = replace(dates, column=names.get(dates.column, dates.column), values=values)
     result = pd.concat([own_columns, predictions.drop(columns=_ROW)], axis=1)
-    table = result.loc[:, ~result.columns.isin(predictions.columns.drop([*run.predicted, STATUS, _ROW]))]
+    table = result.drop(columns=predictions.columns.drop([*run.predicted, STATUS, _ROW]))  # the probabilities
     means_little = ~table[STATUS].isin([FIT, REPEATED])
     table.loc[means_little, [name for name in run.predicted if name.endswith("_confidence")]] = float("nan")
     display_table = files.displayable(table)
     texts = display_table[text_column].astype("str").fillna("")
     rows, emotion = None, predictions.get("emotion")
     if run.emotions:
-        rows = rows_of(predictions, texts, run.emotions, dates and dates.values)
+        rows = analysed_rows(predictions, texts, run.emotions, dates and dates.values)
         emotion = rows["emotion"].astype("str").combine_first(predictions["emotion"])
     if run.per_product:  # what the charts count, as `emotion` is Not sure below the threshold
         for each in (table, display_table):

@@ -18,8 +18,9 @@ from tf_model import tasks
 from tf_model.data.products import Products
 from tf_model.errors import TweetTargetError
 from tf_model.inference.fit import FIT, FitCheck
-from tf_model.inference.predictor import Measured, Predictor, model_input, probability_column
+from tf_model.inference.predictor import Measured, Predictor, model_input
 from tf_model.inference.targets import TargetPredictor
+from tf_model.model_dir import probability_column
 from tf_model.modeling.joint_label import NOT_SURE, answer_text
 from tf_model.monitor.events import Corrected
 from tf_model.monitor.recorder import Recorder

@@ -142,7 +142,7 @@ def test_any_bytes_give_a_dataset_or_one_line(tmp_path_factory, content, suffix,
 def test_another_format(tmp_path):
     (tmp_path / "mine.json").write_text("{}")
     message = line_of(dataset_file.read, tmp_path / "mine.json")
-    assert "expected an .xlsx, .csv or .tsv file" in message
+    assert "expected a file (.xlsx, .csv, .tsv)" in message
     assert "save it as one of these" in message
 
 

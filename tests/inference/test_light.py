@@ -67,7 +67,7 @@ def test_it_answers_as_the_saved_model_does(folder, saved):
     expected, *found = (model.predict_measured(texts) for model in models)
     for each in found:
         pandas.testing.assert_frame_equal(each.predictions, expected.predictions, atol=1e-5, rtol=0)
-        assert each.unknown_shares == pytest.approx(expected.unknown_shares)
+        assert each.unk_rates == pytest.approx(expected.unk_rates)
         assert list(each.seconds) == ["tokenize", "model", "rest"]
     assert expected.predictions.select_dtypes("number").std().max() > 1e-3
 

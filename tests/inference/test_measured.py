@@ -44,13 +44,13 @@ def test_each_stage_has_its_time_over_all_batches_and_the_rest_is_what_is_left()
 
 def test_each_text_has_its_share_of_unknown_tokens_repeated_ones_too():
     measured = telling().predict_measured(TEXTS)
-    assert measured.unknown_shares == pytest.approx([0.07, 0, 0.24, 0.07, 0])
+    assert measured.unk_rates == pytest.approx([0.07, 0, 0.24, 0.07, 0])
 
 
 def test_a_model_that_does_not_tell_is_measured_as_a_whole():
     measured = stub().predict_measured(TEXTS)
     assert list(measured.seconds) == ["model"]
-    assert measured.unknown_shares is None
+    assert measured.unk_rates is None
 
 
 def test_calls_that_are_under_way_are_counted_also_after_an_error():

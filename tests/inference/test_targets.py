@@ -16,7 +16,7 @@ from tf_model import model_dir, paths
 from tf_model.data.products import Products
 from tf_model.errors import DataError, ModelError, UsageError
 from tf_model.inference.predictor import Predictor
-from tf_model.inference.targets import TargetPredictor, find_targets
+from tf_model.inference.targets import TargetPredictor, find_target_model
 from tf_model.io import tables
 from tf_model.modeling.joint_label import NOT_SURE
 
@@ -146,35 +146,35 @@ def saved(tmp_path, monkeypatch):
 
 def test_the_model_and_its_products_are_found(saved, target_model):
     with pytest.raises(ModelError, match=r"no model in .*target; run `make targets`, or name the folder of one"):
-        find_targets()
+        find_target_model()
     shutil.copytree(target_model, saved / "target")
-    folder, products, answer = find_targets()
+    folder, products, answer = find_target_model()
     assert (folder, list(products.aliases), answer) == (saved / "target", ["Kindle", "Nintendo Switch", "Xbox"], None)
     (saved / "mine.csv").write_text("name,aliases\nXbox,xbone\n")
     (saved / "answer").mkdir()
     (saved / "answer" / model_dir.GRAPH).touch()
     labels = {"product": ["iPad"], "emotion": model_dir.read_labels(target_model)["target"]}
     (saved / "answer" / model_dir.LABELS).write_text(json.dumps({"labels": labels}))
-    _, products, answer = find_targets(target_model, saved / "mine.csv")
+    _, products, answer = find_target_model(target_model, saved / "mine.csv")
     assert (products.aliases, answer) == ({"Xbox": ("xbone",)}, saved / "answer")
     (saved / "answer" / model_dir.LABELS).write_text(json.dumps({"labels": labels | {"emotion": ["up", "down"]}}))
-    assert find_targets(target_model, saved / "mine.csv")[2] is None, "it guesses in other words"
+    assert find_target_model(target_model, saved / "mine.csv")[2] is None, "it guesses in other words"
     (saved / "answer" / model_dir.LABELS).write_text(json.dumps({"labels": {"emotion": labels["emotion"]}}))
-    assert find_targets(target_model, saved / "mine.csv")[2] is None, "it knows no products"
+    assert find_target_model(target_model, saved / "mine.csv")[2] is None, "it knows no products"
 
 
 def test_a_folder_that_cannot_be_used_is_one_line(saved, target_model):
     folder = shutil.copytree(target_model, saved / "mine")
     with pytest.raises(ModelError, match="nowhere is not a folder"):
-        find_targets(saved / "nowhere")
+        find_target_model(saved / "nowhere")
     with pytest.raises(DataError, match=r"nothing\.csv"):
-        find_targets(folder, saved / "nothing.csv")
+        find_target_model(folder, saved / "nothing.csv")
     (folder / "products.csv").unlink()
     with pytest.raises(ModelError, match=r"products\.csv is missing; give the products with --products FILE"):
-        find_targets(folder)
+        find_target_model(folder)
     (folder / "labels.json").write_text('{"labels": {"emotion": ["a", "b"]}}')
     with pytest.raises(ModelError, match="mine predicts for a whole text, not for each product; name the folder of"):
-        find_targets(folder)
+        find_target_model(folder)
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from tf_model.evaluation import joint_metrics
 from tf_model.inference.predictor import probability_column
 from tf_model.monitor import accuracy, drift, reference
 from tf_model.monitor.aggregates import STAGE_SECONDS, join
-from tf_model.monitor.events import columns_of
+from tf_model.monitor.events import counted_columns
 
 # Imports and scoring take long on a busy machine.
 pytestmark = [pytest.mark.model, pytest.mark.timeout(900)]
@@ -28,7 +28,7 @@ WINDOW = 500
 def recorded(model, texts):
     """The recorded columns for texts that the model answers."""
     found = model.predict_measured(texts)
-    return columns_of(texts, found.predictions, found.unknown_shares)
+    return counted_columns(texts, found.predictions, found.unk_rates)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def validated(predictor, real_data):
     columns = [probability_column(task.name, label) for task in tasks.ANSWER_TASKS for label in task.labels]
     predictions = joint_metrics.predictions(frame[columns].to_numpy("float32"), predictor.threshold)
     texts = rows[tasks.TEXT_COLUMN].tolist()
-    return texts, rows, columns_of(texts, predictions)
+    return texts, rows, counted_columns(texts, predictions)
 
 
 @pytest.fixture(scope="module")

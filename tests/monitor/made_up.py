@@ -12,7 +12,7 @@ import pandas
 from tf_model import tasks
 from tf_model.inference.predictor import Measured
 from tf_model.monitor.aggregates import Window, prediction_counts
-from tf_model.monitor.events import Answered, Corrected, Stream, columns_of
+from tf_model.monitor.events import Answered, Corrected, Stream, counted_columns
 from tf_model.monitor.store import DAY, Store
 
 APP = Stream("answer", "v1", "app")
@@ -41,13 +41,13 @@ def predictions(rows: int = 1, product="iPad", emotion=tasks.POSITIVE, sure=0.9,
 
 def answered(when: float, texts: Sequence[str] = ("a text",), seconds=0.01, stream=APP, **options) -> Answered:
     """One call that was answered at ``when``."""
-    columns = columns_of(list(texts), predictions(len(texts), **options))
+    columns = counted_columns(list(texts), predictions(len(texts), **options))
     return Answered(when, stream, {"tokenize": seconds / 10, "model": seconds * 0.9}, columns)
 
 
 def window_of(frame: pandas.DataFrame, texts: Sequence[str] | None = None, unk_rates=None) -> Window:
     """A window in which these predictions were made."""
-    return window_of_columns(columns_of(texts or ["x" * 90] * len(frame), frame, unk_rates))
+    return window_of_columns(counted_columns(texts or ["x" * 90] * len(frame), frame, unk_rates))
 
 
 def window_of_columns(columns, chosen: Iterable[int] | None = None) -> Window:

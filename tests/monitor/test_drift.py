@@ -13,7 +13,7 @@ from tf_model import tasks
 from tf_model.modeling.joint_label import NOT_SURE, answer_text
 from tf_model.monitor import drift, reference
 from tf_model.monitor.aggregates import Window, join
-from tf_model.monitor.events import columns_of
+from tf_model.monitor.events import counted_columns
 
 MIX = {"iPad": 0.4, "Apple": 0.3, "Google": 0.25, "Android": 0.05}
 
@@ -192,7 +192,7 @@ def scored(dataset):
     parts = tweets[tasks.TEXT_COLUMN].tolist()
     known, ordinary, others = parts[half : half + quarter], parts[half + quarter :], other_topics(600)
     expected = reference.build(known, predict(known), "a quarter of the tweets")
-    return expected, columns_of(ordinary, predict(ordinary)), columns_of(others, predict(others))
+    return expected, counted_columns(ordinary, predict(ordinary)), counted_columns(others, predict(others))
 
 
 def mixed(generator, ordinary, others, rows, share):

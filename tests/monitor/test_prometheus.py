@@ -27,7 +27,7 @@ from tf_model.errors import DataError, OutputError
 from tf_model.inference import predictor
 from tf_model.modeling.joint_label import NOT_SURE
 from tf_model.monitor import prometheus, reference, report
-from tf_model.monitor.events import BULK_SOURCES, Answered, Failed, Stream, columns_of
+from tf_model.monitor.events import BULK_SOURCES, Answered, Failed, Stream, counted_columns
 from tf_model.monitor.prometheus import Exporter
 from tf_model.monitor.recorder import Recorder
 from tf_model.monitor.store import Store
@@ -62,7 +62,7 @@ def judged(sure: float = 0.9, rows: int = 60) -> report.Report:
 
 
 def answered(frame: pandas.DataFrame, seconds: dict[str, float], source: str = "python") -> Answered:
-    return Answered(0.0, Stream("answer", "1", source), seconds, columns_of(["x"] * len(frame), frame))
+    return Answered(0.0, Stream("answer", "1", source), seconds, counted_columns(["x"] * len(frame), frame))
 
 
 def failed(kind: str, source: str = "app") -> Failed:
@@ -128,7 +128,7 @@ def test_predictions_are_counted_by_product_emotion_and_outcome():
 def test_the_classes_of_any_model_are_counted():
     exporter = Exporter()
     frame = predictions(2, product=["Kindle", "Xbox"], emotion=["good", "meh"])
-    event = replace(answered(frame, SECONDS), columns=columns_of(["x"] * 2, frame, no_emotion="meh"))
+    event = replace(answered(frame, SECONDS), columns=counted_columns(["x"] * 2, frame, no_emotion="meh"))
     exporter.observe(event)
     assert predicted(exporter, "Kindle", "good", "answered") == 1
     assert predicted(exporter, "Xbox", "meh", "no_emotion") == 1

@@ -61,7 +61,7 @@ def test_a_word_outside_the_vocabulary_is_unknown_as_a_whole(ids):
 def test_the_share_of_unknown_tokens_leaves_the_special_ones_out(tiny_vocabulary):
     encoder = TextEncoder(tiny_vocabulary, "normalized")
     token_ids = encode(encoder, ["my lovely ipads", "zebra", "my ipad", ""])
-    assert encoder.unknown_shares(pad(token_ids, encoder.max_tokens)).numpy().tolist() == [0.25, 1, 0, 0]
+    assert encoder.unk_rates(pad(token_ids, encoder.max_tokens)).numpy().tolist() == [0.25, 1, 0, 0]
 
 
 def test_texts_are_cleaned_first(tiny_vocabulary, ids):

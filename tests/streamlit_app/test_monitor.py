@@ -22,7 +22,7 @@ from tf_model.modeling.joint_label import NOT_SURE, answer_text
 from tf_model.monitor import reference
 from tf_model.monitor.accuracy import Accuracy
 from tf_model.monitor.aggregates import CPU, DROPPED, MEMORY, Window
-from tf_model.monitor.events import PROCESS, Answered, Corrected, Failed, Stream, columns_of
+from tf_model.monitor.events import PROCESS, Answered, Corrected, Failed, Stream, counted_columns
 from tf_model.monitor.store import Store
 
 PAGE = paths.ROOT / "streamlit_app" / "views" / "monitor.py"
@@ -51,7 +51,7 @@ def texts(count, seed=0):
 def answered(when, frame, seconds=0.02, stream=APP, seed=0):
     """One call for the rows of ``frame``."""
     times = {"tokenize": seconds * 0.1, "model": seconds * 0.8, "rest": seconds * 0.1}
-    return Answered(when, stream, times, columns_of(texts(len(frame), seed), frame))
+    return Answered(when, stream, times, counted_columns(texts(len(frame), seed), frame))
 
 
 def write_healthy(store, since, calls=60, stream=APP):

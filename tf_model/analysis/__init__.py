@@ -1,4 +1,4 @@
 """Analyse a file of answered texts: corrected shares, changes over time, differences of selections, and themes.
 
-Functions of ``rows`` take those of :func:`tf_model.analysis.rows.rows_of`, whole or filtered, and never change them.
+Functions of ``rows`` take those of :func:`~tf_model.analysis.rows.analysed_rows`, whole or filtered; none changes them.
 """

@@ -12,7 +12,7 @@ import pandas as pd
 from tf_model import tasks
 from tf_model.analysis.changes import Dates, by_period, find_changes, find_dates, period_of
 from tf_model.analysis.compare import compare, distinctive_words
-from tf_model.analysis.rows import LEAST_TEXTS, emotions_of, find_source, rows_of
+from tf_model.analysis.rows import LEAST_TEXTS, analysed_rows, emotions_of, find_source
 from tf_model.analysis.shares import Correction, emotion_shares, read_correction
 from tf_model.analysis.themes import QUOTES, describe_themes, find_themes
 from tf_model.errors import TweetTargetError
@@ -57,7 +57,7 @@ def figures(
     dates = dates if of_file else find_dates(own_columns)
     is_fit = result[STATUS] == FIT
     is_counted = is_fit | counts_unfit
-    rows = rows_of(result[is_counted], texts[is_counted], emotions, dates and dates.values)
+    rows = analysed_rows(result[is_counted], texts[is_counted], emotions, dates and dates.values)
     reasons = reasons_of(result.loc[~is_fit, STATUS]).str.split("; ").explode().value_counts()
     validation = model.metrics["validation"][tasks.TARGET.name if is_target else tasks.EMOTION.name]
     non_neutral = [emotion for emotion in emotions if emotion != model.no_emotion]

@@ -22,7 +22,7 @@ def emotions_of(labels: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     return tuple(labels[tasks.TARGET.name if tasks.TARGET.name in labels else tasks.EMOTION.name])
 
 
-def rows_of(
+def analysed_rows(
     result: pd.DataFrame, texts: pd.Series, emotions: Sequence[str], dates: pd.Series | None = None
 ) -> pd.DataFrame:
     """The ``text``, ``product``, ``emotion``, probabilities and ``date`` (NaT: none) of each prediction, same index.

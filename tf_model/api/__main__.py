@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
 
         from tf_model.api.app import LOCAL_HOSTS, TIMEOUT, make_app
         from tf_model.inference.predictor import Predictor
-        from tf_model.inference.targets import TargetPredictor, find_targets
+        from tf_model.inference.targets import TargetPredictor, find_target_model
         from tf_model.monitor import reference
         from tf_model.monitor.prometheus import Exporter, process_registry
 
@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
             raise UsageError(f"{predictor.folder} answers for each product that a text names; give it as --targets DIR")
         targets = None
         if arguments.targets or arguments.products or model_dir.is_there(paths.SAVED_MODELS / tasks.TARGET.name):
-            folder, products, _ = find_targets(arguments.targets, arguments.products)
+            folder, products, _ = find_target_model(arguments.targets, arguments.products)
             # Without a model that guesses, as only texts that name a product have targets.
             targets = TargetPredictor(Predictor.load(folder, verify=arguments.verify), products)
         recorder, registry = None, process_registry()

@@ -17,7 +17,7 @@ from tf_model.errors import DataError, UsageError, close_names, listed, plural, 
 from tf_model.io import tables
 from tf_model.io.files import explain_read_errors, sha256_of
 from tf_model.model_dir import ASSIGNMENT, SAMPLE
-from tf_model.tasks import COLUMNS, EMOTION, PRODUCT, TEXT_COLUMN
+from tf_model.tasks import ANSWER_TASKS, COLUMNS, EMOTION, PRODUCT, TEXT_COLUMN
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,7 +92,7 @@ class Dataset:
     unlabelled: pd.DataFrame | None = None  # the sheet "Test": the column "Tweet", empty cells as empty strings
     dropped: tuple[Dropped, ...] = ()  # rows that ``labelled`` leaves out
     warnings: tuple[str, ...] = ()  # one line each
-    tasks: tuple[tasks.Task, ...] = (PRODUCT, EMOTION)  # the tasks that have a column in the table
+    tasks: tuple[tasks.Task, ...] = ANSWER_TASKS  # the tasks that have a column in the table
     columns: Columns = Columns(*COLUMNS)
 
     @property
@@ -125,7 +125,7 @@ def read(
 
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
-        raise DataError(f"expected an .xlsx, .csv or .tsv file, got {path}; save it as one of these")
+        raise DataError(f"expected a file ({', '.join(SUFFIXES)}), got {path}; save it as one of these")
     try:
         table, frame = _load(path, sheet=LABELLED_SHEET)
     except UsageError:  # no workbook, or none with such a sheet
@@ -145,8 +145,8 @@ def read(
     dropped = (Dropped("the text is missing", tuple(labelled["row"][is_blank])),) if is_blank.any() else ()
     labelled = labelled[~is_blank].reset_index(drop=True)
     table_tasks, no_labels = [], []
-    for task, name in ((PRODUCT, columns.product), (EMOTION, columns.emotion)):
-        if name:
+    for task in ANSWER_TASKS:
+        if name := getattr(columns, task.name):
             labels = labelled[task.column].dropna().unique().tolist()
             missing_labels = [label for label in labels if tasks.is_missing(label, task.name)]
             labelled[task.column] = labelled[task.column].mask(labelled[task.column].isin(missing_labels))
@@ -201,7 +201,7 @@ def _find_columns(table: tables.Table, frame: pd.DataFrame, requested: Columns, 
             column = names[tables.named_column(table, name)] if name else None
             if column and column not in chosen.values():
                 chosen.setdefault(part, column)
-    for part, standard in (*((task.name, task.column) for task in (PRODUCT, EMOTION)), ("text", TEXT_COLUMN)):
+    for part, standard in (*((task.name, task.column) for task in ANSWER_TASKS), ("text", TEXT_COLUMN)):
         unused = [name for name in dict.fromkeys(names) if name not in chosen.values()]
         candidates = [name for name in unused if tables.plain_name(name) == standard]
         candidates = candidates or [name for name in unused if tables.plain_name(name) in USUAL_COLUMNS.get(part, ())]

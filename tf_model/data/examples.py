@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tf_model import cli, paths, tasks
+from tf_model import cli, model_dir, paths, tasks
 from tf_model.data.dataset import MOST_CLASSES, Dataset
 from tf_model.data.products import Mention, Products, read_products
 from tf_model.errors import DataError, UsageError, close_names, listed, plural
-from tf_model.model_dir import PRODUCTS, validated_products
 from tf_model.preprocessing.cleaning import mark
 
 SPAN = ("start", "end")  # columns in a file of corrections: the character positions of one mention
@@ -143,8 +142,8 @@ def products_to_judge(name: str, folder: Path, dataset: Dataset, path: Path | No
         raise UsageError(f"--products needs a model of the task {tasks.TARGET.name}; name one, or leave it out")
     if path or name != tasks.TARGET.name:
         return products_for(name, path, dataset)
-    own = read_products(folder / PRODUCTS)
-    return own if validated_products(folder) <= own.aliases.keys() else products_of(dataset)
+    own = read_products(folder / model_dir.PRODUCTS)
+    return own if model_dir.validated_products(folder) <= own.aliases.keys() else products_of(dataset)
 
 
 def _target_rows(dataset: Dataset, emotion: tasks.Task, products: Products) -> TrainingRows:

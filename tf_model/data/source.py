@@ -96,7 +96,7 @@ def load(path: Path | str | None = None, **options: Any) -> Dataset:
 
 def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     """Add ``--data``, and the options that name the columns of a table and its label for no emotion."""
-    usage = f"an .xlsx, .csv or .tsv file (default: {DATA_VARIABLE}, else search)"
+    usage = f"a file ({', '.join(SUFFIXES)}; default: {DATA_VARIABLE}, else search)"
     parser.add_argument("--data", type=Path, metavar="PATH", help=usage)
     group = parser.add_argument_group("columns of the table (detected by their usual names if not given)")
     for part, content in (("text", "texts"), ("product", "products"), ("emotion", "emotions")):

@@ -20,7 +20,7 @@ from tf_model.model_dir import read_validation_rows
 
 BETTER, WORSE, NO_DIFFERENCE = "better", "worse", "no clear difference"
 SIGNIFICANCE = 0.05
-METRICS = ("accuracy", "accuracy_interval", "macro_f1", "loss")  # of each model and task; the answer has the first two
+COMPARED = ("accuracy", "accuracy_interval", "macro_f1", "loss")  # of each model and task; the answer has the first two
 
 
 def paired_test(old_correct: np.ndarray, new_correct: np.ndarray, groups: np.ndarray | None = None) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def compare_models(old: Predictor, new: Predictor, dataset: data.Dataset) -> dic
     correct = [correct_by_question(rows, each) for each in scores]
     results = {}
     for question in evaluations[0]:
-        metrics = [{key: each[question][key] for key in METRICS if key in each[question]} for each in evaluations]
+        metrics = [{key: each[question][key] for key in COMPARED if key in each[question]} for each in evaluations]
         test = paired_test(*(each[question][1] for each in correct), groups[correct[0][question][0]])
         results[question] = dict(zip(("old", "new"), metrics, strict=True)) | test
     return {

@@ -35,11 +35,10 @@ def threshold_effect(confidences: np.ndarray, correct: np.ndarray, threshold: fl
 
 def joint_correctness(model: ModelReport) -> tuple[np.ndarray, np.ndarray]:
     """Confidence, float [N], and correctness, bool [N], of ``answer`` on validation rows with an emotion label."""
-    emotion = model.labelled("emotion")
-    product = model.predictions["product"].take(model.predictions["emotion"].label_ids != tasks.NO_LABEL)
-    neutral = model.tasks[1].neutral
-    ids = np.stack([product.label_ids, emotion.label_ids], axis=1)
-    return confidence_and_correctness(ids, [product.probabilities, emotion.probabilities], neutral)
+    is_judged = model.predictions["emotion"].label_ids != tasks.NO_LABEL
+    judged = [each.take(is_judged) for each in model.predictions.values()]
+    ids = np.stack([each.label_ids for each in judged], axis=1)
+    return confidence_and_correctness(ids, [each.probabilities for each in judged], model.tasks[-1].neutral)
 
 
 def hardest_mistakes(predictions: Predictions, most: int = 50) -> pd.DataFrame:

@@ -126,7 +126,7 @@ def differences(
     ``lost``: by task, on its labelled rows; ``agreement``: share of equal answers, by task and for the joint answer.
     """
     full, light = (joint_metrics.evaluate_predictions(rows, each) for each in (expected, actual))
-    sign = {"accuracy": 1, "macro_f1": 1, "ece": -1}  # a loss is above 0
+    sign = {key: -1 if key == "ece" else 1 for key in MOST_LOST}  # a loss is above 0
     lost = {task: {key: sign[key] * (full[task][key] - light[task][key]) for key in sign} for task in full}
     tables = [joint_metrics.predictions(each, threshold, rows.tasks) for each in (expected, actual)]
     columns = [*(task.name for task in rows.tasks), *([ANSWER] if threshold is not None else [])]

@@ -7,15 +7,8 @@ from typing import Any
 
 from tf_model.config import TrainingConfig
 from tf_model.evaluation.metrics import decimal
-from tf_model.modeling.backbone import LOCAL
+from tf_model.modeling.backbone import HUB_NAMES, LOCAL
 from tf_model.tasks import Task
-
-# The pretrained weights on the Hugging Face hub; all are Apache-2.0. Weights from a folder have no known name.
-HUB_NAMES = {
-    "minilm": "sentence-transformers/all-MiniLM-L6-v2",
-    "mpnet": "sentence-transformers/all-mpnet-base-v2",
-    "bert-base-uncased": "google-bert/bert-base-uncased",
-}
 
 
 def model_card(

@@ -20,7 +20,6 @@ from tf_model.data.products import Products, write_products
 from tf_model.errors import ModelError, first_line
 from tf_model.export.light import write_light
 from tf_model.export.model_card import model_card
-from tf_model.inference.predictor import MEASURE, probability_column
 from tf_model.io.files import whole_folder, write_json
 from tf_model.preprocessing.cleaning import MENTION_END, MENTION_START, mark_bytes
 from tf_model.tasks import PRODUCT, TARGET, Task
@@ -78,7 +77,7 @@ def export(
         predictions = pandas.DataFrame({"row": validation.rows})  # without any text
         for task, label_ids in zip(tasks, validation.judged_ids.T, strict=True):
             predictions[task.name] = np.array([*task.labels, ""], object)[label_ids]  # the index -1, no label, picks ""
-        columns = [probability_column(task.name, label) for task in tasks for label in task.labels]
+        columns = [model_dir.probability_column(task.name, label) for task in tasks for label in task.labels]
         predictions[columns] = probabilities
         if products:
             mentions = (each.partition(MENTION_START)[2].partition(MENTION_END)[0] for each in validation.texts)
@@ -138,7 +137,7 @@ def save_graph(
         with tf.control_dependencies(list(outputs.values())):
             ended = tf.timestamp()
         seconds = {"tokenize_seconds": tokenized - began, "model_seconds": ended - tokenized}
-        return outputs | {"unknown_share": encoder.unknown_shares(inputs)} | seconds
+        return outputs | {"unknown_share": encoder.unk_rates(inputs)} | seconds
 
     @tf.function(input_signature=[tf.TensorSpec([None], dtype) for dtype in (tf.string, tf.int32, tf.int32)])
     @tf.autograph.experimental.do_not_convert
@@ -151,7 +150,7 @@ def save_graph(
     module.weights = list(model.variables)
     module.encoder = encoder
     module.serving, module.measure = serving, measure
-    signatures = {model_dir.SIGNATURE: serving, MEASURE: measure}
+    signatures = {model_dir.SIGNATURE: serving, model_dir.MEASURE: measure}
     if tasks[0].name == TARGET.name:
         module.targets = targets
         signatures["targets"] = targets

@@ -28,11 +28,9 @@ MAX_CHARACTERS = 20_000  # enough for the tokens that a model reads; a pasted fi
 BATCH_SIZE = 64
 WINDOW = tables.CHUNK_ROWS  # texts sorted by length together, so that batches need little padding
 DEFAULT_MODELS = ("answer", "product")
-ANSWER = tasks.ANSWER
 GUESSES = {"answer_confidence": "float32", "best_guess": "str", "second_guess": "str"}
 RUNTIMES = ("auto", "tensorflow", "light")
 ATTEMPTS = 5  # at loading a model that is being replaced
-MEASURE = "measure"  # the signature that also returns the time of each stage and the UNK rate
 
 if TYPE_CHECKING:
     from tf_model.inference.light import LightModel
@@ -47,7 +45,7 @@ class Measured:
 
     predictions: Any  # a data frame with the columns of the predictor with ``probabilities``, indexed by the text
     seconds: Mapping[str, float]  # "tokenize" (with cleaning), "model" and "rest"; else "model", or none
-    unknown_shares: Sequence[float] | None  # UNK rate of each text, 0 to 1; None if not measured
+    unk_rates: Sequence[float] | None  # UNK rate of each text, 0 to 1; None if not measured
     no_emotion: str | None = tasks.NO_EMOTION  # the model's label for no emotion
 
 
@@ -199,7 +197,7 @@ class Predictor(TablePredictor, ModelFacts):
         outputs = _merge(windows) if windows else {}
         if threshold is not None and outputs:
             is_sure = outputs["answer_confidence"] >= threshold
-            outputs[ANSWER] = np.where(is_sure, outputs["best_guess"], NOT_SURE)
+            outputs[tasks.ANSWER] = np.where(is_sure, outputs["best_guess"], NOT_SURE)
         for task, classes in self.labels.items():
             for number, label in enumerate(classes if outputs else ()):
                 outputs[probability_column(task, label)] = outputs[f"{task}_probabilities"][:, number]
@@ -261,7 +259,7 @@ def columns_of(labels: Mapping[str, Sequence[str]], probabilities: bool = False)
     for task in labels:
         columns |= {task: "str", f"{task}_confidence": "float32"}
     if tasks.has_answer(labels):
-        columns |= {ANSWER: "str"} | (GUESSES if probabilities else {})
+        columns |= {tasks.ANSWER: "str"} | (GUESSES if probabilities else {})
     if probabilities:
         columns |= {probability_column(task, label): "float32" for task in labels for label in labels[task]}
     return columns
@@ -304,7 +302,7 @@ def find_model(folder: Path | str | None) -> Path:
         raise ModelError(f"no trained model in {models.name}/; run `make answer`, or name the folder of one")
     if model_dir.is_there(Path(folder)):
         return Path(folder)
-    raise ModelError(f"{str(folder)[:200]} is not a folder; give that of a saved model, such as {models.name}/{ANSWER}")
+    raise ModelError(f"{str(folder)[:200]} is not a folder; give that of a saved model, such as {models.name}/answer")
 
 
 def _load_light(folder: Path, runtime: str, threads: int | None) -> LightModel | None:
@@ -363,7 +361,7 @@ def _scorer(model: Any) -> Callable[[Sequence[bytes]], Outputs]:
     """A function that scores a batch with a loaded SavedModel, in halves if it does not fit into memory."""
     import tensorflow as tf
 
-    signature = MEASURE if MEASURE in model.signatures else model_dir.SIGNATURE
+    signature = model_dir.MEASURE if model_dir.MEASURE in model.signatures else model_dir.SIGNATURE
 
     def score(batch: Sequence[bytes]) -> Outputs:
         try:

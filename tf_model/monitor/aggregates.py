@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tf_model.monitor.events import BULK_SOURCES, DIRECTED_CONFIDENCE, STAGES, Answered
+from tf_model.monitor.events import BULK_SOURCES, CONFIDENCE_COLUMNS, DIRECTED_CONFIDENCE, STAGES, Answered
 
 Key = str | int
 Counts = dict[tuple[str, Key], tuple[int, float]]
@@ -33,9 +33,7 @@ _SHARES = [each / 50 for each in range(51)]
 _SECONDS = [2 ** (each / 8) for each in range(-160, 137)]  # a bin is 9% wide, which bounds the error of percentiles
 # The edges of bins by name. A bin includes its lower edge; values beyond all edges belong to the first or last bin.
 NUMERIC_BINS: Mapping[str, Sequence[float]] = {
-    "product_confidence": _SHARES,
-    "emotion_confidence": _SHARES,
-    "answer_confidence": _SHARES,
+    **dict.fromkeys(CONFIDENCE_COLUMNS, _SHARES),
     "unk_rate": _SHARES,
     "length": [*range(0, 1001, 10), math.inf],
 }
@@ -63,7 +61,7 @@ def call_counts(event: Answered) -> Counts:
 
 
 def prediction_counts(columns: Mapping[str, Sequence[Any]]) -> Counts:
-    """The counts of predictions, from their :func:`~tf_model.monitor.events.columns_of`."""
+    """The counts of predictions, from their :func:`~tf_model.monitor.events.counted_columns`."""
     counts: Counts = {}
     for name in LABELS:
         for label, count in Counter(columns.get(name, ())).items():

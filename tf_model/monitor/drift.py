@@ -21,7 +21,7 @@ import numpy
 from scipy import stats
 
 from tf_model.monitor.aggregates import NUMERIC_BINS, Window
-from tf_model.monitor.events import ABSTAINED
+from tf_model.monitor.events import ABSTAINED, LABEL_COLUMNS
 from tf_model.monitor.reference import Reference
 
 ALPHA = 0.01  # how often a window of ordinary texts may raise an alarm
@@ -35,9 +35,7 @@ FEATURE_NAMES: Mapping[str, str] = {
     "product": "mix of products",
     "emotion": "mix of emotions",
     ABSTENTION: 'share of "Not sure"',
-    "product_confidence": "confidence in the product",
-    "emotion_confidence": "confidence in the emotion",
-    "answer_confidence": "confidence in the answer",
+    **{f"{name}_confidence": f"confidence in the {name}" for name in LABEL_COLUMNS},
     "unk_rate": "UNK rate of the tokens",
     "length": "length of the texts",
 }

@@ -12,7 +12,7 @@ from tf_model.inference.predictor import model_input
 from tf_model.modeling.joint_label import NOT_SURE
 
 STAGES = ("tokenize", "model", "rest")
-ANSWERED, NO_EMOTION, ABSTAINED = "answered", "no_emotion", "not_sure"
+ABSTAINED = "not_sure"  # an outcome; the others are "no_emotion" and "answered"
 
 PROCESS = "process"  # the source of counts that belong to no call: CPU, memory, lost records
 # Files of thousands of texts are not judged by their latency: only a person who waits for one answer finds it slow.
@@ -39,7 +39,7 @@ class Answered:
     time: float  # seconds since 1970 (UTC), here and below
     stream: Stream
     seconds: Mapping[str, float]  # of the whole call, by stage
-    columns: Mapping[str, Sequence[Any]]  # see columns_of
+    columns: Mapping[str, Sequence[Any]]  # see counted_columns
 
     @property
     def rows(self) -> int:
@@ -75,7 +75,7 @@ class Corrected:
 Event = Answered | Failed | Corrected
 
 
-def columns_of(
+def counted_columns(
     texts: Sequence[Any],
     predictions: pandas.DataFrame,
     unk_rates: Sequence[float | None] | None = None,
@@ -96,7 +96,7 @@ def columns_of(
     missing = [None] * len(texts)
     answers, emotions = (columns.get(name, missing) for name in (tasks.ANSWER, tasks.EMOTION.name))
     columns["outcome"] = [  # a model of the product alone always answers
-        ABSTAINED if answer == NOT_SURE else NO_EMOTION if emotion and emotion == no_emotion else ANSWERED
+        ABSTAINED if answer == NOT_SURE else "no_emotion" if emotion and emotion == no_emotion else "answered"
         for answer, emotion in zip(answers, emotions, strict=True)
     ]
     sure = columns.get(f"{tasks.PRODUCT.name}_confidence", missing)

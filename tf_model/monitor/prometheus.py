@@ -23,6 +23,7 @@ from tf_model.errors import OutputError, TweetTargetError
 from tf_model.inference.predictor import in_flight
 from tf_model.modeling.joint_label import NOT_SURE
 from tf_model.monitor import report
+from tf_model.monitor.aggregates import LABELS
 from tf_model.monitor.events import LABEL_COLUMNS, Answered, Event, Failed
 from tf_model.monitor.recorder import Recorder
 from tf_model.monitor.reference import Reference
@@ -64,8 +65,7 @@ class Exporter(Collector):
 
         self._requests = metric(Counter, "requests", "Requests for predictions by status.", "source", "status")
         self._errors = metric(Counter, "errors", "Failed requests by kind of error.", "kind")
-        labels = ("product", "emotion", "outcome")
-        self._predictions = metric(Counter, "predictions", "Predicted texts by what was predicted.", *labels)
+        self._predictions = metric(Counter, "predictions", "Predicted texts by what was predicted.", *LABELS)
         self._feedback = metric(Counter, "feedback", "What users thought of a prediction.", "verdict")
         of_request, of_stage = "Time of a request for predictions.", "Time of each stage of a request."
         self._seconds = metric(Histogram, "request_duration_seconds", of_request, "source", buckets=SECONDS_BUCKETS)
@@ -121,7 +121,7 @@ class Exporter(Collector):
             self._stage_seconds.labels(event.stream.source, stage).observe(seconds)
         self._batch_size.observe(event.rows)
         missing = [None] * event.rows
-        columns = (event.columns.get(name, missing) for name in ("product", "emotion", "outcome"))
+        columns = (event.columns.get(name, missing) for name in LABELS)
         for labels, count in Tally(zip(*columns, strict=True)).items():
             self._predictions.labels(*(NONE if label is None else label for label in labels)).inc(count)
         for task in LABEL_COLUMNS:

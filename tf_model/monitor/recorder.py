@@ -31,7 +31,7 @@ from tf_model.monitor.events import (
     Event,
     Failed,
     Stream,
-    columns_of,
+    counted_columns,
     label_or_none,
     number_or_none,
 )
@@ -101,7 +101,7 @@ class Recorder(AbstractContextManager["Recorder"]):
         now, stream, batch = time.time(), self._stream(source), tuple(texts)
 
         def make() -> Answered:
-            columns = columns_of(batch, measured.predictions, measured.unknown_shares, measured.no_emotion)
+            columns = counted_columns(batch, measured.predictions, measured.unk_rates, measured.no_emotion)
             seconds = {stage: float(value) for stage, value in measured.seconds.items() if 0 <= value < math.inf}
             return Answered(now, stream, seconds, columns)
 

@@ -14,7 +14,7 @@ from tf_model.io.files import write_json
 from tf_model.model_dir import METRICS, is_of_training, read_json, training_of
 from tf_model.model_dir import REFERENCE as FILE
 from tf_model.monitor.aggregates import BINS, Counts, prediction_counts
-from tf_model.monitor.events import columns_of
+from tf_model.monitor.events import counted_columns
 from tf_model.promote import versions
 
 FORMAT = 2
@@ -50,7 +50,7 @@ def build(
     no_emotion: str | None = tasks.NO_EMOTION,
 ) -> Reference:
     """A reference from predictions on raw texts outside the training data, made with the threshold that is in use."""
-    counts = prediction_counts(columns_of(texts, predictions, unk_rates, no_emotion))
+    counts = prediction_counts(counted_columns(texts, predictions, unk_rates, no_emotion))
     return Reference(origin, len(texts), counts, dict(accuracy or {}))
 
 

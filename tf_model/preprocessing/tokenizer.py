@@ -50,7 +50,7 @@ class TextEncoder(tf.Module):
         cls, sep = tf.fill([rows, 1], self._cls), tf.fill([rows, 1], self._sep)
         return tf.cast(tf.concat([cls, ids, sep], axis=1), tf.int32)
 
-    def unknown_shares(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    def unk_rates(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """UNK rate of each text in a batch of :func:`pad`, float32 [N], 0 to 1, without ``[CLS]`` and ``[SEP]``."""
         is_unknown = tf.cast(inputs["input_ids"] == self._unknown, tf.int32)  # (N, L)
         counts = tf.reduce_sum(tf.stack([is_unknown, inputs["attention_mask"]]), axis=2)  # (2, N)
