@@ -142,7 +142,8 @@ def _dates(run: Run) -> str:
 
 def _offer_deletion(run: Run) -> None:
     with st.popover("Delete", icon=":material/delete:", key=f"ask_{run.id}"):
-        st.markdown("This also deletes its answers, checks, labels and theme names.")
+        also = "This also deletes its answers, checks, labels and theme names."
+        st.markdown(f"{also} A training on its labels keeps its copy for a week.")
         st.button("Delete for good", on_click=_delete, args=(run,), type="primary", key=f"delete_{run.id}")
 
 

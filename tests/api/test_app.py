@@ -267,9 +267,11 @@ def test_requests_for_targets_that_fill_a_batch_are_not_joined():
     with client(targets=Targets(TARGETS.model, TARGETS.products)) as ask, ThreadPoolExecutor(3) as pool:
         answers = [pool.submit(ask.post, "/targets", json={"texts": ["my xbone"] * 100}) for _ in range(3)]
         time.sleep(0.5)
+        beside = ask.post("/predict", json={"texts": ["a"]})
         all_wait.set()
         assert [answer.result().status_code for answer in answers] == [200] * 3
     assert sizes == [100] * 3
+    assert beside.status_code == 200, "an answer for a text need not wait for them"
 
 
 def test_a_model_that_fails_says_nothing_of_the_text(capsys):

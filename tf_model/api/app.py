@@ -174,7 +174,8 @@ def make_app(
     prediction_batcher = Batcher(predict, scoring, MOST_WAITING)
     serving_batcher = Batcher(serve, scoring, MOST_WAITING)
     # A text counts once for each of its products: few are joined, or those given up would still take their time.
-    target_batcher = Batcher(find_targets, scoring, MOST_WAITING, MOST_TEXTS)
+    # Products are looked for on a thread of their own: in long texts that takes a second or more.
+    target_batcher = Batcher(find_targets, ThreadPoolExecutor(1, "targets"), MOST_WAITING, MOST_TEXTS)
     count_batcher = Batcher(count_mentions, ThreadPoolExecutor(1, "counting"), MOST_WAITING, 1)
     explanation_batcher = Batcher(explain, ThreadPoolExecutor(1, "explaining"), MOST_EXPLANATIONS, 1)
 
