@@ -290,11 +290,8 @@ def test_the_light_model_learns_its_scales_from_the_training_texts_alone(tmp_pat
     assert exported["validation"].texts == [rows.texts[position] for position in split.validation]
 
 
-@pytest.mark.parametrize(
-    ("changed", "setting"), [("mine.csv", "data"), ("corrections.csv", "data"), ("bert/model.safetensors", "weights")]
-)
 @pytest.mark.usefixtures("begins")
-def test_a_run_does_not_go_on_with_other_rows_or_weights(tmp_path, shallow_bert, monkeypatch, changed, setting):
+def test_a_run_does_not_go_on_with_other_rows_or_weights(tmp_path, shallow_bert, monkeypatch):
     lines = paths.SAMPLE_CORPUS.read_text(encoding="utf-8").splitlines(keepends=True)
     own, extra = tmp_path / "mine.csv", tmp_path / "corrections.csv"
     own.write_text("".join(lines), encoding="utf-8")
@@ -307,12 +304,13 @@ def test_a_run_does_not_go_on_with_other_rows_or_weights(tmp_path, shallow_bert,
     monkeypatch.setattr(Checkpoint, "epochs_done", lambda self: 1)
     with pytest.raises(Begun):  # the same rows and weights
         train.main(arguments)
-    content = (tmp_path / changed).read_bytes()
-    other_end = content[:-1] + bytes([content[-1] ^ 1])
-    is_table = setting == "data"
-    (tmp_path / changed).write_bytes(content.replace(b"Positive", b"Negative", 1) if is_table else other_end)
-    with pytest.raises(UsageError, match=rf"had other settings \({setting} was [^ ]+\); resume with those, or add"):
-        train.main(arguments)
+    for changed, setting in ((own, "data"), (extra, "data"), (bert / "model.safetensors", "weights")):
+        content = changed.read_bytes()
+        other_end = content[:-1] + bytes([content[-1] ^ 1])
+        changed.write_bytes(content.replace(b"Positive", b"Negative", 1) if setting == "data" else other_end)
+        with pytest.raises(UsageError, match=rf"had other settings \({setting} was [^ ]+\); resume with those, or add"):
+            train.main(arguments)
+        changed.write_bytes(content)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,12 @@ from tf_model.tasks import EMOTIONS
 pytestmark = pytest.mark.timeout(300)  # the default, given so that this slow file begins early
 
 
+@pytest.fixture
+def not_resampled(monkeypatch):
+    """Corrections without resamples, which take most of the time."""
+    monkeypatch.setattr("tf_model.analysis.shares.RESAMPLES", 0)
+
+
 @cache
 def correction_of(seed):
     return Correction.of(predictions((60, 500, 200), seed))
@@ -206,11 +212,13 @@ def test_a_model_of_two_emotions_is_corrected_too():
     assert ((low <= [0.7, 0.3]) & (high >= [0.7, 0.3])).all()
 
 
+@pytest.mark.usefixtures("not_resampled")
 def test_copies_of_a_validation_text_count_once():
     own = predictions((20, 30, 20), 0)
     assert Correction.of(own.take(np.repeat(np.arange(70), 3))).rows == 70
 
 
+@pytest.mark.usefixtures("not_resampled")
 def test_the_correction_is_read_from_the_folder_of_a_model(tmp_path):
     correction = read_correction(write_answer(tmp_path))
     assert correction.rows == 60
@@ -220,6 +228,7 @@ def test_the_correction_is_read_from_the_folder_of_a_model(tmp_path):
         Correction.of(predictions((9, 30, 20), 0))
 
 
+@pytest.mark.usefixtures("not_resampled")
 def test_the_products_of_mentions_are_read_from_the_folder_of_a_model_of_targets(tmp_path):
     file = write_single(tmp_path, "target") / "validation_predictions.csv"
     assert read_correction(file.parent).calibrations[0].by_product == {}, "trained before products were kept"

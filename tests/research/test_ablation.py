@@ -41,34 +41,27 @@ def recipe(shallow_bert) -> Iterator[config.TrainingConfig]:
         yield replace(config.make_config("report"), backbone=str(shallow_bert), **changes)
 
 
-def probabilities(recipe, prepare=None, texts=TEXTS) -> np.ndarray:
-    return FineTuned(recipe, [3], prepare=prepare).fit(TEXTS, LABEL_IDS).predict_proba(texts)
-
-
 @pytest.fixture(scope="module")
 def without_bugs(recipe) -> np.ndarray:
     """The probabilities of ``TEXTS``."""
-    return probabilities(recipe)
+    return FineTuned(recipe, [3]).fit(TEXTS, LABEL_IDS).predict_proba(TEXTS)
 
 
 # ---------------------------------------------------------------- bugs
 
 
-def test_our_own_model_is_the_one_that_is_trained(recipe, without_bugs):
-    weights = backbone.find(recipe.backbone)
-    encoder = trainer.text_encoder(recipe, weights)
-    encoded = encode(encoder, TEXTS)
-    examples = trainer.Examples(encoded, LABEL_IDS[:, np.newaxis])
-    fitted = trainer.fit(recipe, weights, [3], encoder, examples, runtime=device.prepare(recipe.seed))
-    assert np.allclose(fitted.in_float32().probabilities(encoded), without_bugs, atol=1e-6)
-
-
-def test_without_a_bug_it_is_our_own_training(recipe, without_bugs):
+def test_without_a_bug_our_own_model_is_trained(recipe, without_bugs):
     def change_nothing(model):
         model.__class__ = type("Network", (type(model),), {})
         model.build()
 
-    assert np.allclose(probabilities(recipe, change_nothing), without_bugs, atol=1e-6)
+    weights = backbone.find(recipe.backbone)
+    encoder = trainer.text_encoder(recipe, weights)
+    encoded = encode(encoder, TEXTS)
+    examples = trainer.Examples(encoded, LABEL_IDS[:, np.newaxis])
+    options = {"runtime": device.prepare(recipe.seed), "prepare": change_nothing}
+    fitted = trainer.fit(recipe, weights, [3], encoder, examples, **options)
+    assert np.allclose(fitted.in_float32().probabilities(encoded), without_bugs, atol=1e-6)
 
 
 def test_without_the_mask_padding_is_attended_to_and_all_is_padded_alike(recipe, without_bugs):
