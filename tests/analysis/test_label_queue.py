@@ -6,7 +6,7 @@ import pytest
 from answered_rows import TOPICS
 
 from tf_model.analysis.label_queue import agreement, label_queue, majority
-from tf_model.analysis.rows import rows_of
+from tf_model.analysis.rows import analysed_rows
 from tf_model.model_dir import probability_column
 from tf_model.tasks import EMOTIONS, NEGATIVE, NO_EMOTION, POSITIVE
 
@@ -17,7 +17,7 @@ def rows_with(margins, texts, product="iPad"):
     probabilities = np.stack([(1 - margins) / 2, (1 + margins) / 2, np.zeros(len(margins))], axis=1)
     columns = [probability_column("emotion", emotion) for emotion in EMOTIONS]
     result = pd.DataFrame(probabilities, columns=columns).assign(product=product)
-    return rows_of(result, pd.Series(texts), EMOTIONS)
+    return analysed_rows(result, pd.Series(texts), EMOTIONS)
 
 
 def test_uncertain_texts_come_first_and_near_duplicates_once():

@@ -8,7 +8,7 @@ import pytest
 from answered_rows import predictions
 from model_folders import write_answer, write_single
 
-from tf_model.analysis.rows import ALL, rows_of
+from tf_model.analysis.rows import ALL, analysed_rows
 from tf_model.analysis.shares import (
     Correction,
     checked_sample,
@@ -42,7 +42,7 @@ def of_one(own):
 def rows(own, product="iPad"):
     columns = [probability_column("emotion", emotion) for emotion in EMOTIONS]
     result = pd.DataFrame(own.probabilities, columns=columns).assign(product=product)
-    return rows_of(result, pd.Series(["text"] * len(result)), EMOTIONS)
+    return analysed_rows(result, pd.Series(["text"] * len(result)), EMOTIONS)
 
 
 def test_shares_that_moved_are_found_where_counting_misses_them():
