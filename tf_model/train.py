@@ -4,6 +4,7 @@ import argparse
 import resource
 import shlex
 import sys
+from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -32,13 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     folder = _model_folder(arguments)
     cluster = distributed.from_environment()
 
-    if arguments.teacher and arguments.task != tasks.ANSWER:
-        raise UsageError(f"--teacher needs --task {tasks.ANSWER}; add it")
-    if arguments.teacher and config.label_smoothing:
-        raise UsageError("--label-smoothing has no effect with a --teacher; leave one of them out")
-    for name in ("unlabelled", "teacher_weight", "teacher_temperature"):
-        if getattr(arguments, name) is not None and not arguments.teacher:
-            raise UsageError(f"--{name.replace('_', '-')} needs a --teacher; add one, or leave it out")
+    _check_teachers(arguments, config)
     dataset = data.load(arguments.data, **data.options_of(arguments))
     products = data.products_for(arguments.task, arguments.products, dataset)
     rows = data.checked_rows(dataset, arguments.task, products)
@@ -66,30 +61,17 @@ def main(argv: list[str] | None = None) -> int:
     )
     from tf_model.preprocessing.batching import encode
 
-    teachers, unlabelled = [], {}
+    taught = {}
     if arguments.teacher:
-        extra_texts = []
-        if arguments.unlabelled:
-            with tables.open_table(arguments.unlabelled, sheet_option="a file without it") as table:
-                cli.say(f"reading the texts of column {table.text_column!r} ({table.reason})")
-                cli.say_notes(table.notes)
-                texts = (text for chunk in table.chunks() for text in table.texts(chunk))
-                extra_texts = [tables.as_text(text) for text in texts if isinstance(text, str | bytes)]
-            unlabelled = {"file": arguments.unlabelled.name, "sha256": files.sha256_of(arguments.unlabelled)}
-        rows, split = distillation.teach(arguments.teacher, dataset, rows, split, config, extra_texts, extra_sha256)
-        teacher_files = [(each.name, each / model_dir.OUT_OF_FOLD) for each in arguments.teacher]
-        teachers = [{"name": name, "sha256": files.sha256_of(path)} for name, path in teacher_files]
+        rows, split, taught = _teach(arguments, dataset, rows, split, config, extra_sha256)
     cli.say(f"backbone: {weights.name}, {weights.source}")
     cli.say(f"recipe: {config}")
     cli.say(f"device: {runtime.describe()}")
     cli.say(f"rows: {len(split.train):,} to train, {len(split.validation):,} to validate")
-    cleaned = (CLEANINGS[config.cleaning].clean(text).replace(MASK, "") for text in rows.texts)
-    unread = sum(not any(map(str.isalnum, text)) for text in cleaned)
-    if unread > len(rows) / 2:
-        cli.say(f"note: {unread:,} of {len(rows):,} texts have no Latin letter or digit, and the model reads no others")
+    _note_unread(rows.texts, config)
 
-    files_sha256 = [dataset.identity, *([extra_sha256] if extra_sha256 else []), *(each["sha256"] for each in teachers)]
-    data_identity = cross_validation.data_identity(files_sha256, rows, config)
+    sources = [dataset.identity, extra_sha256, *(each["sha256"] for each in taught.get("teachers", ()))]
+    data_identity = cross_validation.data_identity([*filter(None, sources)], rows, config)
     with _lock(folder, runtime.worker_index), cli.stopped_cleanly():
         checkpoint = _checkpoint(arguments, folder, config, data_identity, weights, runtime)
         try:
@@ -141,8 +123,7 @@ def main(argv: list[str] | None = None) -> int:
             "command": shlex.join(["python", "-m", "tf_model.train", *(sys.argv[1:] if argv is None else argv)]),
             "versions": device.versions(),
             **({"extra": extra} if extra else {}),
-            **({"teachers": teachers} if teachers else {}),
-            **({"unlabelled": unlabelled} if unlabelled else {}),
+            **taught,
         }
         validation, scores = rows.take(split.validation), scores[split.validation]
         export(
@@ -165,6 +146,49 @@ def main(argv: list[str] | None = None) -> int:
         checkpoint.remove()
     _show(rows, config, metrics, folder)
     return 0
+
+
+def _check_teachers(arguments: argparse.Namespace, config: TrainingConfig) -> None:
+    if arguments.teacher and arguments.task != tasks.ANSWER:
+        raise UsageError(f"--teacher needs --task {tasks.ANSWER}; add it")
+    if arguments.teacher and config.label_smoothing:
+        raise UsageError("--label-smoothing has no effect with a --teacher; leave one of them out")
+    for name in ("unlabelled", "teacher_weight", "teacher_temperature"):
+        if getattr(arguments, name) is not None and not arguments.teacher:
+            raise UsageError(f"--{name.replace('_', '-')} needs a --teacher; add one, or leave it out")
+
+
+def _teach(
+    arguments: argparse.Namespace,
+    dataset: data.Dataset,
+    rows: data.TrainingRows,
+    split: splits.Split,
+    config: TrainingConfig,
+    extra_sha256: str | None,
+) -> tuple[data.TrainingRows, splits.Split, dict[str, Any]]:
+    """:func:`tf_model.training.distillation.teach`; also the hashes of the teachers and of the unlabelled texts."""
+    texts, unlabelled = [], {}
+    if arguments.unlabelled:
+        with tables.open_table(arguments.unlabelled, sheet_option="a file without it") as table:
+            cli.say(f"reading the texts of column {table.text_column!r} ({table.reason})")
+            cli.say_notes(table.notes)
+            cells = (cell for chunk in table.chunks() for cell in table.texts(chunk))
+            texts = [tables.as_text(cell) for cell in cells if isinstance(cell, str | bytes)]
+        unlabelled = {"file": arguments.unlabelled.name, "sha256": files.sha256_of(arguments.unlabelled)}
+    rows, split = distillation.teach(arguments.teacher, dataset, rows, split, config, texts, extra_sha256)
+    teacher_files = [(each.name, each / model_dir.OUT_OF_FOLD) for each in arguments.teacher]
+    teachers = [{"name": name, "sha256": files.sha256_of(path)} for name, path in teacher_files]
+    return rows, split, {"teachers": teachers} | ({"unlabelled": unlabelled} if unlabelled else {})
+
+
+def _note_unread(texts: Sequence[str], config: TrainingConfig) -> None:
+    """Note on standard error if most texts are in another script than Latin."""
+    cleaned = (CLEANINGS[config.cleaning].clean(text).replace(MASK, "") for text in texts)
+    unread = sum(not any(map(str.isalnum, text)) for text in cleaned)
+    if unread > len(texts) / 2:
+        cli.say(
+            f"note: {unread:,} of {len(texts):,} texts have no Latin letter or digit, and the model reads no others"
+        )
 
 
 def _lock(folder: Path, worker: int) -> Any:

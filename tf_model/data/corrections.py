@@ -54,27 +54,15 @@ def join(
     # Before duplicates are dropped: a row without a label must not replace an earlier one that has one.
     leave_out("no label to learn", ~has_label)
     of_product = " and product" * is_target
-    # A label of a mention is more exact than one of the whole text, whichever is later. The same words under another
-    # product are the same input, since the name is masked.
-    keys, has_span = pd.Series(_keys(frame, is_target)), frame["start"].notna().to_numpy()
-    is_repeated = keys.iloc[np.argsort(has_span, kind="stable")].duplicated(keep="last").sort_index().to_numpy()
-    # Also than a label of no product, which is of all mentions.
-    spanned = {text for text, _ in keys[has_span]}
-    is_repeated = is_repeated | ~has_span & np.array([not product and text in spanned for text, product in keys], bool)
-    is_renamed = has_span & frame.duplicated([tasks.TEXT_COLUMN, *SPAN], keep="last").to_numpy()
+    is_repeated, is_renamed = _is_repeated(frame, is_target)
     leave_out(f"{'another' if is_target else 'a later'} row has the same text{of_product}", is_repeated)
     leave_out("a later row is about the same words", is_renamed[~is_repeated])
-    learned = set(_keys(dataset.labelled[dataset.labelled["row"].isin(rows.rows)], is_target))
-    learned_texts = {text for text, _ in learned}
-    is_learned = [  # a label without a product holds for each one that the text names
-        (text, product) in learned or (text, "") in learned or (not product and text in learned_texts)
-        for text, product in _keys(frame, is_target)
-    ]
-    leave_out(f"text{of_product} already in the dataset, whose label counts", np.array(is_learned, bool))
+    learned = dataset.labelled[dataset.labelled["row"].isin(rows.rows)]
+    leave_out(f"text{of_product} already in the dataset, whose label counts", _is_learned(frame, learned, is_target))
+    products = (products or products_of(dataset)) if is_target else None
     is_near = splits.near_validation(frame[tasks.TEXT_COLUMN], rows, split, dataset.labelled[tasks.TEXT_COLUMN])
-    if is_target:  # a mention may read like one that validates, whatever product either names
+    if products:  # a mention may read like one that validates, whatever product either names
         validated = {splits.bare_words(splits.as_read(rows.texts[position])) for position in split.validation}
-        products = products or products_of(dataset)
         is_near |= np.array([not validated.isdisjoint(_read_of(row, products)) for row in frame.itertuples()], bool)
     leave_out("near-duplicate of a validation text", is_near)
     new_rows = frame.assign(row=int(dataset.labelled["row"].max()) + 1 + np.arange(len(frame)))
@@ -115,6 +103,35 @@ def _with_spans(file: Dataset) -> pd.DataFrame:
             f"got {' and '.join(cells[is_wrong].iloc[0].fillna('nothing'))}; correct them, or leave both empty"
         )
     return file.labelled.assign(**spans)
+
+
+def _is_repeated(frame: pd.DataFrame, is_target: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Whether another row labels the same text (and product), and whether a later one the same span: bool [N] each.
+
+    The last row counts. But a label of a mention is more exact than one of the whole text, or of no product, whichever
+    is later. The same words under another product are the same input, since the name is masked.
+    """
+    import pandas as pd
+
+    keys, has_span = pd.Series(_keys(frame, is_target)), frame["start"].notna().to_numpy()
+    is_repeated = keys.iloc[np.argsort(has_span, kind="stable")].duplicated(keep="last").sort_index().to_numpy()
+    spanned = {text for text, _ in keys[has_span]}
+    is_repeated = is_repeated | ~has_span & np.array([not product and text in spanned for text, product in keys], bool)
+    return is_repeated, has_span & frame.duplicated([tasks.TEXT_COLUMN, *SPAN], keep="last").to_numpy()
+
+
+def _is_learned(frame: pd.DataFrame, learned: pd.DataFrame, is_target: bool) -> np.ndarray:
+    """Whether the rows ``learned`` have a label of the same text, for ``target`` of the same product, bool [N].
+
+    A label without a product holds for each one that the text names.
+    """
+    keys = set(_keys(learned, is_target))
+    texts = {text for text, _ in keys}
+    is_learned = [
+        (text, product) in keys or (text, "") in keys or (not product and text in texts)
+        for text, product in _keys(frame, is_target)
+    ]
+    return np.array(is_learned, bool)
 
 
 def _read_of(row: Any, products: Products) -> set[str]:
