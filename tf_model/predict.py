@@ -224,7 +224,7 @@ def _predict_on_ray(arguments: argparse.Namespace) -> None:
         def start(shards: Any, done_rows: int) -> Callable[[int], None]:
             cli.say(f"reading the texts of column {shards.text_column!r} ({shards.reason})")
             done_note = f"; {done_rows:,} of them were done by an earlier run" if done_rows else ""
-            cli.say(f"{shards.rows:,} rows in {count_of(len(shards.sizes), 'shard')}{done_note}")
+            cli.say(f"{count_of(shards.rows, 'row')} in {count_of(len(shards.sizes), 'shard')}{done_note}")
             return stack.enter_context(count_progress(shards.rows - done_rows, show=True))
 
         shards = predict_files(
@@ -242,8 +242,8 @@ def _predict_on_ray(arguments: argparse.Namespace) -> None:
             overwrite=arguments.overwrite,
             on_start=start,
         )
-    bad_note = f"; {shards.bad:,} were set aside in _bad/, with the reason" if shards.bad else ""
-    cli.say(f"{shards.rows:,} rows are in {paths.shown(arguments.output)}{bad_note}")
+    bad_note = f"; set aside in _bad/, with the reason: {shards.bad:,}" if shards.bad else ""
+    cli.say(f"wrote {paths.shown(arguments.output)} ({count_of(shards.rows, 'row')}{bad_note})")
 
 
 def _predict_input(arguments: argparse.Namespace, predictor: Predictor, table: tables.Table) -> None:

@@ -331,5 +331,5 @@ def test_the_command_says_what_was_done_before_and_what_was_set_aside(folder, mo
     assert lines[0] == "reading the texts of column 'text' (by its name)"
     assert lines[1] == "600 rows in 6 shards; 200 of them were done by an earlier run"
     assert lines[2].startswith("400 texts in ")
-    assert lines[3].startswith("600 rows are in ")
-    assert lines[3].endswith("; 2 were set aside in _bad/, with the reason")
+    assert lines[3].startswith("wrote ")
+    assert lines[3].endswith(" (600 rows; set aside in _bad/, with the reason: 2)")

@@ -393,7 +393,7 @@ def test_a_column_of_names_is_left_out_for_a_task_that_does_not_need_it(tmp_path
     message = line_of(data.training_rows, dataset, "answer")
     assert "--task answer needs a column of products" in message
     assert (
-        "at most 100 different values; name it with --product-column, or train with --task emotion or --task target"
+        "at most 100 different values; name it with --product-column, or choose --task emotion or --task target"
         in message
     )
 

@@ -111,7 +111,7 @@ def test_a_task_without_a_column(tmp_path):
     for name in ("answer", "product", "target"):
         message = line_of(data.training_rows, dataset, name, data.products_of(dataset))
         assert f"--task {name} needs a column of products" in message
-        assert "name it with --product-column, or train with --task emotion" in message
+        assert "name it with --product-column, or choose --task emotion" in message
 
 
 def test_absent_classes_are_named_and_a_single_class_is_refused(tmp_path, capsys):

@@ -90,8 +90,8 @@ def training_rows(dataset: Dataset, name: str, products: Products | None = None)
         alternatives = " or ".join(f"--task {each}" for each in possible)
         raise DataError(
             f"--task {name} needs a column of {missing[0]}s, but none in {dataset.path} has a usual name, one spelling "
-            f"of each label and at most {MOST_CLASSES} different values; name it with --{missing[0]}-column, or train "
-            f"with {alternatives}"
+            f"of each label and at most {MOST_CLASSES} different values; name it with --{missing[0]}-column, or "
+            f"choose {alternatives}"
         )
     # -1, tasks.NO_LABEL, where a row has no label of a task.
     ids_by_task = [pd.Index(task.labels).get_indexer(dataset.labelled[task.column]) for task in row_tasks]
