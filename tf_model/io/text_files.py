@@ -131,8 +131,36 @@ class Delimited(_TextFile):
 
     def records(self) -> Iterator[tuple[int, list[str]]]:
         """Yield the header, then the rows, without blank lines. A text of several lines is one row."""
+        width = 0
+        for number, (line, lines, fields, reason) in enumerate(self._records(), 1):
+            if fields and len(fields) != (width or len(fields)):
+                reason = f"expected {width} fields, as in the header, found {len(fields)}"
+            if any("\0" in each for each in lines):
+                reason = _NUL
+            if not reason and fields:
+                width = len(fields)
+                is_like_rows = len(lines) > 1 and width > 1 + (self.delimiter == ",")
+                if is_like_rows and all(each.count(self.delimiter) == width - 1 for each in lines):
+                    self.notes += [_JOINED] if _JOINED not in self.notes else []
+                yield number, fields
+            elif reason and self.on_bad_row and width and reason != _UNCLOSED:
+                self.on_bad_row(line, reason, "".join(lines).rstrip("\r\n"))
+            elif reason:
+                advice = (
+                    "save it as UTF-8, without lines above the header, with each text in double quotes and the quotes "
+                    "in it doubled"
+                )
+                raise DataError(f"{self.name}, line {line}: {reason}; {advice}")
+        if not width:
+            raise DataError(explain_empty(self.name, "a header line and one row for each text"))
+
+    def _records(self) -> Iterator[tuple[int, list[str], list[str], str]]:
+        """Yield the number of the first line of each record, its lines, and its fields or why it cannot be read.
+
+        If bad rows are set aside, a long record that cannot be read ends after its first line: other records follow.
+        """
         lines: list[str] = []  # of one record
-        again: deque[str] = deque()  # of a long record that cannot be read: all but its first line hold others
+        again: deque[str] = deque()  # to be read once more
         file_lines = self.lines()
 
         def remember() -> Iterator[str]:
@@ -142,44 +170,23 @@ class Delimited(_TextFile):
 
         csv.field_size_limit(MOST_CHARACTERS)  # the module's default is 131,072
         options = {"delimiter": self.delimiter, "quoting": self.quoting, "strict": True}
-        reader = csv.reader(remember(), **options)
-        width, line = 0, 1
-        for number in count(1):
-            line += len(lines)
-            lines.clear()
-            reason = ""
+        reader, line = csv.reader(remember(), **options), 1
+        while True:
+            fields, reason = [], ""
             try:
                 fields = next(reader)
-                if fields and len(fields) != (width or len(fields)):
-                    reason = f"expected {width} fields, as in the header, found {len(fields)}"
             except StopIteration:
-                break
+                return
             except csv.Error as error:
                 reason = str(error)
-                if self.on_bad_row and width and len(lines) > _LONGEST:
+                if self.on_bad_row and len(lines) > _LONGEST:
                     again.extendleft(reversed(lines[1:]))
                     del lines[1:]
                     if reason == _UNCLOSED:  # then the reader is at its end
                         reason, reader = "a quote is never closed", csv.reader(remember(), **options)
-            if any("\0" in each for each in lines):
-                reason = _NUL
-            if not reason:
-                if fields:
-                    width = len(fields)
-                    is_like_rows = len(lines) > 1 and width > 1 + (self.delimiter == ",")
-                    if is_like_rows and all(each.count(self.delimiter) == width - 1 for each in lines):
-                        self.notes += [_JOINED] if _JOINED not in self.notes else []
-                    yield number, fields
-            elif self.on_bad_row and width and reason != _UNCLOSED:
-                self.on_bad_row(line, reason, "".join(lines).rstrip("\r\n"))
-            else:
-                advice = (
-                    "save it as UTF-8, without lines above the header, with each text in double quotes and the quotes "
-                    "in it doubled"
-                )
-                raise DataError(f"{self.name}, line {line}: {reason}; {advice}")
-        if not width:
-            raise DataError(explain_empty(self.name, "a header line and one row for each text"))
+            yield line, lines, fields, reason
+            line += len(lines)
+            lines.clear()
 
 
 class JsonLines(_TextFile):
