@@ -144,35 +144,27 @@ def read(
         raise DataError(f"expected rows with a text below the header of {path}, got none; add labelled texts")
     dropped = (Dropped("the text is missing", tuple(labelled["row"][is_blank])),) if is_blank.any() else ()
     labelled = labelled[~is_blank].reset_index(drop=True)
-    table_tasks, no_labels = [], []
-    for task in ANSWER_TASKS:
-        if name := getattr(columns, task.name):
-            labels = labelled[task.column].dropna().unique().tolist()
-            missing_labels = [label for label in labels if tasks.is_missing(label, task.name)]
-            labelled[task.column] = labelled[task.column].mask(labelled[task.column].isin(missing_labels))
-            labels = [label for label in labels if label not in missing_labels]
-            known = next((replace(each, name=task.name) for each in known_tasks if each.column == task.column), None)
-            try:
-                table_tasks.append(known or _task_of(path, task, name, labels, no_emotion))
-            except _NoLabelsError as error:
-                no_labels.append(error)
-    if not table_tasks:
-        raise no_labels[0]
+    table_tasks, problems = _find_tasks(path, labelled, columns, no_emotion, known_tasks)
     check_schema(path, labelled, table_tasks, columns)
-    unlabelled = None
-    problems = []
-    try:
-        sheet, rows = _load(path, UNLABELLED_COLUMN, UNLABELLED_SHEET)
-        unlabelled = pd.DataFrame({UNLABELLED_COLUMN: _as_texts(rows, sheet.text_position)})
-    except UsageError:  # no workbook, or no such sheet or column
-        pass
-    except DataError as error:
-        problems = [f"the sheet {UNLABELLED_SHEET!r} is left out: {error}"]
+    unlabelled, sheet_problems = _read_unlabelled(path)
     with explain_read_errors(path):
         sha256 = sha256_of(path)
     name = ASSIGNMENT if sha256 == ASSIGNMENT_SHA256 else SAMPLE if is_sample(path) else CUSTOM
-    notes = (*table.notes, *map(str, no_labels), *problems)
+    notes = (*table.notes, *problems, *sheet_problems)
     return Dataset(name, path, sha256, labelled, unlabelled, dropped, notes, tasks=tuple(table_tasks), columns=columns)
+
+
+def _read_unlabelled(path: Path) -> tuple[pd.DataFrame | None, list[str]]:
+    """The column "Tweet" of the sheet "Test", None if there is none, and why the sheet cannot be used."""
+    import pandas as pd
+
+    try:
+        sheet, rows = _load(path, UNLABELLED_COLUMN, UNLABELLED_SHEET)
+    except UsageError:  # no workbook, or no such sheet or column
+        return None, []
+    except DataError as error:
+        return None, [f"the sheet {UNLABELLED_SHEET!r} is left out: {error}"]
+    return pd.DataFrame({UNLABELLED_COLUMN: _as_texts(rows, sheet.text_position)}), []
 
 
 def is_sample(path: Path) -> bool:
@@ -240,6 +232,30 @@ def _as_texts(frame: pd.DataFrame, position: int) -> list[str]:
 
 
 # ---------------------------------------------------------------- labels
+
+
+def _find_tasks(
+    path: Path, labelled: pd.DataFrame, columns: Columns, no_emotion: str | None, known_tasks: Iterable[tasks.Task]
+) -> tuple[list[tasks.Task], list[str]]:
+    """The tasks that the label columns can be used for, and why others cannot; words for "no label" become missing.
+
+    Raises :class:`DataError` if no column can be used.
+    """
+    table_tasks, errors = [], []
+    for task in ANSWER_TASKS:
+        if name := getattr(columns, task.name):
+            labels = labelled[task.column].dropna().unique().tolist()
+            missing = [label for label in labels if tasks.is_missing(label, task.name)]
+            labelled[task.column] = labelled[task.column].mask(labelled[task.column].isin(missing))
+            labels = [label for label in labels if label not in missing]
+            known = next((replace(each, name=task.name) for each in known_tasks if each.column == task.column), None)
+            try:
+                table_tasks.append(known or _task_of(path, task, name, labels, no_emotion))
+            except _NoLabelsError as error:
+                errors.append(error)
+    if not table_tasks:
+        raise errors[0]
+    return table_tasks, list(map(str, errors))
 
 
 def _task_of(path: Path, task: tasks.Task, name: str, labels: list[str], no_emotion: str | None) -> tasks.Task:
