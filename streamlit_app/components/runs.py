@@ -245,17 +245,23 @@ class Answers:
 _read_contents = lru_cache(maxsize=8)(files.read_upload)
 
 
-@lru_cache(maxsize=2)
-def _read_answers(folder: Path) -> Answers:
-    run, predictions = find(folder.name), pd.read_parquet(folder / _ANSWERS)
+def _read_own_columns(run: Run, predictions: pd.DataFrame) -> tuple[pd.DataFrame, str, Dates | None]:
+    """The file's row of each prediction, with the names that the answers leave free, its text column, and the dates."""
     with tables.open_table(run.path) as file:
         file_rows = pd.concat(file.chunks(), ignore_index=True)
         names = tables.input_renames(file, [*predictions.columns.drop(_ROW), *([GUESS] if run.per_product else [])])
-    dates, text_column = find_dates(file_rows), names.get(run.column, run.column)
-    own_columns = file_rows.rename(columns=names).iloc[predictions[_ROW]].reset_index(drop=True)
+    dates = find_dates(file_rows)
     if dates:  # found in the file's rows, so that their notes do not count a row for each of its mentions
         values = dates.values.iloc[predictions[_ROW]].reset_index(drop=True)
         dates = replace(dates, column=names.get(dates.column, dates.column), values=values)
+    own_columns = file_rows.rename(columns=names).iloc[predictions[_ROW]].reset_index(drop=True)
+    return own_columns, names.get(run.column, run.column), dates
+
+
+@lru_cache(maxsize=2)
+def _read_answers(folder: Path) -> Answers:
+    run, predictions = find(folder.name), pd.read_parquet(folder / _ANSWERS)
+    own_columns, text_column, dates = _read_own_columns(run, predictions)
     result = pd.concat([own_columns, predictions.drop(columns=_ROW)], axis=1)
     table = result.drop(columns=predictions.columns.drop([*run.predicted, STATUS, _ROW]))  # the probabilities
     means_little = ~table[STATUS].isin([FIT, REPEATED])
