@@ -21,6 +21,7 @@ def found(products: Products, text: str) -> list[tuple[str, str]]:
     [
         ("My KINDLE died", [("Kindle", "KINDLE")]),
         ("two Kindles", [("Kindle", "Kindles")]),
+        ("a kindle3, two Kindle2s", [("Kindle", "kindle3"), ("Kindle", "Kindle2s")]),
         ("Kindle's screen", [("Kindle", "Kindle")]),
         ("#kindle @Kindle", [("Kindle", "kindle"), ("Kindle", "Kindle")]),
         ("kindled, a kindler", []),

@@ -277,9 +277,10 @@ def _without_spaces(key: str) -> tuple[str, set[int]]:
 
 
 def _spellings(words: str) -> tuple[str, str, str]:
-    """The keys of words in a text: as they are, without a plural s, and without a number ("xbox360": Xbox)."""
+    """The keys of words in a text: as they are, without a plural s, and without a number ("iPad2s": iPad)."""
     key = _key(words)
-    return key, key.removesuffix("s"), key.rstrip("0123456789")
+    singular = key.removesuffix("s")
+    return key, singular, singular.rstrip("0123456789")
 
 
 def _refuse_another(owner: str, name: str, alias: str) -> None:
