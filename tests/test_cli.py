@@ -75,11 +75,6 @@ def test_a_full_memory_is_one_line(capsys):
     assert capsys.readouterr() == ("", "error: out of memory; close other programs, or give a smaller file\n")
 
 
-@pytest.mark.parametrize("code", [0, 2, 143])
-def test_an_exit_passes_through(code):
-    assert exit_code(raising(SystemExit(code))) == code
-
-
 def test_a_missing_package_is_named_with_what_to_do(capsys):
     assert exit_code(raising(ModuleNotFoundError("No module named 'pandas'", name="pandas"))) == 1
     written = capsys.readouterr().err

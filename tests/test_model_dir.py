@@ -62,7 +62,6 @@ def test_labels_of_one_task_and_of_both(tmp_path):
     "content",
     [
         {"task": "product", "labels": ["a", "b"]},  # as an earlier version wrote them
-        {"task": tasks.ANSWER, "product": ["a"], "emotion": ["b"]},
         {"labels": {"colour": ["a"]}},
         {"labels": {}},
         {},
@@ -187,7 +186,6 @@ class TestFolders:
         [
             lambda folder: find_model(None),
             lambda folder: find_model(folder / "answer"),
-            lambda folder: find_model(str(folder / "answer")),
             lambda folder: model_folders(folder)[0],
         ],
     )

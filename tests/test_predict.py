@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import re
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -303,9 +302,7 @@ def test_a_threshold_is_a_share(answering, tmp_path, threshold):
 GUESSES = ["0.5", "Positive emotion → iPad", "Negative emotion → iPhone"]
 
 
-@pytest.mark.parametrize(
-    ("threshold", "answer"), [("0.5", "Positive emotion → iPad"), ("0.51", "Not sure"), ("1", "Not sure")]
-)
+@pytest.mark.parametrize(("threshold", "answer"), [("0.5", "Positive emotion → iPad"), ("0.51", "Not sure")])
 def test_below_the_threshold_nobody_is_sure_and_the_guesses_say_between_what(
     answering, tmp_path, capsys, threshold, answer
 ):
@@ -469,10 +466,7 @@ def with_stub(delay: float, *arguments: object) -> list[str]:
     return [sys.executable, "-c", WITH_STUB, str(delay), *map(str, arguments)]
 
 
-@pytest.mark.parametrize(
-    ("number", "code", "line"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
-)
-def test_an_interrupt_leaves_no_output(tmp_path, number, code, line):
+def test_a_termination_leaves_no_output(tmp_path):
     (tmp_path / "a.txt").write_text("".join(f"text {i}\n" for i in range(10_000)))
     command = with_stub(0.1, tmp_path / "a.txt", "--output", tmp_path / "b.csv")
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -481,10 +475,10 @@ def test_an_interrupt_leaves_no_output(tmp_path, number, code, line):
         assert time.monotonic() < deadline
         time.sleep(0.02)
     time.sleep(0.2)
-    process.send_signal(number)
+    process.terminate()
     _, errors = process.communicate(timeout=120)
-    assert process.returncode == code
-    assert re.fullmatch(rf"{line}\npeak \d+\n", errors)
+    assert process.returncode == 143
+    assert re.fullmatch(r"terminated\npeak \d+\n", errors)
     assert list(tmp_path.iterdir()) == [tmp_path / "a.txt"]
 
 

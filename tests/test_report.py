@@ -57,13 +57,19 @@ def file(tmp_path):
     return write_file(tmp_path)
 
 
-def write_file(folder):
+@pytest.fixture
+def short(tmp_path):
+    """Too few texts for corrected shares, themes and changes, which take time."""
+    return write_file(tmp_path, 2)
+
+
+def write_file(folder, fit_rows=150):
     """A user's file: dates, sources, texts about two products, and some unfit for the model."""
     generator = np.random.default_rng(0)
     words = ["battery", "screen", "keyboard", "signal", "camera", "update", "store", "design", "price", "cover"]
     fit = [
         f"the {'ipad' if number % 2 else 'iphone'} {' '.join(generator.choice(words, number % 7 + 3))} {number}"
-        for number in range(150)
+        for number in range(fit_rows)
     ]
     texts = [*fit, NASTY, fit[0], "", "my ipad and my iphone", "nothing of either"]
     frame = pd.DataFrame({"when": "03/25/2024", "source": "forum", "text": texts})
@@ -88,12 +94,10 @@ def run(file, folder, *options):
     return output.read_text(encoding="utf-8"), json.loads(output.with_suffix(".json").read_text(encoding="utf-8"))
 
 
-def test_the_page_and_the_json_say_the_same(file, folder, capsys):
-    page, found = run(file, folder)
+def test_the_page_and_the_json_say_the_same(reported):
+    page, found = reported
     assert (found["rows"], found["counted"]) == (155, 151)
     assert found["not_fit"] == {"repeated": 1, "blank": 1, "several products": 1, "no known product": 1}
-    reasons = "; ".join(f"{reason} {count}" for reason, count in found["not_fit"].items())
-    assert f"not counted: {reasons}" in capsys.readouterr().err
     assert found["dates"] == {"column": "when", "notes": [], "of_file": False}
     assert [side["name"] for side in found["comparison"]["sides"]] == ["forum", "mail"]
     plain = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
@@ -125,11 +129,13 @@ def test_one_row_is_one_row(file, folder):
     assert "1 row is not, and left out of everything below." in plain
 
 
-def test_own_names_of_the_products_that_a_model_knows_are_looked_for(file, folder, tmp_path):
+def test_own_names_of_the_products_that_a_model_knows_are_looked_for(short, folder, tmp_path, capsys):
     products = tmp_path / "mine.csv"
     products.write_text("name,aliases\niPad,either\n", encoding="utf-8")
-    _, found = run(file, folder, "--products", str(products))
-    assert found["not_fit"] == {"no known product": 76, "repeated": 1, "blank": 1}
+    _, found = run(short, folder, "--products", str(products))
+    assert found["not_fit"] == {"no known product": 2, "repeated": 1, "blank": 1}
+    reasons = "; ".join(f"{reason} {count}" for reason, count in found["not_fit"].items())
+    assert f"not counted: {reasons}" in capsys.readouterr().err
 
 
 def test_a_model_of_targets_is_the_default_and_looks_for_own_products(file, target_model, tmp_path, monkeypatch):
@@ -141,9 +147,9 @@ def test_a_model_of_targets_is_the_default_and_looks_for_own_products(file, targ
     assert found["not_fit"] == {"no known product": 76, "repeated": 1, "blank": 1}
 
 
-def test_without_a_model_of_targets_that_of_whole_texts_is_the_default(file, folder, monkeypatch):
+def test_without_a_model_of_targets_that_of_whole_texts_is_the_default(short, folder, monkeypatch):
     monkeypatch.setattr(paths, "SAVED_MODELS", folder.parent)
-    _, found = run(file, None)
+    _, found = run(short, None)
     assert (found["model"]["name"], found["model"]["is_target"]) == ("answer", False)
 
 
@@ -163,17 +169,17 @@ def test_where_nothing_can_be_written_nothing_is_scored(file, folder, monkeypatc
         report.main([str(file), "--model", str(folder), "--output", str(file / "report.html")])
 
 
-def test_how_the_file_was_read_is_said(file, folder, capsys):
-    file.write_bytes(file.read_bytes() + "2024-03-25,forum,my ipad is très chic\n".encode("latin-1"))
-    run(file, folder)
+def test_how_the_file_was_read_is_said(short, folder, capsys):
+    short.write_bytes(short.read_bytes() + "2024-03-25,forum,my ipad is très chic\n".encode("latin-1"))
+    run(short, folder)
     assert "note: not all of it is UTF-8" in capsys.readouterr().err
 
 
-def test_another_sheet_is_chosen_by_an_option_that_there_is(file, folder, capsys):
-    workbook = file.with_suffix(".xlsx")
+def test_another_sheet_is_chosen_by_an_option_that_there_is(short, folder, capsys):
+    workbook = short.with_suffix(".xlsx")
     with pd.ExcelWriter(workbook) as writer:
         for sheet, column in (("Notes", "n"), ("Tweets", "text")):
-            pd.read_csv(file).rename(columns={"text": column}).to_excel(writer, sheet_name=sheet, index=False)
+            pd.read_csv(short).rename(columns={"text": column}).to_excel(writer, sheet_name=sheet, index=False)
     _, found = run(workbook, folder)
     assert found["not_fit"]["blank"] == 1, "an empty cell"
     assert "the sheet 'Tweets' of 'Notes', 'Tweets'; --sheet chooses another" in capsys.readouterr().err
@@ -192,17 +198,16 @@ def test_user_text_is_never_html(reported):
     assert page.count("&lt;script&gt;") == 5
 
 
-@pytest.mark.parametrize("probabilities", [False, True])
-def test_the_report_of_predictions_is_that_of_their_texts(file, folder, reported, probabilities):
+def test_the_report_of_predictions_is_that_of_their_texts(file, folder, reported):
     texts = pd.read_csv(file, keep_default_na=False)
-    answers = Predictor.load(folder).predict(texts["text"].tolist(), probabilities)
+    answers = Predictor.load(folder).predict(texts["text"].tolist(), probabilities=True)
     pd.concat([texts, answers.assign(status="mine")], axis=1).to_csv(file, index=False)
     _, of_answers = run(file, folder)
     assert of_answers == reported[1]
 
 
-def test_standard_input_is_read_once(file, folder, monkeypatch, tmp_path, capsys):
-    lines = pd.read_csv(file, keep_default_na=False)["text"]
+def test_standard_input_is_read_once(short, folder, monkeypatch, tmp_path, capsys):
+    lines = pd.read_csv(short, keep_default_na=False)["text"]
     content = "\n".join(line for line in lines if line).encode() + b" caf\xe9"
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(content))))
     assert report.main(["-", "--output", str(tmp_path / "r.html"), "--model", str(folder)]) == 0
@@ -210,12 +215,12 @@ def test_standard_input_is_read_once(file, folder, monkeypatch, tmp_path, capsys
     assert json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["rows"] == len(lines) - 1
 
 
-def test_own_labels_need_not_be_names_that_texts_contain(file, folder, tmp_path):
+def test_own_labels_need_not_be_names_that_texts_contain(short, folder, tmp_path):
     folder = shutil.copytree(folder, tmp_path / "own")
     labels = read_json(folder / "labels.json")
     labels["labels"]["product"][0] = "battery life"
     (folder / "labels.json").write_text(json.dumps(labels), encoding="utf-8")
-    _, found = run(file, folder)
+    _, found = run(short, folder)
     assert found["not_fit"] == {"repeated": 1, "blank": 1}
 
 
@@ -349,7 +354,7 @@ def test_the_days_of_a_selection_are_those_of_the_whole_file(folder):
 
 
 def test_unfit_rows_are_counted_where_they_were_let_into_the_charts(folder):
-    rows = three_months().rename(columns={"date": "posted"})
+    rows = three_months(count=60).rename(columns={"date": "posted"})
     result = rows.drop(columns="text").assign(status=["repeated"] * 10 + ["fit"] * (len(rows) - 10))
     probabilities = [name for name in result if name.startswith("emotion_probability_")]
     result.loc[result.index[:4], probabilities] = float("nan")  # as of a text that names no product
@@ -390,10 +395,9 @@ def test_themes_that_were_renamed_and_merged_on_the_page_stay_so(folder):
     assert [True] in named
     assert sum(map(sum, named)) == 1
     assert "<b>&lt;script&gt;" in report.render(found)
-    for products, is_a_word in ((None, True), (["Battery"], False)):  # the names of the whole file's products are none
-        own = {"chosen_themes": kept, "products": products}
-        found = uncorrected(result, rows["text"], Predictor.load(folder), "a.csv", **own)
-        words = [word for part in found["themes"] for theme in part["themes"] for word in theme["words"]]
+    other = uncorrected(result, rows["text"], Predictor.load(folder), "a.csv", chosen_themes=kept, products=["Battery"])
+    for contents, is_a_word in ((found, True), (other, False)):  # the names of the whole file's products are none
+        words = [word for part in contents["themes"] for theme in part["themes"] for word in theme["words"]]
         assert ("battery" in str(words)) is is_a_word
 
 

@@ -45,13 +45,20 @@ def rows(own, product="iPad"):
     return analysed_rows(result, pd.Series(["text"] * len(result)), EMOTIONS)
 
 
-def test_shares_that_moved_are_found_where_counting_misses_them():
-    generator, errors, counting, held = np.random.default_rng(0), [], [], []
+@cache
+def moved():
+    """30 windows whose shares moved: answered, their truth, and the estimate with its bounds."""
+    generator, windows = np.random.default_rng(0), []
     for seed in range(30):
-        correction = correction_of(seed % 6)
-        window = predictions(generator.multinomial(300, generator.dirichlet(np.ones(3))), 1000 + seed)
-        truth = np.bincount(window.label_ids, minlength=3) / 300
-        share, low, high = estimated_shares(window.probabilities, of_one(window), correction)
+        own = predictions(generator.multinomial(300, generator.dirichlet(np.ones(3))), 1000 + seed)
+        truth = np.bincount(own.label_ids, minlength=3) / 300
+        windows.append((own, truth, estimated_shares(own.probabilities, of_one(own), correction_of(seed % 6))))
+    return windows
+
+
+def test_shares_that_moved_are_found_where_counting_misses_them():
+    errors, counting, held = [], [], []
+    for window, truth, (share, low, high) in moved():
         assert ((low <= share) & (share <= high)).all()
         errors.append(abs(share - truth).mean())
         counting.append(abs(np.bincount(window.predicted_ids, minlength=3) / 300 - truth).mean())
@@ -119,16 +126,16 @@ def test_texts_that_were_selected_by_a_word_are_not_taken_for_shifted():
 
 
 def test_rows_checked_by_hand_narrow_the_interval_which_still_holds_the_truth():
-    generator, held, narrower, errors = np.random.default_rng(0), [], [], []
-    for seed in range(24):
-        own = predictions(generator.multinomial(300, generator.dirichlet(np.ones(3))), 1000 + seed)
-        truth, answered = np.bincount(own.label_ids, minlength=3) / 300, rows(own)
+    held, narrower, errors = [], [], []
+    for seed, (own, truth, before) in enumerate(moved()[:24]):
+        answered = rows(own)
         order = checking_order(answered)[:50]
         labels = pd.Series(np.array(EMOTIONS, object)[own.label_ids[order]], order)
-        before, after = (emotion_shares(answered, EMOTIONS, correction_of(seed % 4), known) for known in (None, labels))
-        held.append(((after["low"] <= truth) & (truth <= after["high"])).mean())
-        narrower.append((after["high"] - after["low"]).sum() / (before["high"] - before["low"]).sum())
-        errors.append([abs(each["share"] - truth).mean() for each in (before, after)])
+        table = emotion_shares(answered, EMOTIONS, correction_of(seed % 6), labels)
+        after = table[["share", "low", "high"]].to_numpy().T
+        held.append(((after[1] <= truth) & (truth <= after[2])).mean())
+        narrower.append((after[2] - after[1]).sum() / (before[2] - before[1]).sum())
+        errors.append([abs(share - truth).mean() for share, *_ in (before, after)])
     assert np.mean(held) > 0.9
     assert max(narrower) < 0.9
     assert np.diff(np.mean(errors, axis=0)) < 0

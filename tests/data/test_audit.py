@@ -1,7 +1,5 @@
 """What an audit says of a dataset: near-duplicates, conflicts, leaks, rare classes and label errors."""
 
-from dataclasses import replace
-
 import pytest
 from sample_datasets import BAD, GOOD, NONE, line_of, split_rows, unlike, write_csv
 
@@ -91,17 +89,10 @@ def test_leakage_of_the_report_split(monkeypatch):
         assert all(leak["row"] in validation and leak["training_row"] in training for leak in leakage["leaks"])
 
 
-def test_a_split_column_decides_who_trains(tmp_path):
-    path = write_csv(tmp_path / "mine.csv", split_rows(), (*COLUMNS, "Part"))
-    (leakage,) = audit(data.read(path, ["Part"]), split_column="Part")["leakage"]
-    assert (leakage["training_rows"], leakage["validation_rows"]) == (2, 2), "a row with an empty cell takes no part"
-    assert leakage["leaks"] == [{"row": 3, "training_row": 1, "similarity": 1.0}]
-
-
 def test_a_split_column_stays_beside_its_rows_where_one_is_dropped(tmp_path):
     path = write_csv(tmp_path / "mine.csv", [("", "iPad", GOOD, "test"), *split_rows()], (*COLUMNS, "Part"))
     (leakage,) = audit(data.read(path, ["Part"]), split_column="Part")["leakage"]
-    assert (leakage["training_rows"], leakage["validation_rows"]) == (2, 2)
+    assert (leakage["training_rows"], leakage["validation_rows"]) == (2, 2), "a row with an empty cell takes no part"
     assert leakage["leaks"] == [{"row": 4, "training_row": 2, "similarity": 1.0}]
 
 
@@ -125,19 +116,18 @@ def test_a_second_file_is_what_was_trained_on(tmp_path):
 # ---------------------------------------------------------------- label errors
 
 
-@pytest.fixture
-def wrong_rows():
-    """Rows, three with the wrong product, and the numbers of these."""
+@pytest.fixture(scope="module")
+def wrong_rows(tmp_path_factory):
+    """Rows, three with the wrong product, the numbers of these, and the audit of all."""
     rows, wrong = plain_rows(100), [10, 33, 70]
     for number in wrong:
         text, product, emotion = rows[number]
         rows[number] = (text, "Google" if product == "iPad" else "iPad", emotion)
-    return rows, wrong
+    return rows, wrong, audit(read(tmp_path_factory.mktemp("wrong"), rows))
 
 
-def test_wrong_labels_are_named(tmp_path, wrong_rows):
-    rows, wrong = wrong_rows
-    whole = audit(read(tmp_path, rows))
+def test_wrong_labels_are_named(wrong_rows):
+    _, wrong, whole = wrong_rows
     audited = whole["tasks"]
     errors = audited["product"]["label_errors"]
     assert {error["row"] for error in errors} == set(wrong)
@@ -150,8 +140,8 @@ def test_wrong_labels_are_named(tmp_path, wrong_rows):
 
 
 def test_classes_that_cannot_be_judged_do_not_shift_the_label_errors_of_the_others(tmp_path, wrong_rows):
-    rows, wrong = wrong_rows
-    before = audit(read(tmp_path, rows))["tasks"]["product"]["label_errors"]
+    rows, wrong, whole = wrong_rows
+    before = whole["tasks"]["product"]["label_errors"]
     alone = zip(unlike(2, seed=1), ("Apple", "Android"), strict=True)
     rows = [*((f"{text} wonderful lovely", product, GOOD) for text, product in alone), *rows]
     after = audit(read(tmp_path, rows))["tasks"]["product"]
@@ -182,17 +172,3 @@ def test_a_dataset_without_products_is_audited_for_emotions(tmp_path):
     audited = audit(read(tmp_path, rows))
     assert list(audited["tasks"]) == ["emotion"]
     assert audited["remarks"] == ["no row has a label of the task product"]
-
-
-# ---------------------------------------------------------------- the real dataset
-
-
-def test_real_dataset_leaks_as_splits_says(real_dataset, monkeypatch):
-    monkeypatch.setattr("tf_model.data.audit._find_label_errors", lambda *_: {})  # it takes minutes
-    monkeypatch.setattr(splits, "near_duplicate_groups", lambda texts: range(len(texts)))  # seconds; is no leak
-    labelled = real_dataset.labelled
-    product = labelled[labelled[tasks.PRODUCT_COLUMN].notna()].reset_index(drop=True)
-    only_products = replace(real_dataset, labelled=product, tasks=(tasks.PRODUCT,))
-    (leakage,) = audit(only_products)["leakage"]
-    assert len(leakage["leaks"]) == 204
-    assert leakage["validation_rows"] == 659

@@ -194,11 +194,6 @@ def test_download_fails_in_one_line_and_leaves_nothing(address, path, words):
     assert list(paths.RAW_DATA.iterdir()) == []
 
 
-def test_download_without_a_server():
-    message = line_of(sources.download, "http://127.0.0.1:9/data.xlsx", paths.RAW_DATA / "assignment.xlsx", DIGEST)
-    assert "Connection refused" in message or "ProxyError" in message
-
-
 def test_download_to_an_impossible_folder(address):
     paths.RAW_DATA.rmdir()
     paths.RAW_DATA.write_text("a file, not a folder")

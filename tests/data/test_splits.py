@@ -302,6 +302,7 @@ class TestNearest:
         texts, label_ids = report_rows
         split = report_split(label_ids)
         similarity, position = nearest(texts, split.validation, split.train)
-        assert [(similarity >= level).mean() for level in (0.8, 0.95)] == pytest.approx([0.31, 0.20], abs=0.01)
+        assert (similarity >= splits.THRESHOLD).sum() == 204
+        assert (similarity >= 0.95).mean() == pytest.approx(0.20, abs=0.01)
         agrees = label_ids[position] == label_ids[split.validation]
         assert agrees[similarity >= 0.8].mean() == pytest.approx(0.89, abs=0.02)

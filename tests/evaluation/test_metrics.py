@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from rich.console import Console
 from scipy.stats import binomtest
-from sklearn import metrics as sklearn_metrics
 
 from tf_model.errors import DataError
 from tf_model.evaluation.metrics import (
@@ -61,16 +60,6 @@ class TestEvaluateProbabilities:
             "plum": {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0},
         }
         assert metrics["confusion_matrix"] == [[1, 0, 0], [1, 1, 0], [0, 0, 0]]
-
-    @pytest.mark.parametrize("seed", range(3))
-    def test_agrees_with_scikit_learn(self, seed):
-        label_ids, probabilities = random_part(seed)
-        predicted = probabilities.argmax(axis=1)
-        metrics = evaluate_probabilities(label_ids, probabilities, PRODUCTS)
-        assert metrics["loss"] == pytest.approx(sklearn_metrics.log_loss(label_ids, probabilities), abs=1e-5)
-        assert metrics["accuracy"] == sklearn_metrics.accuracy_score(label_ids, predicted)
-        assert metrics["macro_f1"] == pytest.approx(sklearn_metrics.f1_score(label_ids, predicted, average="macro"))
-        assert metrics["confusion_matrix"] == sklearn_metrics.confusion_matrix(label_ids, predicted).tolist()
 
     @pytest.mark.filterwarnings("error")
     def test_certainty_costs_nothing_or_much_but_never_infinity(self):

@@ -27,6 +27,8 @@ TEXTS = [
     "I hate my iphone",
 ] * 8
 CALIBRATION = {"temperature": {"product": 1.7, "emotion": 0.8}, "threshold": 0.4}
+# The poolings differ in the last operation alone, which the first two tests hold.
+ONE_POOLING = pytest.mark.parametrize("fitted", ["cls"], indirect=True)
 
 
 @pytest.fixture(scope="module", params=["cls", "mean"])
@@ -79,11 +81,13 @@ def test_8_bits_are_taken_where_they_lose_little(fitted, tmp_path, monkeypatch, 
     assert 0 < np.abs(scored(tmp_path) - probabilities).max() < 0.3
 
 
+@ONE_POOLING
 def test_few_texts_fix_no_scales(fitted, tmp_path, monkeypatch, rows, probabilities):
     monkeypatch.setattr(light, "passes", lambda measured: True)
     assert write(fitted, tmp_path, rows, probabilities, TEXTS * 10)["network"] == "int8, groups of 64"
 
 
+@ONE_POOLING
 def test_what_loses_too_much_gives_way_to_the_next(fitted, tmp_path, monkeypatch, rows, probabilities):
     judged = []
     monkeypatch.setattr(light, "passes", lambda measured: judged.append(measured) or len(judged) == 6)
@@ -100,6 +104,7 @@ def test_what_loses_too_much_gives_way_to_the_next(fitted, tmp_path, monkeypatch
     assert settings["measured"]["float32"]["agreement"] == {"product": 1, "emotion": 1, "answer": 1}
 
 
+@ONE_POOLING
 def test_a_full_disk_is_one_clear_line(fitted, tmp_path, monkeypatch):
     def fail(*_, **__):
         raise RuntimeError("basic_ios::clear: iostream error")  # what OpenVINO raises for /dev/full
@@ -110,6 +115,7 @@ def test_a_full_disk_is_one_clear_line(fitted, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@ONE_POOLING
 def test_where_none_will_do_there_is_none(fitted, tmp_path, monkeypatch, rows, probabilities, capsys):
     with pytest.raises(FileNotFoundError):
         write(fitted, tmp_path, rows, np.concatenate([probabilities[:, 8::-1], probabilities[:, :8:-1]], axis=1))
@@ -151,6 +157,7 @@ def test_the_gate(change, passes):
     assert light.passes({"lost": {"product": values}, "agreement": agreement}) == passes
 
 
+@ONE_POOLING
 def test_the_inputs_are_those_of_the_texts(fitted):
     measured = light.measure_inputs(fitted, TEXTS, 0)
     layers = fitted.model.config.num_hidden_layers
@@ -211,6 +218,7 @@ def test_a_matrix_of_8_bits_is_nearly_the_same():
     np.testing.assert_allclose(again[32:], kernel[32:], atol=0.02, rtol=0)
 
 
+@ONE_POOLING
 def test_the_manifest_names_what_decides_an_answer(fitted, tmp_path):
     (tmp_path / "labels.json").write_text("{}")
     (tmp_path / "metrics.json").write_text("{}")

@@ -166,6 +166,7 @@ def unsaved(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
             raise stub.error
 
     monkeypatch.setattr(tf.saved_model, "save", saved)
+    monkeypatch.setattr(saved_model, "write_light", lambda *_: None)
     return stub
 
 

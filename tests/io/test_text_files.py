@@ -78,11 +78,6 @@ def test_header_only_is_an_empty_table(tmp_path):
     assert (tmp_path / "b.csv").read_text() == "id,text\n"
 
 
-def test_cell_of_ten_megabytes(tmp_path):
-    text = "iPad " * 2_000_000
-    assert texts(write(tmp_path / "a.csv", f'id,text\n1,"{text}"\n2,b\n')) == [text, "b"]
-
-
 @pytest.mark.parametrize("separator", ["\t", ";"])
 def test_rows_that_quotes_may_have_joined_are_told(tmp_path, separator):
     for rows, told in (('1\t"hello there\n2\tfine\n3\tthe end"\n', True), ('1\t"hello\nthere"\n2\tfine\n', False)):

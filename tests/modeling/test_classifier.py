@@ -29,6 +29,12 @@ def model(tiny_bert):
     return build(backbone.find(str(tiny_bert)), [CLASSES])
 
 
+@pytest.fixture(scope="module")
+def two(tiny_bert):
+    """A model of two tasks; each test compiles it anew."""
+    return build(backbone.find(str(tiny_bert)), [3, 2])
+
+
 @pytest.fixture
 def folder(tiny_bert, tmp_path):
     """A copy of the tiny BERT that a test may damage."""
@@ -138,8 +144,7 @@ def test_it_is_compiled_as_in_the_report(model):
     assert float(model.loss(labels, logits)) == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_smoothed_label_spreads_a_share_over_all_classes_of_its_task(tiny_bert):
-    two = build(backbone.find(str(tiny_bert)), [3, 2])
+def test_a_smoothed_label_spreads_a_share_over_all_classes_of_its_task(two):
     loss = compiled(two, make_config("answer", label_smoothing=0.3)).loss
     logits = np.array([[2.0, -1.0, 0.5, 1.0, 0.0], [0.0, 1.0, 0.0, -1.0, 3.0]], np.float32)
     first, second = (part - np.log(np.exp(part).sum(axis=1, keepdims=True)) for part in np.split(logits, [3], axis=1))
@@ -147,8 +152,7 @@ def test_a_smoothed_label_spreads_a_share_over_all_classes_of_its_task(tiny_bert
     assert float(loss(tf.constant([[2, 0], [-1, 1]]), tf.constant(logits))) == pytest.approx(expected, rel=1e-5)
 
 
-def test_targets_count_where_a_task_has_any(tiny_bert):
-    two = build(backbone.find(str(tiny_bert)), [3, 2])
+def test_targets_count_where_a_task_has_any(two):
     found = compiled(two, make_config("answer"), soft=True)
     logits = np.random.default_rng(1).normal(size=(3, 5)).astype(np.float32)
     first, second = (part - np.log(np.exp(part).sum(axis=1, keepdims=True)) for part in np.split(logits, [3], axis=1))
@@ -163,8 +167,7 @@ def test_targets_count_where_a_task_has_any(tiny_bert):
 
 
 @pytest.mark.parametrize("soft", [False, True])
-def test_r_drop_adds_the_divergence_between_the_two_predictions_of_each_row(tiny_bert, soft):
-    two = build(backbone.find(str(tiny_bert)), [3, 2])
+def test_r_drop_adds_the_divergence_between_the_two_predictions_of_each_row(two, soft):
     labels = np.array([[2, 0], [-1, 1], [-1, -1]])  # the last row is padding
     if soft:
         labels = np.array([[0.5, 0.25, 0.25, 0, 0], [0, 0, 0, 0.3, 0.7], [-1] * 5], np.float32)

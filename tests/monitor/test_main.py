@@ -106,12 +106,6 @@ def test_what_else_answered_in_this_time_is_judged_too(log, capsys):
     assert "old, version v1: no alarm\n" in capsys.readouterr().out
 
 
-def test_errors_alone_make_a_report(tmp_path, capsys):
-    store_with(tmp_path / "log", [Failed(time.time(), APP, "ModelError", "x")] * 30)
-    assert main(["report", "--log", str(tmp_path / "log")]) == 1
-    assert "30 of 30 requests failed" in capsys.readouterr().out
-
-
 def test_export_writes_and_refuses_to_overwrite(log, tmp_path, capsys):
     output = tmp_path / "corrections.csv"
     assert main(["export", "--log", str(log), str(output)]) == 0

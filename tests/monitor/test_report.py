@@ -215,10 +215,6 @@ def test_one_large_file_decides_on_accuracy_and_drift_and_not_on_errors(judge):
     assert judge(one, well=[]).judged_signals == ("accuracy", "drift", "log")
 
 
-def test_a_few_requests_decide_nothing(judge):
-    assert judge(well=WELL[:3]).judged_signals == ("log",)
-
-
 def test_json_and_table_tell_the_same(judge):
     found = judge(*[Failed(NOON, APP, "Model[red]Error\x1b", "x") for _ in range(15)])
     plain = json.loads(json.dumps(found.to_json(), allow_nan=False))

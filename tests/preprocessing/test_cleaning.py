@@ -123,7 +123,7 @@ def test_bytes_that_are_not_utf8_are_cleaned_as_replacement_characters(name, bat
     assert clean(name, batch) == [RULES[name](text) for text in decoded]
 
 
-@pytest.mark.parametrize("name", CLEANINGS)
+@pytest.mark.parametrize("name", ["report", "normalized_trimmed", "target"])  # trimmed: all steps of normalized
 def test_every_character_of_unicode_is_cleaned_as_plain_python_does(name):
     every = [chr(code) for code in range(0x110000)]
     every = [f"x{character}Y" for character in every if unicodedata.category(character) not in ("Cs", "Cn")]

@@ -139,33 +139,6 @@ def test_a_batch_is_padded_to_its_longest_text_in_steps_of_eight(inputs, words, 
 # ------------------------------------------------------------------------------- the same ids as Hugging Face's
 
 
-@pytest.fixture(scope="module")
-def vocabulary_file():
-    return backbone.find("minilm").vocabulary
-
-
-@pytest.fixture(scope="module")
-def hugging_face(vocabulary_file):
-    from transformers import BertTokenizerFast
-
-    return BertTokenizerFast(vocab_file=str(vocabulary_file), do_lower_case=True)
-
-
-@pytest.fixture(scope="module", params=CLEANINGS)
-def assert_same_ids(request, hugging_face, vocabulary_file):
-    """A function that compares our token ids with Hugging Face's, for one cleaning."""
-    encoder = TextEncoder(vocabulary_file, request.param)
-
-    def compare(texts):
-        ours = encode(encoder, texts).to_list()
-        cleaned = [text.decode() for text in CLEANINGS[request.param](tf.constant(texts)).numpy()]
-        theirs = hugging_face(cleaned, truncation=True, max_length=MAX_TOKENS)["input_ids"]
-        assert len(ours) == len(texts)
-        assert [row for row, (our, their) in enumerate(zip(ours, theirs, strict=True)) if our != their] == []
-
-    return compare
-
-
 def test_an_mpnet_gets_the_ids_of_hugging_face(tiny_mpnet):
     from transformers import MPNetTokenizerFast
 
@@ -178,8 +151,15 @@ def test_an_mpnet_gets_the_ids_of_hugging_face(tiny_mpnet):
     assert marked.to_list()[0][-2:] == [theirs.mask_token_id, theirs.sep_token_id]
 
 
-def test_the_sample_corpus_gets_the_ids_of_hugging_face(assert_same_ids):
+@pytest.mark.parametrize("name", ["normalized", "target"])  # the tokenizer differs only for marked mentions
+def test_the_sample_corpus_gets_the_ids_of_hugging_face(name):
+    from transformers import BertTokenizerFast
+
+    file = backbone.find("minilm").vocabulary
     texts = data.read(paths.SAMPLE_CORPUS).labelled[TEXT_COLUMN].tolist()
     assert len(texts) > 400
-    hard = ["", " ", "love " * 300, "x" * 150, "unaffable!!! :-) 3G/4G #iPad2", "don\ufffd\u06eat café 😀 日本"]
-    assert_same_ids(texts + hard)
+    texts += ["", " ", "love " * 300, "x" * 150, "unaffable!!! :-) 3G/4G #iPad2", "don\ufffd\u06eat café 😀 日本"]
+    cleaned = [text.decode() for text in CLEANINGS[name](tf.constant(texts)).numpy()]
+    theirs = BertTokenizerFast(vocab_file=str(file), do_lower_case=True)
+    found = encode(TextEncoder(file, name), texts).to_list()
+    assert found == theirs(cleaned, truncation=True, max_length=MAX_TOKENS)["input_ids"]

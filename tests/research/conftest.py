@@ -2,11 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+from model_folders import eagerly
 
 from research import ablation, baselines, compare, label_quality, learning_curve, runs, study, variants
 from tf_model import data, paths, tasks
+from tf_model.evaluation import metrics
+from tf_model.modeling import classifier
 from tf_model.training.cross_validation import FOLD_SEED
+
+
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch) -> None:
+    """Intervals of fewer resamples: 9,999 take a twentieth of a second each, hundreds of times."""
+    monkeypatch.setattr(metrics, "RESAMPLES", 99)
+
+
+@pytest.fixture(scope="module")
+def without_graphs() -> Iterator[None]:
+    """Trainings without a graph, which takes longer to make than few steps save."""
+    compile_model = classifier.compile_model
+
+    def compile_eagerly(model, *arguments, **options):
+        compile_model(model, *arguments, **options)
+        eagerly(model)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(classifier, "compile_model", compile_eagerly)
+        yield
 
 
 @pytest.fixture(scope="session")

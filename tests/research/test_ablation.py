@@ -33,7 +33,7 @@ def problem(problems):
 
 
 @pytest.fixture(scope="module")
-def recipe(shallow_bert) -> Iterator[config.TrainingConfig]:
+def recipe(shallow_bert, without_graphs) -> Iterator[config.TrainingConfig]:
     prepare = device.prepare
     changes = {"epochs": 2, "batch_size": 4, "learning_rate": 1e-2, "seed": 3}
     with pytest.MonkeyPatch.context() as patch:

@@ -16,7 +16,7 @@ from tf_model import data, paths, tasks
 from tf_model.data import splits
 from tf_model.errors import UsageError
 
-pytestmark = pytest.mark.usefixtures("stores")
+pytestmark = pytest.mark.usefixtures("stores", "made_once")
 
 
 def test_near_duplicates_are_worth_what_a_method_loses_without_them():
@@ -61,7 +61,6 @@ def evaluate(*arguments: str) -> dict:
     return runs.load("baselines")
 
 
-@pytest.mark.usefixtures("made_once")
 def test_the_recorded_run_grows_by_method_protocol_and_seed(monkeypatch):
     quick, _ = watched_method()
     slow = replace(quick, name="slow", slow=True, seeds=(0, 1, 2))

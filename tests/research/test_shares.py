@@ -48,7 +48,8 @@ def truth_of(window):
     return np.bincount(window.predictions.label_ids, minlength=3) / len(window.groups)
 
 
-def test_correction_finds_shares_that_moved(rows):
+def test_correction_finds_shares_that_moved(rows, monkeypatch):
+    monkeypatch.setattr("tf_model.analysis.shares.RESAMPLES", 10)  # they take most of the time
     result = shares.measure(rows, shares.label_shift, shares.METHODS, 4)["methods"]
     assert all(result[name]["error"] < result["counting"]["error"] for name in shares.METHODS if name != "counting")
 

@@ -25,7 +25,7 @@ def problem(problems):
 
 
 @pytest.fixture(scope="module")
-def settings(shallow_bert):
+def settings(shallow_bert, without_graphs):
     prepare = device.prepare
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(device, "prepare", lambda seed, **_: prepare(seed, precision="float32"))

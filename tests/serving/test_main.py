@@ -52,13 +52,12 @@ def test_a_layout_holds_a_model_that_answers(model, tmp_path):
     assert int(version.name) // TRAININGS == int((model / "saved_model.pb").stat().st_mtime)
     assert is_of_training(version.name, training_of(model))
     assert {each.name for each in version.iterdir()} <= {*SAVED_MODEL}, "only what TensorFlow wrote"
-    loaded = [tf.saved_model.load(str(each)) for each in (model, version)]  # kept, as signatures do not keep variables
+    files = [each.relative_to(version) for each in version.rglob("*") if each.is_file()]
+    assert all((version / each).read_bytes() == (model / each).read_bytes() for each in files)
+    loaded = tf.saved_model.load(str(version))  # kept, as signatures do not keep variables
     texts = tf.constant(["a text", "I love my ipad", "great android apps", "the new iphone"])
-    expected, served = [each.signatures["serving_default"](text=texts) for each in loaded]
-    assert len({*served["product"].numpy().tolist()}) > 1, "else any graph would do"
-    assert served.keys() == expected.keys()
-    for name, values in served.items():
-        assert (values.numpy() == expected[name].numpy()).all(), name
+    served = loaded.signatures["serving_default"](text=texts)
+    assert len({*served["product"].numpy().tolist()}) > 1
 
 
 def test_a_model_that_is_there_is_left_alone_and_another_stands_beside_it(model, tmp_path):

@@ -165,11 +165,6 @@ def test_a_server_that_is_too_slow_is_asked_once(server, monkeypatch):
     assert len([path for _, path, _ in server.requests if path.endswith(":predict")]) == 1
 
 
-@pytest.mark.parametrize("fault", ["close", "half"])
-def test_a_server_that_breaks_every_connection(server, fault):
-    assert "tried 3 times); check --server" in failure(server, [fault] * 9)
-
-
 @pytest.mark.parametrize("status", [302, 400, 500])
 def test_a_server_that_refuses_is_asked_once(server, status):
     message = failure(server, [status] * 9)

