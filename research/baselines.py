@@ -57,11 +57,11 @@ def _evaluate(arguments: argparse.Namespace, command: str, dataset: data.Dataset
         "groups": {name: int(problem.groups.max()) + 1 for name, problem in problems.items()},
     }
     run = load_to_extend("baselines", identity)
-    entries = run.get("methods", {})
+    entries = still_valid(run.get("methods", {}), methods_by_name)
     chosen_problems = {name: problems[name] for name in arguments.problems}
     for name in arguments.methods:
         method = methods_by_name[name]
-        recorded = still_valid(entries, methods_by_name).get(name, {})
+        recorded = entries.get(name, {})
         entries[name] = evaluate_method(method, chosen_problems, arguments.protocols, arguments.seeds, recorded)
         run["methods"] = still_valid(entries, methods_by_name)
         record("baselines", command, run)

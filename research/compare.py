@@ -117,7 +117,7 @@ def recorded_ours(problem: Problem, trained: str = tasks.ANSWER) -> dict[str, Co
 
 
 def load_validated(models: Sequence[Path], problem: Problem) -> dict[str, np.ndarray]:
-    """Validation predictions of models on the report's split by seed, float32 [N, classes of all tasks].
+    """Validation predictions of models of one task on the report's split by seed, float32 [N, classes].
 
     NaN in other rows. DataError if a model is of another task, dataset or split, or two have the same seed.
     """
@@ -126,20 +126,17 @@ def load_validated(models: Sequence[Path], problem: Problem) -> dict[str, np.nda
     by_seed: dict[str, np.ndarray] = {}
     for folder in models:
         report = read_report(folder)
-        seed, is_comparable = str(report.recipe.get("seed")), report.task == problem.name
-        if is_comparable:
-            predictions = [report.predictions[task.name] for task in problem.rows.tasks]
-            is_comparable = np.array_equal(np.sort(predictions[0].rows), validated_rows)
-        if not is_comparable or report.data_sha256 != problem.data_sha256:
+        is_comparable = (report.task, report.data_sha256) == (problem.name, problem.data_sha256)
+        if not is_comparable or not np.array_equal(np.sort(report.predictions[problem.name].rows), validated_rows):
             raise DataError(
                 f"expected a model of {problem.name} with the report's split of this dataset in {paths.shown(folder)}; "
                 f"train one with `python -m tf_model.train --task {problem.name}`"
             )
+        seed, predictions = str(report.recipe.get("seed")), report.predictions[problem.name]
         if seed in by_seed:
             raise DataError(f"two models have the seed {seed}; leave one out")
-        scores = np.concatenate([each.probabilities for each in predictions], axis=1)
-        by_seed[seed] = np.full((len(problem.rows), scores.shape[1]), np.nan, np.float32)
-        by_seed[seed][np.searchsorted(problem.rows.rows, predictions[0].rows)] = scores
+        by_seed[seed] = np.full((len(problem.rows), predictions.probabilities.shape[1]), np.nan, np.float32)
+        by_seed[seed][np.searchsorted(problem.rows.rows, predictions.rows)] = predictions.probabilities
     return by_seed
 
 

@@ -72,10 +72,8 @@ def rows_with_labels(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
 
     A text without an emotion has one joint label, whatever product it names; an emotion without a product has none.
     """
-    if problem.name != tasks.ANSWER:
-        label_ids = problem.label_ids(problem.rows.tasks[0])
-        rows = np.flatnonzero(label_ids != tasks.NO_LABEL)
-        return rows, label_ids[rows]
+    if problem.name != tasks.ANSWER:  # every row of a single task has a label
+        return np.arange(len(problem.rows)), problem.label_ids(problem.rows.tasks[0])
     product, emotion = problem.label_ids(tasks.PRODUCT), problem.label_ids(tasks.EMOTION)
     is_neutral = emotion == tasks.EMOTIONS.index(tasks.NO_EMOTION)
     rows = np.flatnonzero(is_neutral | ((emotion != tasks.NO_LABEL) & (product != tasks.NO_LABEL)))

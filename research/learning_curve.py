@@ -45,11 +45,10 @@ def main(argv: list[str] | None = None) -> int:
     name = "learning_curve" if arguments.task == tasks.PRODUCT.name else f"learning_curve_{arguments.task}"
     command = study.command_line("learning_curve", argv)
     run = load_to_extend(name, identity)
-    entries = run.get("methods", {})
+    entries = still_valid(run.get("methods", {}), methods_by_name)
     with cli.stopped_cleanly():
         for method in (methods_by_name[each] for each in arguments.methods):
-            recorded = still_valid(entries, methods_by_name).get(method.name, {})
-            entries[method.name] = curve(method, problem, sizes, recorded)
+            entries[method.name] = curve(method, problem, sizes, entries.get(method.name, {}))
             run["methods"] = still_valid(entries, methods_by_name)
             record(name, command, run)
             points = (f"{point['size']:,}: {point['accuracy']['mean']:.3f}" for point in entries[method.name]["points"])

@@ -109,7 +109,7 @@ class OutOfFold:
     @property
     def predicted(self) -> np.ndarray:
         """Class ids, int64 [N], -1 in rows that are in no validation part."""
-        return np.where(np.isnan(self.scores).any(axis=1), -1, np.nan_to_num(self.scores).argmax(axis=1))
+        return np.where(np.isnan(self.scores).any(axis=1), -1, self.scores.argmax(axis=1))
 
 
 def score_folds(

@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
     run = study.load_to_extend("targets", same, TARGET)
     with cli.stopped_cleanly():
         for name in arguments.protocols:
-            for form, seed in ((form, seed) for seed in arguments.seeds for form in FORMS):
+            for seed, form in product(arguments.seeds, FORMS):
                 for test, judged, scores in PROTOCOLS[name](mentions, foreign, form, seed):
                     metrics = evaluate(judged, scores)
                     shown = {key: metrics[key] for key in ("rows", "accuracy", "macro_f1", "macro_f1_interval")}

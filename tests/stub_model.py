@@ -27,15 +27,10 @@ def stub(has_emotion: bool = False, sizes: list | None = None) -> Predictor:
             "product_probabilities": probabilities,
         }
         if has_emotion:
-            outputs |= {
-                "emotion": numpy.array([EMOTIONS[2]] * len(batch), object),
-                "emotion_confidence": sure,
-                "emotion_probabilities": probabilities,
-                "answer": numpy.array(["Positive emotion → iPad"] * len(batch), object),
-                "answer_confidence": sure,
-                "best_guess": numpy.array(["Positive emotion → iPad"] * len(batch), object),
-                "second_guess": numpy.array(["Negative emotion → iPhone"] * len(batch), object),
-            }
+            words = dict.fromkeys(("answer", "best_guess"), "Positive emotion → iPad")
+            words |= {"emotion": EMOTIONS[2], "second_guess": "Negative emotion → iPhone"}
+            outputs |= {name: numpy.full(len(batch), value, object) for name, value in words.items()}
+            outputs |= {"emotion_confidence": sure, "emotion_probabilities": probabilities, "answer_confidence": sure}
         return outputs
 
     labels = {"product": PRODUCTS} | ({"emotion": EMOTIONS} if has_emotion else {})

@@ -8,7 +8,7 @@ import html
 import re
 from collections.abc import Iterable, Sequence
 from datetime import date
-from itertools import chain
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -215,19 +215,15 @@ def _log_odds(in_label: np.ndarray, in_others: np.ndarray, prior: np.ndarray) ->
 
 
 def _occurrences(tweets: pd.DataFrame, pairs: bool) -> tuple[Any, np.ndarray]:
-    """1 where a word occurs in a tweet, sparse float64 [N, words], and the words (object [words])."""
+    """1 where a word or a pair of words occurs in a tweet, sparse int64 [N, words], and the words (object [words])."""
     from scipy.sparse import csr_array
+    from sklearn.preprocessing import MultiLabelBinarizer
 
-    row = np.arange(len(tweets)).repeat(tweets["terms"].map(len).to_numpy(np.int64))
-    columns, words = pd.factorize(np.array(list(chain.from_iterable(tweets["terms"])), dtype=object))
+    words = tweets["terms"]
     if pairs:
-        is_first = row[:-1] == row[1:]
-        columns, pairs_found = pd.factorize((columns[:-1] * len(words) + columns[1:])[is_first])
-        first, second = np.divmod(pairs_found, max(len(words), 1))
-        row, words = row[:-1][is_first], words[first] + " " + words[second]
-    occurrences = csr_array((np.ones(len(row)), (row, columns)), shape=(len(tweets), len(words)))
-    occurrences.data[:] = 1  # also where a word occurs several times
-    return occurrences, words
+        words = [[" ".join(pair) for pair in pairwise(terms)] for terms in words]
+    binarizer = MultiLabelBinarizer(sparse_output=True)
+    return csr_array(binarizer.fit_transform(words)), binarizer.classes_
 
 
 def keyword_rule(text: str) -> str | None:

@@ -84,12 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--threshold", type=float, metavar="P", help="answer 'Not sure' below this confidence (default: the model's)")
     add("--record", action="store_true", help="log predictions, without the texts, for `python -m tf_model.monitor`")
     add("--targets", action="store_true", help="predict the emotion directed at each named product, one row each")
-    add(
-        "--products",
-        type=Path,
-        metavar="FILE",
-        help="the products to look for, .csv or .yaml (default: the model's)",
-    )
+    add("--products", type=Path, metavar="FILE", help="the products to look for, .csv or .yaml (default: the model's)")
     add("--explain", action="store_true", help="show how much each word of --text supports the answer")
     add(
         "--runtime",

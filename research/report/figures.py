@@ -60,10 +60,7 @@ def reliability() -> Figure:
     return _laid_out(figure)
 
 
-FIGURES: dict[str, Callable[[], Figure]] = {
-    "reliability": reliability,
-    "learning_curve": learning_curve,
-}
+FIGURES: dict[str, Callable[[], Figure]] = {"reliability": reliability, "learning_curve": learning_curve}
 
 
 def _laid_out(figure: Figure) -> Figure:

@@ -29,11 +29,7 @@ KINDS = ((ORANGE, ""), (PURPLE, "."), (SKY, "-"), (YELLOW, "|"), (GREY, "+"), (D
 
 
 def lines(
-    windows: Sequence[Window],
-    values: Mapping[str, Sequence[float | None]],
-    title: str,
-    form: str,
-    scale: float = 1.0,
+    windows: Sequence[Window], values: Mapping[str, Sequence[float | None]], title: str, form: str, scale: float = 1.0
 ) -> go.Figure:
     """At most three lines over time, with a gap where nothing was measured.
 
@@ -82,21 +78,17 @@ def accuracy(
 ) -> go.Figure:
     """For each window, the accuracy judged by users, with 95% intervals, and each task's estimate from confidences."""
     values = {task: [figure.accuracy for figure in figures] for task, figures in estimates.items()}
-    measured = [
-        (time, each) for time, each in zip(_times(windows), user_accuracy, strict=True) if each.accuracy is not None
-    ]
     figure = lines(windows, values, title, ".0%")
-    if measured:
-        times, figures = zip(*measured, strict=True)
-        values = [each.accuracy for each in figures]
+    judged = pd.DataFrame(user_accuracy, _times(windows)).dropna(subset="accuracy")
+    if len(judged):
         figure.add_scatter(
-            x=times,
-            y=values,
-            customdata=[each.rows for each in figures],
+            x=judged.index,
+            y=judged["accuracy"],
+            customdata=judged["rows"],
             name="judged by users",
             mode="markers",
             marker={"color": SKY, "symbol": "star", "size": 11},
-            error_y=whiskers(values, [each.low for each in figures], [each.high for each in figures]),
+            error_y=whiskers(judged["accuracy"], judged["low"], judged["high"]),
             hovertemplate="%{x|%d %b %H:%M}: %{y:.1%} of %{customdata:,}<extra>judged by users</extra>",
         )
         _lay_out(figure, windows, title, ".0%")

@@ -70,12 +70,7 @@ def plain(text: Any) -> str:
 
 
 def layout(
-    figure: go.Figure,
-    *,
-    title: str | None = None,
-    height: int,
-    x_title: str | None = None,
-    y_title: str | None = None,
+    figure: go.Figure, *, title: str | None = None, height: int, x_title: str | None = None, y_title: str | None = None
 ) -> go.Figure:
     """Apply the common layout to ``figure``, with a height in pixels, and return it.
 

@@ -26,7 +26,7 @@ from tf_model.modeling.joint_label import NOT_SURE
 
 MOST_WORDS, MOST_PRODUCTS = 15, 40  # in a chart
 COLUMNS = {"Products": "product", "Emotions": "emotion"}
-UNFILTERED_TABS = ("Repeats", "Rows")  # tabs that also show texts unfit for the model
+UNFIT_TABS = ("Repeats", "Rows")  # which also show texts unfit for the model
 ROW_HEIGHT = 76  # pixels: three lines of text; from about 64 on, cells wrap
 CUT = f"A cell of a workbook holds {MOST_CHARACTERS:,} characters: longer texts are cut. A CSV file keeps them whole."
 LET_IN = "let_in"  # kept beside the filters: whether texts that are unfit for the model are counted
@@ -67,7 +67,7 @@ class Explorer:
             if tab.open:  # nothing is computed for the other tabs
                 st.session_state[last_tab_key] = name
                 with tab:
-                    tab_tweets = filtered if name in UNFILTERED_TABS else counted_tweets
+                    tab_tweets = filtered if name in UNFIT_TABS else counted_tweets
                     if tab_tweets.empty and not filtered.empty:
                         st.info("None of these texts is counted: see “Fit for the model?” above.")
                     elif tab_tweets.empty:
@@ -175,7 +175,7 @@ class Explorer:
         counts = tweets["product"].value_counts()
         counts = counts[[eda.is_label(label) for label in counts.index]]
         shown = tweets[~tweets["product"].isin(counts.index[MOST_PRODUCTS:])]
-        if "product" in columns and len(counts) > MOST_PRODUCTS:
+        if len(counts) > MOST_PRODUCTS:
             st.caption(
                 f"Charts by product show the {MOST_PRODUCTS} most frequent of {len(counts):,}; filter for others."
             )
@@ -353,8 +353,8 @@ class Explorer:
         offer_file("Download XLSX", lambda: files.as_xlsx(table.loc[index], dates), workbook, f"{key}_XLSX", help=CUT)
 
 
-_cache = st.cache_data(max_entries=8, show_spinner=False)  # shown again after each choice
-_frequent_words, _distinctive_words = map(_cache, (eda.frequent_words, eda.distinctive_words))
+cached = partial(st.cache_data, max_entries=8, show_spinner=False)  # what is shown again after each choice
+_frequent_words, _distinctive_words = cached(eda.frequent_words), cached(eda.distinctive_words)
 
 
 def spoken_values(bars: pd.DataFrame, name: str, value: str, form: str) -> str:

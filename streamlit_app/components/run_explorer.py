@@ -12,7 +12,7 @@ import pandas as pd
 import streamlit as st
 
 from streamlit_app.charts import theme
-from streamlit_app.components.explorer import ROW_HEIGHT, Explorer, spoken_values
+from streamlit_app.components.explorer import ROW_HEIGHT, Explorer, cached, spoken_values
 from streamlit_app.components.labelling import check_rows, show_queue
 from streamlit_app.components.loading import ModelState
 from streamlit_app.components.notices import plain_markdown
@@ -271,10 +271,12 @@ class RunExplorer(Explorer):
                     words = "A and B hold the same texts: filter A or B by source, product or date."
                     st.info(words, icon=":material/compare_arrows:")
                     return
-                is_part = [not (side & ~in_both).any() for side in (one, other)]
-                one = one if is_part == [True, False] else one & ~in_both
-                other = other if is_part == [False, True] else other & ~in_both
-                counted = f"counted in {SIDES[is_part.index(True)]} alone" if any(is_part) else "left out of both"
+                if not (one & ~other).any():  # A is a part of B
+                    other, counted = other & ~one, "counted in A alone"
+                elif not (other & ~one).any():
+                    one, counted = one & ~other, "counted in B alone"
+                else:
+                    one, other, counted = one & ~other, other & ~one, "left out of both"
                 st.caption(f"{in_both.sum():,} of {len(rows):,} {self.noun.lower()} pass both filters: {counted}.")
         table = compare(rows, one, other, self.run.emotions)
         st.caption(UNCORRECTED + DEPENDENT * self.run.per_product)
@@ -419,9 +421,8 @@ def _read_correction(folder: str, version: str) -> tuple[Correction | None, str]
     return correction_of(Path(folder))
 
 
-_cache = partial(st.cache_data, max_entries=8, show_spinner=False)
-_find_changes, _describe_themes = map(_cache(), (find_changes, describe_themes))
-_emotion_shares = _cache(hash_funcs={Correction: id})(emotion_shares)  # shown again after each click
+_find_changes, _describe_themes = cached(find_changes), cached(describe_themes)
+_emotion_shares = cached(emotion_shares, hash_funcs={Correction: id})
 
 
 def _show_table(table: pd.DataFrame, alt: str, points: Sequence[str] = ()) -> None:

@@ -93,9 +93,7 @@ def _offer_answer(run: Run, state: ModelState) -> None:
         st.rerun()
 
 
-def _choose_rows(
-    state: ModelState,
-) -> tuple[ModelState | None, TargetPredictor | None, Products | None]:
+def _choose_rows(state: ModelState) -> tuple[ModelState | None, TargetPredictor | None, Products | None]:
     """The model that answers, the predictor for one row per product, and the products to look for.
 
     Each may be None.

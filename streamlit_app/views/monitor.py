@@ -2,7 +2,6 @@
 
 import shlex
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -350,7 +349,7 @@ def _show_drift(report: Report, folder: Path) -> None:
         words = f"that needs {drift.MINIMUM_ROWS} predictions; this period has {report.window.predictions:,}."
         st.info(f"Not judged: {words}", icon=":material/hourglass_empty:")
         return
-    frame = pd.DataFrame([asdict(each) for each in report.drifts])
+    frame = pd.DataFrame(report.drifts)
     frame = frame.assign(
         feature=frame["feature"].map(drift.FEATURE_NAMES), state=frame["alarm"].map({True: "ALARM", False: "ok"})
     )

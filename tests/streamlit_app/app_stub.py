@@ -59,7 +59,7 @@ class StubPredictor(TablePredictor):
 
     @property
     def labels(self) -> dict[str, tuple[str, ...]]:
-        return {name: tasks.TASKS[name].labels for name in self.tasks}
+        return {name: tasks.ALL_TASKS[name].labels for name in self.tasks}
 
     def columns(self, probabilities: bool = False) -> dict[str, str]:
         return columns_of(self.labels, probabilities)
@@ -115,10 +115,6 @@ class StubTargets(StubPredictor):
     """Finds "love", "hate" and "hmm" (not sure) in the words before a marked mention."""
 
     tasks: tuple[str, ...] = ("target",)
-
-    @property
-    def labels(self) -> dict[str, tuple[str, ...]]:
-        return {"target": tasks.EMOTIONS}
 
     def explain(self, text: str) -> Explanation:
         if text not in loading.WARM_UP:

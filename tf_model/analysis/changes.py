@@ -240,17 +240,14 @@ def find_changes(
     columns = ["product", "emotion", "when", *sides, "difference", "low", "high", "times"]
     changes = pd.DataFrame(lines, columns=columns)
     of_products = changes[changes["product"] != ALL].groupby("emotion")["product"].agg(set)
-    is_said = [
+    is_kept = [
         each.product != ALL
         or _moved(rows[~rows["product"].isin(of_products.get(each.emotion, ()))], each, significance)
         for each in changes.itertuples()
     ]
-    changes = changes[np.array(is_said, bool)]
+    changes = changes[np.array(is_kept, bool)]
     changes = changes.sort_values("difference", key=abs, ascending=False, ignore_index=True)
-    words = [
-        _words(rows, each.product, each.emotion, each.times, each.difference > 0)
-        for each in changes.head(described).itertuples()
-    ]
+    words = [_words(rows, each) for each in changes.head(described).itertuples()]
     return changes.drop(columns="times").assign(words=words + [[]] * (len(changes) - len(words)))
 
 
@@ -272,9 +269,10 @@ def _moved(rows: pd.DataFrame, change: Any, significance: float) -> bool:
     return norm.sf(z if change.difference > 0 else -z) < significance
 
 
-def _words(rows: pd.DataFrame, product: str, emotion: str, times: Sequence[pd.Timestamp], rose: bool) -> list[str]:
-    """Words that distinguish an emotion's texts, on the side of a change with more, from the product's other texts."""
-    product_rows = rows if product == ALL else rows[rows["product"] == product]
-    begin, end = times[1:] if rose else times[:2]
-    is_typical = product_rows["date"].ge(begin) & product_rows["date"].lt(end) & (product_rows["emotion"] == emotion)
-    return distinctive_words(product_rows, is_typical.to_numpy(), ~is_typical.to_numpy())[0]
+def _words(rows: pd.DataFrame, change: Any) -> list[str]:
+    """Words that distinguish an emotion's texts, on the side of a ``change`` with more, from the product's others."""
+    product_rows = rows if change.product == ALL else rows[rows["product"] == change.product]
+    begin, end = change.times[1:] if change.difference > 0 else change.times[:2]
+    is_typical = product_rows["date"].between(begin, end, inclusive="left")
+    is_typical = (is_typical & (product_rows["emotion"] == change.emotion)).to_numpy()
+    return distinctive_words(product_rows, is_typical, ~is_typical)[0]

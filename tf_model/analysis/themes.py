@@ -51,10 +51,10 @@ def find_themes(rows: pd.DataFrame, names: Iterable[str] = ()) -> pd.Series:
             for count in THEMES
             if count < distinct
         ]
-    clusterings = [each for each in clusterings if len(np.unique(each[scored])) > 1]  # nearly all texts may be alike
     best = max(
-        clusterings or [np.zeros(len(first_rows), np.int64)],
-        key=lambda each: silhouette_score(vectors[scored], each[scored]) if len(clusterings) > 1 else 0,
+        (each for each in clusterings if len(np.unique(each[scored])) > 1),  # nearly all texts may be alike
+        key=lambda each: silhouette_score(vectors[scored], each[scored]),
+        default=np.zeros(len(first_rows), np.int64),  # one theme
     )
     labels = pd.Series(_typical_words(words, best)).map(", ".join)
     labels = labels.where(~labels.duplicated(), labels + " (" + labels.index.astype(str) + ")")

@@ -66,14 +66,13 @@ def input_files(source: Path | str) -> list[Path]:
     with explain_read_errors(source):
         if not source.exists():
             raise DataError(f"{source} does not exist; give a .csv or .parquet file, or a folder of them")
-        visible = sorted(path.relative_to(source) for path in _below(source)) if source.is_dir() else []
-        if partitions := [part for path in visible for part in path.parts[:-1] if "=" in part]:
+        files = sorted(_below(source)) if source.is_dir() else [source]
+        if partitions := [part for file in files for part in file.relative_to(source).parts[:-1] if "=" in part]:
             column, _, _ = partitions[0].partition("=")
             raise DataError(
                 f"{source}: the column {column!r} is in the names of folders, such as {partitions[0]}, which are not "
                 "read; write it into the files, if it is not there, and rename the folders"
             )
-        files = [source / path for path in visible] if source.is_dir() else [source]
     suffixes = sorted({file.suffix.lower() for file in files})
     if len(suffixes) != 1 or suffixes[0] not in SUFFIXES:
         expected = "expected files that all end in .csv or all in .parquet"

@@ -174,12 +174,7 @@ def _leakage(frame: pd.DataFrame, split: splits.Split, name: str) -> dict[str, A
         for index in np.argsort(-similarities, kind="stable")
         if similarities[index] >= splits.THRESHOLD
     ]
-    return {
-        "split": name,
-        "training_rows": len(split.train),
-        "validation_rows": len(split.validation),
-        "leaks": leaks,
-    }
+    return {"split": name, "training_rows": len(split.train), "validation_rows": len(split.validation), "leaks": leaks}
 
 
 def _split_by_column(dataset: Dataset, column: str) -> splits.Split:

@@ -194,11 +194,11 @@ def _find_columns(table: tables.Table, frame: pd.DataFrame, requested: Columns, 
             if column and column not in chosen.values():
                 chosen.setdefault(part, column)
     for part, standard in (*((task.name, task.column) for task in ANSWER_TASKS), ("text", TEXT_COLUMN)):
+        if part in chosen or "" in (getattr(requested, part), getattr(preferred, part)):
+            continue
         unused = [name for name in dict.fromkeys(names) if name not in chosen.values()]
         candidates = [name for name in unused if tables.plain_name(name) == standard]
         candidates = candidates or [name for name in unused if tables.plain_name(name) in USUAL_COLUMNS.get(part, ())]
-        if part in chosen or "" in (getattr(requested, part), getattr(preferred, part)):
-            continue
         if len(candidates) > 1:
             raise UsageError(
                 f"{path} has several columns that may hold the {part}, {listed(candidates)}; say which with "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -186,10 +187,7 @@ def checked_rows(dataset: Dataset, name: str, products: Products | None = None) 
     rows = training_rows(dataset, name, products)
     for task, ids in zip(rows.tasks, rows.label_ids.T, strict=True):
         counts = np.bincount(ids[ids != tasks.NO_LABEL], minlength=len(task.labels))
-        absent, rare, present = (
-            [label for label, is_selected in zip(task.labels, mask, strict=True) if is_selected]
-            for mask in (counts == 0, counts == 1, counts > 0)
-        )
+        absent, rare, present = (list(compress(task.labels, mask)) for mask in (counts == 0, counts == 1, counts > 0))
         if rare:
             learnable = [label for label in present if label not in rare]
             similar_labels = [each for label in rare for each in close_names(label, learnable)]

@@ -23,13 +23,7 @@ from tf_model.evaluation.calibration import (
     scale,
     squared_distances,
 )
-from tf_model.evaluation.metrics import (
-    decimal,
-    evaluate_probabilities,
-    mean_interval,
-    print_metrics,
-    wilson_interval,
-)
+from tf_model.evaluation.metrics import decimal, evaluate_probabilities, mean_interval, print_metrics, wilson_interval
 from tf_model.io.characters import visible
 from tf_model.modeling.joint_label import answer_outputs, confidence_and_correctness
 from tf_model.tasks import ANSWER_TASKS, EMOTION, PRODUCT, Task

@@ -166,7 +166,7 @@ def measure_inputs(fitted: Fitted, texts: Sequence[str], first: int) -> dict[str
     inputs = {name: Inputs(np.float32(0), np.float64(0)) for name in names}
     for ids in encode(fitted.encoder, texts).to_list():
         for name, values in zip(names, probe([np.array([ids], np.int32)]).values(), strict=True):
-            [values], before = values, inputs[name]  # float32 [L, K]
+            values, before = values[0], inputs[name]  # float32 [L, K]
             peaks = np.maximum(before.peaks, np.abs(values).max(axis=0))
             inputs[name] = Inputs(peaks, before.squares + values.T @ values)
     return inputs

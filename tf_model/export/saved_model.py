@@ -7,6 +7,7 @@ Training exports by itself; ``python -m tf_model.export`` exports a saved model 
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -157,6 +158,6 @@ def save_graph(
     try:
         tf.saved_model.save(module, str(folder), signatures=signatures)
     except tf.errors.ResourceExhaustedError as error:
-        raise OSError(28, "No space left on device") from error
+        raise OSError(errno.ENOSPC, "No space left on device") from error
     except tf.errors.OpError as error:
         raise ModelError(f"the model cannot be saved: {first_line(error)}") from error

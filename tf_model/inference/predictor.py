@@ -175,10 +175,7 @@ class Predictor(TablePredictor, ModelFacts):
         return self.predict(texts, probabilities=True)[columns].to_numpy()
 
     def predict_measured(
-        self,
-        texts: Sequence[Any],
-        on_progress: Callable[[int], None] | None = None,
-        threshold: float | None = None,
+        self, texts: Sequence[Any], on_progress: Callable[[int], None] | None = None, threshold: float | None = None
     ) -> Measured:
         """Score texts and measure how long it takes; for the arguments see :meth:`predict`."""
         import pandas

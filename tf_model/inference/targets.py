@@ -16,12 +16,7 @@ from tf_model.model_dir import probability_column
 from tf_model.modeling.joint_label import NOT_SURE
 from tf_model.preprocessing.cleaning import mark
 
-MENTION_COLUMNS = {
-    "product": "str",
-    "mention": "str",
-    "start": "Int64",
-    "end": "Int64",
-}  # start, end: from 0
+MENTION_COLUMNS = {"product": "str", "mention": "str", "start": "Int64", "end": "Int64"}  # start, end: from 0
 EMOTION_COLUMNS = {"emotion": "str", "emotion_confidence": "float32"}
 UNNAMED = "unnamed"  # the mention if a text names no product; its row is a guess of the answer model
 TASK = tasks.TARGET.name
@@ -51,10 +46,7 @@ class TargetPredictor(TablePredictor):
         return target_columns(self.model.labels, probabilities)
 
     def predict_measured(
-        self,
-        texts: Sequence[Any],
-        on_progress: Callable[[int], None] | None = None,
-        threshold: float | None = None,
+        self, texts: Sequence[Any], on_progress: Callable[[int], None] | None = None, threshold: float | None = None
     ) -> Measured:
         """One row for each product that a text names, with the index of the text; times are not measured.
 

@@ -82,19 +82,14 @@ def _roll_back(arguments: argparse.Namespace) -> None:
             raise UsageError(f"--{option} cannot be used with --rollback; leave one of them out")
     name, verify = arguments.rollback, arguments.verify
     target = _absolute_path(Path(name) if os.sep in name else paths.SAVED_MODELS / name)
-    is_done = False
-    if versions.versions(target):
-        with versions.locked(target):
-            if not target.exists():  # the next line uses the newest version
-                _load_and_try(versions.versions(target)[-1], verify)
-            was_missing, other = versions.recover(target), versions.other_version(target)
-            if other and not was_missing:
-                _load_and_try(other, verify)
-                versions.use_version(target, other)
-            is_done = was_missing or other is not None
-    if not is_done:
+    if versions.other_version(target) is None:
         folder = paths.shown(versions.versions_folder(target))
         raise ModelError(f"{paths.shown(target)} has no previous version in {folder}: only a promotion keeps one")
+    with versions.locked(target):
+        other = versions.other_version(target)  # the newest version if the model is missing
+        _load_and_try(other, verify)
+        if not versions.recover(target):
+            versions.use_version(target, other)
     replaced = versions.other_version(target)
     note = f"; the other version is in {paths.shown(replaced)}" if replaced else ""
     cli.say(f"{paths.shown(target)} is now {paths.shown(target.resolve())}{note}")
