@@ -641,6 +641,7 @@ def test_pages_that_no_run_is_filled_into_say_what_was_measured():
     labels = lookup.agreement("answer")
     low, high = labels["interval"]
     shares, crowd = lookup.recorded("shares")["results"], lookup.recorded("bench_app")["crowd"]
+    plain = lookup.recorded("bench_scale")["runs"]["plain"]
     in_browser = lookup.recorded("bench_app")["first_answer_seconds"]["browser"]["p50"]
     readme = (
         *(beside_the_best(task, "accuracy", "macro_f1") for task in lookup.TASKS),
@@ -677,6 +678,10 @@ def test_pages_that_no_run_is_filled_into_say_what_was_measured():
             "docs/app.md",
             f"95% of the answers within {crowd['answer_seconds']['p95']:.2f} s, with charts and explanation within "
             f"{crowd['page_seconds']['p95']:.1f} s; a browser shows an answer after {in_browser:.1f} s",
+        ),
+        (
+            "docs/your-data.md",
+            f"{plain['rows']:,} tweets take {plain['seconds'] / 60:.0f} minutes",
         ),
         ("docs/your-own-products.md", f"more epochs than the {config.ANSWER.epochs} of the recipe"),
         (
