@@ -177,8 +177,9 @@ def test_a_products_file_is_read_as_csv_and_as_yaml_and_written_again(tmp_path):
     assert read_products(tmp_path / "excel.csv").aliases == {"Xbox": ("360", "one")}
     (tmp_path / "quoted.csv").write_text('"name";"aliases"\n"Xbox";"360; one"\n', encoding="utf-8")
     assert read_products(tmp_path / "quoted.csv").aliases == {"Xbox": ("360", "one")}
-    (tmp_path / "null.yaml").write_text("- name: Xbox\n  aliases: null\n", encoding="utf-8")
-    assert read_products(tmp_path / "null.yaml").aliases == {"Xbox": ()}
+    for aliases in ("null", "[null]", '["", ~]'):
+        (tmp_path / "null.yaml").write_text(f"- name: Xbox\n  aliases: {aliases}\n", encoding="utf-8")
+        assert read_products(tmp_path / "null.yaml").aliases == {"Xbox": ()}
     for name in ("capitals.csv", "capitals.yaml", "more.csv"):
         assert read_products(tmp_path / name).aliases == {"Xbox": ("360",)}
     assert read_products(tmp_path / "number.yaml").aliases == {"Xbox": ("360",)}
@@ -190,10 +191,10 @@ def test_a_products_file_is_read_as_csv_and_as_yaml_and_written_again(tmp_path):
 
 def test_the_escapes_of_a_web_page_split_no_aliases(tmp_path):
     (tmp_path / "a.csv").write_text(
-        "name,aliases\nAT&amp;T,AT&amp;T Inc; re:at(&amp;|&)t;AT&T; ATT\n", encoding="utf-8"
+        "name,aliases\nAT&amp;T,AT&amp;T Inc; re:at(&amp;|&)t;AT&T; AT&amp ; ATT\n", encoding="utf-8"
     )
     products = read_products(tmp_path / "a.csv")
-    assert products.aliases == {"AT&amp;T": ("AT&amp;T Inc", "re:at(&amp;|&)t", "AT&T", "ATT")}
+    assert products.aliases == {"AT&amp;T": ("AT&amp;T Inc", "re:at(&amp;|&)t", "AT&T", "AT&amp", "ATT")}
     write_products(products, tmp_path / "b.csv")
     assert read_products(tmp_path / "b.csv").aliases == products.aliases
 

@@ -222,7 +222,7 @@ def write_products(products: Products, path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["name", "aliases"])
-        writer.writerows([name, "; ".join(own)] for name, own in products.aliases.items())
+        writer.writerows([name, " ; ".join(own)] for name, own in products.aliases.items())  # "&amp;" is one character
 
 
 def _aliases(rows: Any) -> dict[str, list[str]]:
@@ -240,7 +240,6 @@ def _aliases(rows: Any) -> dict[str, list[str]]:
     aliases: dict[str, list[str]] = {}
     for number, row in enumerate(rows, start=1):
         name, own = str(row["name"] or "").strip(), row.get("aliases") or []
-        own = [] if own in NULLS else own
         if not name:
             raise DataError(f"product {number} has an empty name; give it one, or remove it")
         if row.get(None, [""]) != [""]:
@@ -250,7 +249,7 @@ def _aliases(rows: Any) -> dict[str, list[str]]:
         own = _ALIAS.findall(own) if isinstance(own, str) else own
         if not isinstance(own, list) or not all(isinstance(alias, str) for alias in own):  # such as "- re: x" in YAML
             raise DataError(f"expected a list of texts as aliases of {quoted(name)}; put each alias in quotes")
-        found = [alias for each in own if (alias := each.strip())]
+        found = [alias for each in own if (alias := each.strip()) and alias not in NULLS]
         if several := next((each for each in found if not _ALIAS.fullmatch(each)), None):  # products.csv would split it
             raise DataError(
                 f"the alias {quoted(several)} of {quoted(name)} holds a ;, which splits aliases; make two of it, or "
