@@ -5,8 +5,8 @@ the colours of its marks, which are readable on both backgrounds.
 """
 
 import html
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from functools import cache
 from itertools import cycle
 from typing import Any
 
@@ -35,14 +35,14 @@ _COLOURS = {  # for emotions, see colour_of
     NO_PRODUCT: GREY,
     NO_LABEL: DARK_GREY,
 }
-_OTHER_COLOURS = cycle((ORANGE, GREEN, SKY, PURPLE, YELLOW, DARK_GREY))  # for labels without a fixed colour
+# For labels without a fixed colour: each gets the next.
+_OTHER_COLOURS = defaultdict(cycle((ORANGE, GREEN, SKY, PURPLE, YELLOW, DARK_GREY)).__next__)
 
 BAR_HEIGHT = 30  # pixels for one bar with its gap
 # Hatching, so that colour alone carries no information; the plain light grey separates the other two.
 HATCHES = {NEGATIVE: "/", POSITIVE: "", NEUTRAL: ""}  # other labels: dots
 
 
-@cache
 def colour_of(label: str, column: str = tasks.EMOTION.name) -> str:
     """The colour of a label, the same on every page; an emotion without a fixed colour gets the next in the cycle."""
     if label in _COLOURS:
@@ -54,7 +54,7 @@ def colour_of(label: str, column: str = tasks.EMOTION.name) -> str:
     word = label.casefold()
     if word.startswith("neg") or word == "-1":
         return NEGATIVE
-    return POSITIVE if word.startswith("pos") or word == "1" else next(_OTHER_COLOURS)
+    return POSITIVE if word.startswith("pos") or word == "1" else _OTHER_COLOURS[label]
 
 
 def percent(share: float) -> str:

@@ -45,7 +45,7 @@ def test_emotions_in_other_words_keep_their_colours_and_other_labels_get_one_eac
     assert theme.colour_of("neutral") == theme.colour_of("None") == theme.colour_of("0") == theme.NEUTRAL
     others = [theme.colour_of(f"class {number}") for number in range(6)]
     assert len({*others, theme.NEGATIVE, theme.NEUTRAL, theme.POSITIVE}) == 9
-    assert theme.colour_of("class 0") == others[0]
+    assert theme.colour_of("class 0") == theme.colour_of("class 0", "emotion") == others[0]
 
 
 def test_the_settings_keep_to_this_machine():
