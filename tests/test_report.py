@@ -283,9 +283,10 @@ def test_of_too_few_texts_no_difference_and_no_change_is_denied(folder):
 
 
 @pytest.mark.parametrize("name", ["source", "Content Source", "Social-Network"])
-def test_a_column_of_sources_may_have_a_longer_name(name):
-    table = pd.DataFrame({"resource": ["x", "y"], name: ["web", "mail"]})
-    assert find_source(table).name == name
+def test_a_column_of_sources_may_have_a_longer_name_and_its_namesakes_are_left(name):
+    table = pd.DataFrame([["x", "z", "web"], ["y", "z", "mail"]], columns=["resource", name, name])
+    position, cells = find_source(table)
+    assert (position, cells.name, cells.tolist()) == (2, name, ["web", "mail"])
 
 
 def test_tiny_shares_are_written_like_none():

@@ -63,9 +63,10 @@ def user_message(error: Exception, path: Path, name: str) -> str:
 def displayable(frame: pd.DataFrame) -> pd.DataFrame:
     """``frame`` as a page can show it: unique column names, and one type of value in each column."""
     columns: dict[str, pd.Series] = {}
-    for position, original in enumerate(map(str, frame.columns)):
+    originals = list(map(str, frame.columns))
+    for position, original in enumerate(originals):
         name, number = original, 1
-        while name in columns:
+        while name in columns or (number > 1 and name in originals):
             number += 1
             name = f"{original} ({number})"
         column = frame.iloc[:, position]

@@ -284,9 +284,9 @@ def _read_answers(folder: Path) -> Answers:
     if dates:
         tweets["date"] = dates.values
         first_columns.append(display_table.columns[dates.position])  # there, names do not repeat
-    if (sources := find_source(own_columns)) is not None:
-        tweets["source"] = sources
-        first_columns.append(sources.name)
+    if source := find_source(own_columns):
+        position, tweets["source"] = source
+        first_columns.append(display_table.columns[position])
     return Answers(result, table, display_table, first_columns, tweets, rows, dates)
 
 

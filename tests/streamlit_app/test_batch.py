@@ -607,6 +607,7 @@ def test_columns_of_one_name_are_kept_apart():
     assert list(files.displayable(frame)) == ["text", "text (2)"]
     frame = pandas.DataFrame([["a", "b", "c"]], columns=["x", "x", "x (2)"])
     assert files.displayable(frame).iloc[0].tolist() == ["a", "b", "c"]
+    assert files.displayable(frame)["x (2)"].item() == "c", "a column keeps its own name"
 
 
 def test_ids_keep_their_digits_beside_a_missing_one():

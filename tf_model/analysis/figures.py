@@ -106,9 +106,10 @@ def correction_of(folder: Path) -> tuple[Correction | None, str]:
 
 def _comparison(rows: pd.DataFrame, own_columns: pd.DataFrame, emotions: Sequence[str]) -> dict[str, Any] | None:
     """Compare the two most frequent sources of texts; None if no column holds at least two."""
-    source_column = find_source(own_columns)
-    if source_column is None:
+    source = find_source(own_columns)
+    if source is None:
         return None
+    _, source_column = source
     sources = source_column[rows.index]
     names = sources.value_counts().index[:2].tolist()
     if len(names) < 2:

@@ -49,8 +49,8 @@ def by_product(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
         yield product, rows[rows["product"] == product]
 
 
-def find_source(table: pd.DataFrame) -> pd.Series | None:
-    """The column of a user's table that says where each text is from, as str, with empty cells missing.
+def find_source(table: pd.DataFrame) -> tuple[int, pd.Series] | None:
+    """The column of a user's table that says where each text is from: its position, and its cells, str or missing.
 
     None if no column whose name is one of :data:`SOURCES`, or ends in it, as "Content Source", has 2 to 100 values.
     """
@@ -59,5 +59,5 @@ def find_source(table: pd.DataFrame) -> pd.Series | None:
         cells = table.iloc[:, position].map(tables.as_text, na_action="ignore").astype("str")
         cells = cells.where(cells != "")
         if 1 < cells.nunique() <= MOST_SOURCES:
-            return cells
+            return int(position), cells
     return None
