@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import cycle
 
 import pandas as pd
+import plotly.express as px
 import plotly.graph_objects as go
 
 from streamlit_app.charts.theme import (
@@ -111,19 +112,11 @@ def _lay_out(figure: go.Figure, windows: Sequence[Window], title: str, form: str
 
 def side_by_side(reference: Mapping[str, float], current: Mapping[str, float], title: str) -> go.Figure:
     """Share of each label or range of values, in the reference and now."""
-    cells = list(dict.fromkeys([*reference, *current]))
-    figure = go.Figure()
-    for name, shares, colour, pattern in (("reference", reference, DARK_GREY, "."), ("now", current, AMOUNT, "")):
-        figure.add_bar(
-            x=[shares.get(cell, 0.0) for cell in cells],
-            y=[plain(cell) for cell in cells],
-            orientation="h",
-            name=name,
-            marker={"color": colour, "pattern": {"shape": pattern, "size": 5}},
-            hovertemplate="%{y}: %{x:.1%}<extra>" + name + "</extra>",
-        )
-    layout(figure, title=title, height=90 + 36 * len(cells))
-    figure.update_layout(barmode="group")
+    shares = pd.DataFrame({"reference": reference, "now": current}).fillna(0.0).rename(index=plain)
+    figure = px.bar(shares, orientation="h", barmode="group", color_discrete_sequence=[DARK_GREY, AMOUNT])
+    figure.update_traces(hovertemplate="%{y}: %{x:.1%}<extra>%{fullData.name}</extra>")
+    figure.update_traces(marker_pattern={"shape": ".", "size": 5}, selector={"name": "reference"})
+    layout(figure, title=title, height=90 + 36 * len(shares))
     figure.update_xaxes(tickformat=".0%", rangemode="tozero")
     return figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
 

@@ -44,7 +44,7 @@ class Explorer:
     file: str  # name of a download, without suffix
     no_emotion: str | None  # the label for no emotion
     dates: Dates | None = None  # of ``table``
-    filters: Mapping[str, Any] = field(default_factory=dict)  # of the last visit
+    filters: Mapping[str, Any] = field(default_factory=dict)  # of the last visit, then those on the page
     noun: str = "Texts"  # what a row is
     mentions_in: str | None = None  # the column of ``table`` with the texts, if a row is a mention
     save_filters: Callable[[dict[str, Any]], None] = lambda _: None  # is called with the current filters
@@ -54,11 +54,12 @@ class Explorer:
         """Draw the explorer."""
         includes_unfit = self._includes_unfit()
         filtered = self._filter()
-        self.counts_all = bool(includes_unfit or st.session_state.get(self._key("statuses")))
+        self.counts_all = bool(includes_unfit or self.filters.get("statuses"))
         counted_tweets = self._counted(filtered)
         self._show_totals(counted_tweets)
         with st.container(horizontal=True, vertical_alignment="center"):
             self._offer_downloads(filtered.index, self._key("all"))
+            self._offer_report(filtered.index)
             st.caption(f"{len(filtered):,} of {len(self.all_tweets):,} rows pass the filters.")
         tabs, tab_key, last_tab_key = self._tabs(), self._key("tab"), self._key("tab_kept")
         if last_tab_key in st.session_state:  # tabs have no persist_state
@@ -146,10 +147,13 @@ class Explorer:
                 days = {"min_value": all_tweets["date"].min(), "max_value": all_tweets["date"].max()}
                 choose("dates", st.date_input, "First and last day", value=(), **days)
                 choices["dates"] = [day.isoformat() for day in choices["dates"]]
-        kept = choices | ({LET_IN: True} if st.session_state.get(self._key(LET_IN)) else {})
-        if kept != self.filters and not prefix:
-            self.save_filters(kept)
-        return eda.filter_tweets(all_tweets, **choices | {"contains": choices["contains"].strip()})
+        choices["contains"] = choices["contains"].strip()
+        if not prefix:
+            kept = choices | ({LET_IN: True} if st.session_state.get(self._key(LET_IN)) else {})
+            if kept != self.filters:
+                self.save_filters(kept)
+            self.filters = kept
+        return eda.filter_tweets(all_tweets, **choices)
 
     def _show_totals(self, tweets: pd.DataFrame, notes: Mapping[str, str] = {}) -> None:
         """The number of texts counted and the share of each label, with the note below each, if any."""
@@ -343,6 +347,9 @@ class Explorer:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(f"{count_of(len(index), 'row')}.")
             self._offer_downloads(index, f"{key}_{name}")
+
+    def _offer_report(self, index: pd.Index) -> None:
+        """Offer a report on these texts; only a run has one."""
 
     def _offer_downloads(self, index: pd.Index, key: str) -> None:
         """Download buttons for these texts; a file is made when its button is clicked."""

@@ -86,19 +86,17 @@ class RunExplorer(Explorer):
         )
         st.caption("Click a column header to sort by it.")
 
-    def _offer_downloads(self, index: pd.Index, key: str) -> None:
-        super()._offer_downloads(index, key)
+    def _offer_report(self, index: pd.Index) -> None:
         is_measured = self.model and self.run.emotions and "validation" in self.model.predictor.metrics
-        if is_measured and key == self._key("all") and len(index) and not self._lacks_emotions:
+        if is_measured and len(index) and not self._lacks_emotions:
             with_texts = st.toggle("Quotes in the report", True, key=self._key("quotes"), persist_state="session")
-            # The filters are those of these rows: another window may store its own before the click.
-            chosen = index, self.run.stored(FILTERS), with_texts, self._chosen_period(index)
+            chosen = index, with_texts, self._chosen_period(index)
             for label, suffix, written in (("report", "html", render), ("report.json", "json", json_text)):
                 offer_file(
                     f"Download {label}",
                     lambda written=written: written(self._figures(*chosen)),
                     f"{self.file}.{suffix}",
-                    f"{key}_{label}",
+                    self._key(f"all_{label}"),
                     icon=":material/summarize:",
                 )
 
@@ -110,17 +108,15 @@ class RunExplorer(Explorer):
     def _period_key(self, dates: pd.Series) -> str:
         return self._key(f"period_{period_of(dates)}_{periods_of(dates)[0]}")  # one key for each default and options
 
-    def _figures(
-        self, index: pd.Index, filters: Mapping[str, Any], with_texts: bool, period: str | None
-    ) -> dict[str, Any]:
+    def _figures(self, index: pd.Index, with_texts: bool, period: str | None) -> dict[str, Any]:
         selected = self.answers.result.loc[index], self.all_tweets.loc[index, "text"]
         themes = self._stored_themes(pairs_of(self._products, self._non_neutral))
         choices = {"checked_labels": self.run.checked, "chosen_themes": themes}
         choices |= {"dates": self.dates, "of_file": True, "counts_unfit": self.counts_all, "period": period}
         choices["products"] = self._products
         choices["correction"] = self.correction, self.correction_problem
-        choices["by_words"] = bool(filters.get("contains", "").strip())
-        name = f"{self.run.name}{_filtered(filters)}"
+        choices["by_words"] = bool(self.filters["contains"])
+        name = f"{self.run.name}{_filtered(self.filters)}"
         return figures(*selected, self.model.predictor, name, with_texts, **choices)
 
     def _counted(self, tweets: pd.DataFrame) -> pd.DataFrame:
@@ -141,7 +137,7 @@ class RunExplorer(Explorer):
     @property
     def _lacks_emotions(self) -> bool:
         """Whether the filters leave out some emotions: the share of one among the others means nothing."""
-        return bool(st.session_state.get(self._key("emotions")))
+        return bool(self.filters.get("emotions"))
 
     def _choose(self, tab: str, default: Mapping[str, str], *options: Iterable[str]) -> list[str]:
         """Let the user choose a product and an emotion from ``options``; the default is ``default``."""
@@ -154,7 +150,7 @@ class RunExplorer(Explorer):
     # ---------------------------------------------------------------- honest shares
 
     def _shares(self, rows: pd.DataFrame) -> pd.DataFrame:
-        by_words = bool(st.session_state.get(self._key("contains"), "").strip())
+        by_words = bool(self.filters["contains"])
         return _emotion_shares(rows, self.run.emotions, self.correction, self.run.checked, by_words)
 
     def _show_totals(self, tweets: pd.DataFrame, notes: Mapping[str, str] = {}) -> None:
@@ -404,7 +400,7 @@ def _filtered(filters: Mapping[str, Any]) -> str:
     """The filters as a suffix to the name of a file: `` (iPad; 2026-05-01 to 2026-05-31)``."""
     days = " to ".join(filters.get("dates", ())) if len(filters.get("dates", ())) == 2 else ""
     labels = [", ".join(filters.get(name, ())) for name in ("products", "emotions", "statuses", "sources")]
-    parts = [*filter(None, [*labels, filters.get("contains", "").strip(), days])]
+    parts = [*filter(None, [*labels, filters["contains"], days])]
     return f" ({'; '.join(parts)})" if parts else ""
 
 
