@@ -121,9 +121,9 @@ def _sustained(path: Path, seconds: float = SECONDS) -> dict[str, Any]:
         cpu_before = time.process_time()
         with ThreadPoolExecutor(THREADS) as pool:
             list(pool.map(send, range(THREADS)))
-        duration = time.monotonic() - begin
         recorder.flush(60)
-        cores = (time.process_time() - cpu_before) / (time.monotonic() - begin)
+        duration = time.monotonic() - begin
+        cores = (time.process_time() - cpu_before) / duration
     stored = Store(path).window(time.time() - HOUR, time.time() + HOUR).predictions
     return {"records": stored, "records_per_second": stored / duration, "dropped": recorder.dropped, "cores": cores}
 

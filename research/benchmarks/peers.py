@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from research import study
 from research.benchmarks import harness, peer_worker
 from research.runs import show
 from tf_model import cli, data, paths
@@ -30,9 +31,7 @@ OURS, BEST_INT8 = "ours", "ONNX Runtime int8"
 
 def main(argv: list[str] | None = None) -> int:
     """Measure, print and record the results."""
-    parser = cli.parser("research.benchmarks.peers", __doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="workbook with a Test sheet; by default, the dataset that is found")
-    arguments = parser.parse_args(argv)
+    arguments = study.parser("benchmarks.peers", __doc__.splitlines()[0]).parse_args(argv)
     dataset = data.load(arguments.data)
     raw = harness.test_tweets(dataset)
     with tempfile.TemporaryDirectory() as folder:

@@ -20,6 +20,7 @@ import psutil
 import pyarrow
 import pyarrow.parquet
 
+from research import study
 from research.benchmarks import harness
 from research.runs import show
 from tf_model import cli, data, paths, tasks
@@ -36,10 +37,9 @@ WARM_SHARE = 0.2
 
 def main(argv: list[str] | None = None) -> int:
     """Make the rows, run both, print and record the results."""
-    parser = cli.parser("research.benchmarks.scale", "Compare the distributed engine with the plain command.")
+    parser = study.parser("benchmarks.scale", "Compare the distributed engine with the plain command.")
     parser.add_argument("--rows", type=int, default=ROWS, help="number of rows")
     parser.add_argument("--model", type=Path, metavar="DIR", help="the model; by default, answer or product")
-    parser.add_argument("--data", type=Path, help="the dataset; by default, the one that is found")
     parser.add_argument("--record", action="store_true", help="write the result into research/runs/")
     arguments = parser.parse_args(argv)
     model = find_model(arguments.model)
@@ -55,9 +55,10 @@ def main(argv: list[str] | None = None) -> int:
             short_run = measure(_command(engine, model, scratch / "few", scratch / f"{engine}-few"), FEW_ROWS)
             runs[engine] = rates(short_run, measure(_command(engine, model, source, output), arguments.rows))
             show(engine, runs[engine])
-        written = sum(pyarrow.parquet.read_metadata(file).num_rows for file in output.glob("*.parquet"))
-    if written != arguments.rows:
-        raise TweetTargetError(f"expected {arguments.rows:,} rows in the output, found {written:,}")
+            files = (*scratch.glob(f"{output.name}.parquet"), *output.glob("*.parquet"))  # one of plain, several of ray
+            written = sum(pyarrow.parquet.read_metadata(file).num_rows for file in files)
+            if written != arguments.rows:
+                raise TweetTargetError(f"{engine}: expected {arguments.rows:,} rows in the output, found {written:,}")
     ratio = runs["ray"]["rows_per_second"] / runs["plain"]["rows_per_second"]
     print(f"ray: {ratio:.2f} times the plain command's rows a second")
     if arguments.record:
