@@ -15,7 +15,7 @@ from sklearn.model_selection import GroupKFold, StratifiedKFold, train_test_spli
 from research import study
 from research.methods import bugs
 from research.methods.baseline_models import SEEDS
-from research.runs import UNCHANGED, load_to_extend, pack, record, show, unpack
+from research.runs import UNCHANGED, pack, record, show, unpack
 from research.study import GROUPED, PROTOCOLS, REPORT, Problem, make_problem
 from research.variants import Variant, out_of_fold
 from tf_model import cli, config, data, tasks
@@ -99,7 +99,7 @@ def main(argv: list[str] | None = None) -> int:
     dataset = data.load(arguments.data)
     problem = make_problem(dataset, tasks.PRODUCT.name)
     run_name = study.run_of_this_format("ablation")
-    run = load_to_extend(run_name, {"dataset": dataset.name, **study.size_of(problem)})
+    run = study.load_to_extend(run_name, {"dataset": dataset.name, **study.size_of(problem)})
     settings = run.setdefault("settings", {})
     if setting not in settings or not study.is_recorded_config(settings[setting]["recipe"], SETTINGS[setting]):
         settings[setting] = {"recipe": SETTINGS[setting].to_dict(), "protocols": {}}

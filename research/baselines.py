@@ -13,7 +13,7 @@ import numpy as np
 
 from research import study
 from research.methods.baseline_models import CANDIDATES, Method, methods, with_setting
-from research.runs import load_to_extend, record, show, still_valid, unpack
+from research.runs import record, show, still_valid, unpack
 from research.study import GROUPED, PROBLEMS, PROTOCOLS, REPORT, Problem, make_problem
 from tf_model import cli, data, tasks
 from tf_model.data import splits
@@ -56,7 +56,7 @@ def _evaluate(arguments: argparse.Namespace, command: str, dataset: data.Dataset
         },
         "groups": {name: int(problem.groups.max()) + 1 for name, problem in problems.items()},
     }
-    run = load_to_extend("baselines", identity)
+    run = study.load_to_extend("baselines", identity)
     entries = still_valid(run.get("methods", {}), methods_by_name)
     chosen_problems = {name: problems[name] for name in arguments.problems}
     for name in arguments.methods:
@@ -174,7 +174,7 @@ def _choose(arguments: argparse.Namespace, command: str, dataset: data.Dataset) 
         "rows": {problem.name: len(problem.rows) for problem in problems},
         "data_sha256": dataset.sha256,
     }
-    run = load_to_extend("choose_baselines", identity)
+    run = study.load_to_extend("choose_baselines", identity)
     entries = run.get("methods", {})
     for name in tunable:
         by_value: dict[str, Any] = {}

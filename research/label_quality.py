@@ -13,7 +13,7 @@ import numpy as np
 from research import study
 from research.compare import recorded_ours
 from research.methods.baseline_models import Method, methods
-from research.runs import load_to_extend, record, show, still_valid
+from research.runs import record, show, still_valid
 from research.study import GROUPED, OutOfFold, Problem, make_problem
 from tf_model import cli, data, tasks
 from tf_model.data import splits
@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     command = study.command_line("label_quality", argv)
     dataset = data.load(arguments.data)
-    run = load_to_extend("label_quality", {"protocol": f"grouped {FOLDS}-fold", "data_sha256": dataset.sha256})
+    run = study.load_to_extend("label_quality", {"protocol": f"grouped {FOLDS}-fold", "data_sha256": dataset.sha256})
     entries = run.setdefault("tasks", {})
     with cli.stopped_cleanly():
         run["answers_agree"] = agreements(make_problem(dataset, tasks.ANSWER))
@@ -75,7 +75,7 @@ def rows_with_labels(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     if problem.name != tasks.ANSWER:  # every row of a single task has a label
         return np.arange(len(problem.rows)), problem.label_ids(problem.rows.tasks[0])
     product, emotion = problem.label_ids(tasks.PRODUCT), problem.label_ids(tasks.EMOTION)
-    is_neutral = emotion == tasks.EMOTIONS.index(tasks.NO_EMOTION)
+    is_neutral = emotion == tasks.EMOTION.neutral
     rows = np.flatnonzero(is_neutral | ((emotion != tasks.NO_LABEL) & (product != tasks.NO_LABEL)))
     return rows, np.where(is_neutral, 0, 1 + emotion * len(tasks.PRODUCTS) + product)[rows]
 

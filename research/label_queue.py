@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from research import study
 from research.methods.baseline_models import methods
-from research.runs import load_to_extend, record
+from research.runs import record
 from tf_model import cli, data, tasks
 from tf_model.analysis.label_queue import label_queue
 from tf_model.evaluation.metrics import evaluate_probabilities, summarize
@@ -41,7 +41,9 @@ def main(argv: list[str] | None = None) -> int:
         results = measure(problem, arguments.seeds)
     for name, each in results.items():
         print(f"{name}: macro-F1 {each['macro_f1']['mean']:.3f}, {each['negative']:.1%} of the labels negative")
-    run = load_to_extend("label_queue", study.size_of(problem) | {"method": METHOD, "labels_at_first": INITIAL_LABELS})
+    run = study.load_to_extend(
+        "label_queue", study.size_of(problem) | {"method": METHOD, "labels_at_first": INITIAL_LABELS}
+    )
     run["results"] = {"fold_seed": FOLD_SEED, "seeds": arguments.seeds, "ways": results}
     record("label_queue", study.command_line("label_queue", argv), run)
     return 0

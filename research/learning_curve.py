@@ -12,7 +12,7 @@ import numpy as np
 
 from research import study
 from research.methods.baseline_models import Method, methods
-from research.runs import load_to_extend, record, still_valid
+from research.runs import record, still_valid
 from research.study import GROUPED, Problem, make_problem
 from tf_model import cli, data, tasks
 from tf_model.data import splits
@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     }
     name = "learning_curve" if arguments.task == tasks.PRODUCT.name else f"learning_curve_{arguments.task}"
     command = study.command_line("learning_curve", argv)
-    run = load_to_extend(name, identity)
+    run = study.load_to_extend(name, identity)
     entries = still_valid(run.get("methods", {}), methods_by_name)
     with cli.stopped_cleanly():
         for method in (methods_by_name[each] for each in arguments.methods):

@@ -26,12 +26,6 @@ def load(name: str) -> dict[str, Any] | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
-def load_to_extend(name: str, identity: Mapping[str, Any]) -> dict[str, Any]:
-    """The recorded run if its values of ``identity`` (data, rows, folds) are equal, else a new run with only these."""
-    run = load(name)
-    return run if run and all(run.get(key) == value for key, value in identity.items()) else dict(identity)
-
-
 def still_valid(entries: Mapping[str, Any], methods: Mapping[str, Any]) -> dict[str, Any]:
     """The recorded entries of methods whose settings have not changed, in the order of ``methods``."""
     return {
@@ -72,11 +66,6 @@ def _text(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(_text, value))}]"
     return f"{value:,.4g}" if isinstance(value, float) else str(value)
-
-
-def gains(seeds: Mapping[str, Any], unchanged: Mapping[str, Any], metric: str) -> list[float]:
-    """A figure less that of the unchanged training, for each seed that both have, in the order of ``seeds``."""
-    return [seeds[seed][metric] - unchanged[seed][metric] for seed in seeds if seed in unchanged]
 
 
 def machine() -> str:

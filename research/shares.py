@@ -18,7 +18,7 @@ import pandas as pd
 from sklearn.model_selection import GroupShuffleSplit
 
 from research import study
-from research.runs import load_to_extend, record, show
+from research.runs import record, show
 from tf_model import cli, data, paths, tasks
 from tf_model.analysis.shares import Correction, estimated_shares, named_products
 from tf_model.data import splits
@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--windows", type=cli.positive_integer, default=200, help="windows of each kind")
     arguments = parser.parse_args(argv)
     dataset = data.load(arguments.data)
-    run = load_to_extend("shares", {"data_sha256": dataset.sha256, "windows": arguments.windows})
+    run = study.load_to_extend("shares", {"data_sha256": dataset.sha256, "windows": arguments.windows})
     command = study.command_line("shares", argv)
     for name, task in MODELS.items():
         if not (paths.SAVED_MODELS / name).is_dir():

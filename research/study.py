@@ -241,11 +241,16 @@ def is_recorded_config(recorded: Mapping[str, Any], settings: Any) -> bool:
     return type(settings).from_dict(recorded) == settings
 
 
-def load_to_extend(name: str, identity: Mapping[str, Any], settings: Any) -> dict[str, Any]:
-    """:func:`research.runs.load_to_extend` of a run whose trainings must also have equal ``settings``."""
-    run = runs.load_to_extend(name, identity)
-    same_recipe = is_recorded_config(run.get("recipe", {}), settings)
-    return run if same_recipe else dict(identity) | {"recipe": settings.to_dict()}
+def load_to_extend(name: str, identity: Mapping[str, Any], settings: Any = None) -> dict[str, Any]:
+    """The recorded run if its values of ``identity`` (data, rows, folds) are equal, else a new run with only these.
+
+    The ``settings`` of its trainings, if given, must be equal too.
+    """
+    run = runs.load(name)
+    is_same = run and all(run.get(key) == value for key, value in identity.items())
+    if is_same and (settings is None or is_recorded_config(run.get("recipe", {}), settings)):
+        return run
+    return dict(identity) | ({} if settings is None else {"recipe": settings.to_dict()})
 
 
 def with_unchanged(variants: Mapping[str, Any], chosen: Sequence[str], recorded: Mapping[str, Any], seed: int) -> list:

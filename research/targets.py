@@ -238,7 +238,7 @@ def whole_answers(dataset: data.Dataset, mentions: pd.DataFrame, scores: np.ndar
     The answer is the tweet's most probable non-neutral mention; neutral if no mention is. It is judged like the answers
     of the ``answer`` model: if the product has no label, any product counts as correct.
     """
-    problem, neutral = study.make_problem(dataset, tasks.ANSWER), CLASSES.index(tasks.NO_EMOTION)
+    problem, neutral = study.make_problem(dataset, tasks.ANSWER), tasks.EMOTION.neutral
     predicted = mentions.assign(emotion=scores.argmax(axis=1), confidence=scores.max(axis=1))
     felt = predicted[(predicted["emotion"] != neutral) & predicted["row"].isin(problem.rows.rows)]
     felt = felt.sort_values("confidence").drop_duplicates("row", keep="last")

@@ -141,12 +141,9 @@ def variant(name: str, task: str, run: str = REPORTED_BEFORE) -> dict[str, Any]:
 
 
 def variant_gains(name: str, metric: str, run: str) -> list[float]:
-    """A metric of a variant of the answer model less that of the unchanged model, by seed."""
-    variant, unchanged = (
-        {seed: result["headline"] for seed, result in recorded(run)["variants"][each]["seeds"].items()}
-        for each in (name, "unchanged")
-    )
-    return runs.gains(variant, unchanged, metric)
+    """A metric of a variant of the answer model less that of the unchanged model, for each seed that both have."""
+    seeds, others = (recorded(run)["variants"][each]["seeds"] for each in (name, "unchanged"))
+    return [seeds[seed]["headline"][metric] - others[seed]["headline"][metric] for seed in seeds if seed in others]
 
 
 def times_as_long(name: str) -> float:
@@ -162,7 +159,8 @@ def bug(setting: str, protocol: str, name: str, beside: str = "unchanged") -> di
     paired = trainings.get(name, {}).get("paired" if beside == "unchanged" else "beside_control")
     if not paired:
         return None
-    gains = runs.gains(trainings[name]["seeds"], trainings[beside]["seeds"], "accuracy")
+    seeds, others = (trainings[each]["seeds"] for each in (name, beside))
+    gains = [seeds[seed]["accuracy"] - others[seed]["accuracy"] for seed in seeds if seed in others]
     return _difference(paired) | _over_seeds(gains)
 
 
