@@ -84,9 +84,6 @@ audit: $(INSTALLED) ## find duplicates, conflicts, leakage and label errors in a
 
 ##@ Evaluate
 
-evaluate: $(INSTALLED) ## evaluate the saved model (answer if there is one, else product) on its validation part
-	$(RUN) -m tf_model.evaluate $(ARGS)
-
 grouped: $(INSTALLED) ## cross-validate the tuned recipe without leakage, 3 seeds (30 to 90 minutes on 2 cores; resumes)
 	$(RUN) -m tf_model.evaluate --protocol grouped --recipe tuned --json research/runs/grouped_tuned.json --overwrite $(ARGS)
 

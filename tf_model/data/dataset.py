@@ -211,7 +211,7 @@ def _find_columns(table: tables.Table, frame: pd.DataFrame, requested: Columns, 
             f"expected a column of products or of emotions in {path}, got the columns {listed(names)}; name it with "
             "--product-column or --emotion-column"
         )
-    if "text" not in chosen:
+    if "text" not in chosen:  # `unused` is of the last round, which looked for the text
         if not unused:
             raise DataError(f"expected a column of texts beside the labels in {path}, got {listed(names)}; add it")
         unused_columns = frame.iloc[:, [names.index(name) for name in unused]]

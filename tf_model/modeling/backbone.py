@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -81,10 +81,10 @@ def find(name: str) -> Backbone:
     """
     if name == PACKAGED_BACKBONE:
         source, folder = f"{PACKAGE} ({HUB_NAMES[name]})", _package(PACKAGE.replace("-", "_"))
-        return _verify(_read(name, folder / "model", source), PACKAGED_SHA256, "delete .venv and run `make install`")
+        return _read(name, folder / "model", source, PACKAGED_SHA256, "delete .venv and run `make install`")
     if name == MPNET:
         source, folder = f"{_MPNET_PACKAGES} ({HUB_NAMES[name]})", Path(_joined_mpnet().name)
-        return _verify(_read(name, folder / "all-mpnet-base-v2", source), MPNET_SHA256, "run `make install-teacher`")
+        return _read(name, folder / "all-mpnet-base-v2", source, MPNET_SHA256, "run `make install-teacher`")
     folder = Path(name).expanduser()
     if folder.is_dir():
         return _read(name, folder, LOCAL)
@@ -101,17 +101,6 @@ def _package(name: str, target: str = "install") -> Path:
         package = name.replace("_", "-")
         raise ModelError(f"the package {package} with the weights is not installed; run `make {target}`")
     return Path(spec.origin).parent
-
-
-def _verify(backbone: Backbone, expected: Mapping[str, str], remedy: str) -> Backbone:
-    """Return the backbone; raises :class:`ModelError` unless its files have the sha256 of the release."""
-    for file, sha256 in {"model.safetensors": backbone.sha256, "vocab.txt": sha256_of(backbone.vocabulary)}.items():
-        if sha256 != expected[file]:
-            raise ModelError(
-                f"{backbone.folder / file} has sha256 {sha256}, not {expected[file]}: it is damaged or has been "
-                f"changed; install the package again: {remedy}"
-            )
-    return replace(backbone, identity=backbone.sha256)  # the release is one
 
 
 @cache
@@ -152,7 +141,8 @@ def _download(name: str) -> Path:
         ) from error
 
 
-def _read(name: str, folder: Path, source: str) -> Backbone:
+def _read(name: str, folder: Path, source: str, expected: Mapping[str, str] = {}, remedy: str = "") -> Backbone:
+    """Read and check a backbone; of a release, the sha256 ``expected`` too, with a ``remedy`` if a file has another."""
     from safetensors import safe_open
 
     missing = [file for file in FILES if not (folder / file).is_file()]
@@ -192,8 +182,16 @@ def _read(name: str, folder: Path, source: str) -> Backbone:
         lower_case = bool(settings.get("do_lower_case", True))
     max_tokens -= 2 * is_mpnet  # MPNet's positions start at 2
     hashes = {file: sha256_of(folder / file) for file in (*FILES, TOKENIZER) if (folder / file).is_file()}
-    identity = hashlib.sha256("".join(hashes.values()).encode()).hexdigest()
-    return Backbone(name, folder, source, lower_case, hashes["model.safetensors"], identity, max_tokens, model_type)
+    for file, sha256 in expected.items():
+        if hashes[file] != sha256:
+            raise ModelError(
+                f"{folder / file} has sha256 {hashes[file]}, not {sha256}: it is damaged or has been "
+                f"changed; install the package again: {remedy}"
+            )
+    weights = hashes["model.safetensors"]
+    # A release has only one vocabulary and configuration.
+    identity = weights if expected else hashlib.sha256("".join(hashes.values()).encode()).hexdigest()
+    return Backbone(name, folder, source, lower_case, weights, identity, max_tokens, model_type)
 
 
 @contextmanager

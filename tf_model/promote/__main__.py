@@ -34,7 +34,8 @@ def _promote(arguments: argparse.Namespace) -> None:
     the new model is loaded and after it is copied.
     """
     new, verify = arguments.new, arguments.verify
-    add_signature, version = arguments.sign and signing.signer(arguments.sign), model_dir.identity(new)
+    add_signature = signing.signer(arguments.sign) if arguments.sign else None
+    version = model_dir.identity(new)
     model = _load_and_try(new, verify)
     target = _absolute_path(arguments.to or paths.SAVED_MODELS / model.task)
     with versions.locked(target):

@@ -69,15 +69,15 @@ class RemotePredictor(Predictor):
         if not match:
             raise UsageError(f"expected the REST address of a server, such as http://127.0.0.1:8000, got {server!r}")
         base, model_name, version = match.groups("")
-        *others, last = [model_name] if model_name else DEFAULT_MODELS
-        for name in (*others, last):
+        names = (model_name,) if model_name else DEFAULT_MODELS
+        for name in names:
             client = _Client(f"{base}/v1/models/{name}{version}", CONNECT_RETRIES if retries is None else retries)
             try:
                 served_version, outputs = client.signature()
                 client.retries = RETRIES if retries is None else retries
                 break
             except _NoSuchModel:
-                if name == last:
+                if name == names[-1]:
                     raise
         folder = Path(folder) if folder is not None else None
         labels = _labels(outputs, folder, client.url)
