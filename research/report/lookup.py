@@ -108,6 +108,12 @@ def score(model: str, task: str, protocol: str = "grouped", folds: str = "all") 
     return {name: summary[name]["mean"] for name in names if name in summary} | bounds
 
 
+def neutral_accuracy(model: str) -> float:
+    """Accuracy of the whole answer on neutral tweets: saying so everywhere is correct on just these."""
+    row, neutral = score(model, "answer"), score("majority", "answer")["accuracy"]
+    return (row["accuracy"] - (1 - neutral) * row["emotion_rows_accuracy"]) / neutral
+
+
 def compared(ours: str, model: str, task: str) -> dict[str, Any] | None:
     """Our accuracy less a baseline's on the same tweets, of the seed with the smallest gain; None if not measured."""
     name = {"report": "report_product", "tuned": "product"}.get(ours, ours)

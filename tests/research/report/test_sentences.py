@@ -108,10 +108,27 @@ def bugs_are_not_measurable() -> bool:
     return len(measured) == 17 and all(includes_0(row) or seeds_include(row) for row in measured)
 
 
-def most_seeds_of_a_bug() -> int:
-    settings = lookup.recorded("ablation")["settings"].values()
-    protocols = [protocol for entry in settings for protocol in entry["protocols"].values()]
-    return max(len(trainings["seeds"]) for protocol in protocols for trainings in protocol.values())
+def four_points_could_be_missed() -> bool:
+    """The bugs with several seeds have three, at ten times the rate, and an interval of about four points each way."""
+    settings = lookup.recorded("ablation")["settings"]
+    seeds = {
+        (setting, len(trainings["seeds"]))
+        for setting, entry in settings.items()
+        for protocol in entry["protocols"].values()
+        for trainings in protocol.values()
+    }
+    widths = [
+        (row["seeds_high"] - row["seeds_low"]) / 2
+        for name in lookup.BUGS
+        if (row := lookup.bug("quick", "report", name))
+    ]
+    return {each for each in seeds if each[1] > 1} == {("quick", 3)} and 0.04 < np.median(widths) < 0.05
+
+
+def seed_42_is_second_lowest_of_five() -> bool:
+    accuracies = {each["seed"]: each["validation_accuracy"] for each in lookup.recorded("bench_train_report")["seeds"]}
+    compared = lookup.recorded("compare_report_product")["methods"]["words_svm"]["product"]
+    return list(compared) == ["42"] and len(accuracies) == 5 and sorted(accuracies, key=accuracies.get)[1] == 42
 
 
 def variants(run: str = lookup.REPORTED_BEFORE) -> dict[str, dict[str, dict]]:
@@ -160,13 +177,6 @@ def smoothing_does_not_survive() -> bool:
         lookup.variant("label_smoothing", "answer")["low"] > 0
         and corrected_variants()["label_smoothing", "answer"] > 0.05
     )
-
-
-def third_task_changes_the_non_neutral_only() -> bool:
-    """After Holm's correction for its four comparisons."""
-    gains = [lookup.variant("with_targets", task, lookup.TRIED) for task in (*lookup.QUESTIONS, lookup.NON_NEUTRAL)]
-    p_values = holm(np.array([lookup.normal_p(each["difference"], each["low"], each["high"]) for each in gains]))
-    return gains[0]["seeds"] == 1 and (p_values < 0.05).tolist() == [False, False, False, True]
 
 
 def before_does_not_differ() -> bool:
@@ -342,6 +352,7 @@ SENTENCES: list[tuple[str, str, Callable[[], bool]]] = [
         "a TF-IDF baseline is not significantly worse.** The fine-tuned model is",
         lambda: (
             includes_0(lookup.compared("report", "words_svm", "product"))
+            and seed_42_is_second_lowest_of_five()
             and len(lookup.recorded("compare_report_product")["methods"]["words_svm"]["product"]) == 1
         ),
     ),
@@ -372,8 +383,8 @@ SENTENCES: list[tuple[str, str, Callable[[], bool]]] = [
     ),
     (
         "results",
-        "has an effect whose 95% CIs over tweets and over seeds both exclude 0 (at most three seeds:",
-        lambda: bugs_are_not_measurable() and most_seeds_of_a_bug() == 3,
+        "both exclude 0 (three seeds at ten times the rate: four points could be missed)",
+        lambda: bugs_are_not_measurable() and four_points_could_be_missed(),
     ),
     (
         "results",
@@ -406,7 +417,7 @@ SENTENCES: list[tuple[str, str, Callable[[], bool]]] = [
     ("results", "the keras-nlp networks have one seed", lambda: not_measured()["one seed of the networks"]),
     (
         "results",
-        "The column of `tuned` was measured before the two logistic regressions were run to convergence",
+        "`tuned` was compared before the two logistic regressions converged.",
         refitted_since,
     ),
     ("results", "The negative emotion and the rarest product.", hardest_classes),
@@ -444,28 +455,13 @@ SENTENCES: list[tuple[str, str, Callable[[], bool]]] = [
     ),
     (
         "results",
-        "After Holm's correction, label smoothing's small gain is not significant; of a third task's changes (one "
-        "seed), only that on non-neutral tweets is.",
-        lambda: smoothing_does_not_survive() and third_task_changes_the_non_neutral_only(),
+        "After Holm's correction, label smoothing's small gain is not significant.",
+        smoothing_does_not_survive,
     ),
     (
         "results",
-        "R-Drop gains on the other folds, but is slower, and on the reported folds (one seed)",
-        lambda: (
-            r_drop_is_slower()
-            and all(lookup.variant("r_drop", task, lookup.TRIED)["low"] > 0 for task in ("emotion", "answer"))
-            and lookup.variant("r_drop", lookup.NON_NEUTRAL, "variants")["high"] < 0
-            and lookup.variant("r_drop", "answer", "variants")["seeds"] == 1
-        ),
-    ),
-    (
-        "results",
-        "points; the gain on all,",
-        lambda: (
-            lookup.variant("r_drop", "answer", "variants")["low"]
-            < 0
-            < lookup.variant("r_drop", "answer", "variants")["high"]
-        ),
+        "R-Drop is slower, and on the reported folds (one seed)",
+        lambda: r_drop_is_slower() and lookup.variant("r_drop", "answer", "variants")["seeds"] == 1,
     ),
     (
         "results",
@@ -534,8 +530,8 @@ SENTENCES: list[tuple[str, str, Callable[[], bool]]] = [
     ),
     (
         "reproduction",
-        "with three seeds, an effect of a few points would be missed",
-        lambda: most_seeds_of_a_bug() == 3,
+        "with three seeds, an effect of four points could be missed, and one seed cannot show any",
+        four_points_could_be_missed,
     ),
     ("reproduction", "Not measured: the report's rate in grouped", lambda: not any(bugs_measured().values())),
     ("reproduction", "miss it by one tweet", misses_by_one_tweet),
@@ -627,6 +623,7 @@ def test_pages_that_no_run_is_filled_into_say_what_was_measured():
     queue, random = (ways[name]["macro_f1"] for name in ("400 by the queue", "600 at random"))
     methods = lookup.recorded("baselines")["methods"]
     classical = [methods[name]["answer"]["grouped"]["summary"]["product"] for name in lookup.CLASSICAL]
+    others = [each for each in lookup.CLASSICAL if each != "majority"]  # it says so everywhere
     sure = [  # an SVM and rules give no probabilities
         max(each["accuracy_at_80_percent"]["mean"] for each in classical if "accuracy_at_80_percent" in each),
         lookup.recorded("grouped_answer")["summary"]["product_accuracy_at_80_percent"]["mean"],
@@ -647,6 +644,7 @@ def test_pages_that_no_run_is_filled_into_say_what_was_measured():
         *(beside_the_best(task, "accuracy", "macro_f1") for task in lookup.TASKS),
         beside_the_best("answer", "accuracy"),
         beside_the_best("answer", "emotion_rows_accuracy"),
+        f"{max(map(lookup.neutral_accuracy, others)):.3f} | {lookup.neutral_accuracy('answer'):.3f}",
         " | ".join(f"{each:.3f}" for each in sure),
     )
     report = [
