@@ -228,7 +228,8 @@ def test_a_port_that_is_taken_is_an_error_in_one_line():
 
 @pytest.mark.timeout(2 * LIMIT)
 def test_a_worker_that_never_comes_is_not_waited_for_for_ever(tmp_path, steady_bert):
-    process = start(tmp_path, steady_bert, "--workers-timeout", "1", place=0, ports=free_ports(2))
+    options = ["--task", "emotion", "--workers-timeout", "1"]  # without the search for near-duplicates
+    process = start(tmp_path, steady_bert, *options, place=0, ports=free_ports(2))
     [(code, words)] = end([process])
     assert code == -signal.SIGALRM
     assert "worker 1 of 2: waiting for the others, 1 s at most; start the same command on each" in words

@@ -51,6 +51,15 @@ def test_every_file_of_the_contract_is_there(trained):
     assert [path.name for path in folder.parent.iterdir() if path.name.startswith(".product")] == []
 
 
+@pytest.fixture
+def without_graph() -> Iterator[None]:
+    """Train eagerly: a few steps take less time than making the graph."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer, "fit", partial(trainer.fit, prepare=eagerly))
+        yield
+
+
+@pytest.mark.usefixtures("without_graph")
 def test_an_mpnet_learns_extra_rows_answers_from_its_saved_model_and_has_no_light_one(
     trained, tiny_mpnet, tmp_path, capsys
 ):
@@ -364,7 +373,7 @@ def terminable() -> Iterator[None]:
     signal.signal(signal.SIGTERM, before)
 
 
-@pytest.mark.usefixtures("terminable")
+@pytest.mark.usefixtures("terminable", "without_graph")
 def test_a_termination_keeps_the_epochs_and_leaves_nothing_half(tmp_path, steady_bert, capsys, monkeypatch):
     """SIGTERM after an epoch, Ctrl-C after the next, SIGTERM during saving; each message says what to do."""
     import tensorflow as tf

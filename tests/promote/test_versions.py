@@ -1,17 +1,17 @@
 """A link that moves from one version to the next: complete at every moment, even if the program dies at any line."""
 
 import errno
+import os
 import shutil
 import stat
-import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from tf_model import paths
 from tf_model.errors import OutputError
+from tf_model.io import files
 from tf_model.promote import versions
 from tf_model.promote.versions import add_version, locked, other_version, recover, use_version, versions_folder
 
@@ -153,96 +153,90 @@ def test_only_one_at_a_time(tmp_path):
         pass
 
 
-# Runs in its own process, which forks. Each child does one step and dies at a given line of the module, as if killed.
-CRASHES = """
-import os, sys
-sys.path[:0] = [{root!r}, {tests!r}]
-from pathlib import Path
-from tf_model.io import files
-from tf_model.promote import versions
-from test_versions import both, content_of, leftovers, make
-from tf_model.promote.versions import add_version, other_version, recover, use_version
+def nothing(target: Path) -> None:
+    pass
 
-os.fsync = lambda handle: None  # a process that dies loses nothing of what it wrote; this is for power cuts
-base = Path(sys.argv[1])
-for name in "0abc":
-    make(base / name, name)
 
-def plain(target):
+def plain(target: Path) -> None:
     make(target, "a")
 
-def linked(target):
-    add_version(base / "0", target)
-    add_version(base / "a", target)
 
-def rolled_back(target):
-    add_version(base / "a", target)
-    add_version(base / "0", target)
+def linked(target: Path) -> None:
+    for name in "0a":
+        add_version(target.parents[1] / name, target)
+
+
+def rolled_back(target: Path) -> None:
+    for name in "a0":
+        add_version(target.parents[1] / name, target)
     use_version(target, other_version(target))
 
-def trained_over(target):
+
+def trained_over(target: Path) -> None:
     linked(target)
     target.unlink()
     make(target, "b")
 
+
 # What is there, what is done, what may be in use and kept afterwards once it was put in order, and whether the name may
 # be missing for a moment.
-cases = {{
-    "first": (lambda target: None, "add b", [(None, None), ("b", None)], True),
-    "plain": (plain, "add b", [("a", None), ("a", "b"), ("b", "a")], True),
-    "linked": (linked, "add b", [("a", "0"), ("a", "b"), ("b", "a")], False),
-    "rolled back": (rolled_back, "add b", [("a", "0"), ("a", "b"), ("b", "a")], False),
-    "back": (linked, "back", [("a", "0"), ("0", "a")], False),
-    "over a folder": (trained_over, "add c", [("b", "a"), ("b", "c"), ("c", "b")], True),
-    "back from a folder": (trained_over, "back", [("b", "a"), ("a", "b")], True),
-}}
+@pytest.mark.parametrize(
+    ("prepare", "action", "allowed", "may_be_missing"),
+    [
+        (nothing, "add b", [(None, None), ("b", None)], True),
+        (plain, "add b", [("a", None), ("a", "b"), ("b", "a")], True),
+        (linked, "add b", [("a", "0"), ("a", "b"), ("b", "a")], False),
+        (rolled_back, "add b", [("a", "0"), ("a", "b"), ("b", "a")], False),
+        (linked, "back", [("a", "0"), ("0", "a")], False),
+        (trained_over, "add c", [("b", "a"), ("b", "c"), ("c", "b")], True),
+        (trained_over, "back", [("b", "a"), ("a", "b")], True),
+    ],
+)
+def test_dying_at_any_line_leaves_the_old_or_the_new_version(
+    tmp_path, monkeypatch, prepare, action, allowed, may_be_missing
+):
+    """What is on the disk before a line is what a process leaves that dies there; it is copied wherever it changed."""
+    monkeypatch.setattr(os, "fsync", lambda handle: None)  # for power cuts
+    for name in "0abc":
+        make(tmp_path / name, name)
+    target = tmp_path / "models" / "answer"
+    target.parent.mkdir()
+    prepare(target)
+    is_missing, kept, last = [], [], None
 
-def die_at(line):
-    seen = 0
+    def keep() -> None:
+        nonlocal last
+        is_missing.append(not target.exists())
+        entries = [(path, path.lstat()) for path in sorted(target.parent.rglob("*"))]
+        found = [(path, of.st_ino, of.st_mode, of.st_size, of.st_mtime_ns) for path, of in entries]
+        if found != last:
+            copy = shutil.copytree(target.parent, tmp_path / f"line {len(is_missing)}", symlinks=True)
+            kept.append(copy / target.name)
+        last = found
+
     def trace(frame, event, argument):
-        nonlocal seen
         if frame.f_code.co_filename not in (versions.__file__, files.__file__):
             return None
         if event == "line":
-            seen += 1
-            if seen == line:
-                os._exit(9)
+            keep()
         return trace
+
+    before = sys.gettrace()
     sys.settrace(trace)
-
-for name, (prepare, action, allowed, may_be_missing) in cases.items():
-    line, died, states, gone = 0, True, set(), 0
-    while died:
-        line += 1
-        target = base / f"{{name}}-{{line}}" / "answer"
-        target.parent.mkdir()
-        prepare(target)
-        child = os.fork()
-        if not child:
-            die_at(line)
-            if action != "back":
-                add_version(base / action[-1], target)
-            else:
-                use_version(target, other_version(target))
-            os._exit(0)
-        died = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
-        at_once = content_of(target)
-        gone += at_once is None
-        assert at_once in [now for now, _ in allowed] or may_be_missing, (name, line, at_once)
-        recover(target)
-        assert both(target) in allowed, (name, line, both(target))
-        states.add(both(target))
-        assert leftovers(target) == [], (name, line, leftovers(target))
-    assert states <= set(allowed), (name, states)
-    assert {{allowed[0], allowed[-1]}} <= states, (name, states)
-    assert name == "first" or gone <= 2, (name, gone)  # the lines between two renames
-    print(name.replace(" ", "_"), line)
-"""
-
-
-def test_dying_at_any_line_leaves_the_old_or_the_new_version(tmp_path):
-    script = CRASHES.format(root=str(paths.ROOT), tests=str(Path(__file__).parent))
-    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    lines = dict(line.split() for line in done.stdout.splitlines())
-    assert int(lines["linked"]) > 60  # the number of lines at which it died
+    try:
+        if action == "back":
+            use_version(target, other_version(target))
+        else:
+            add_version(tmp_path / action[-1], target)
+    finally:
+        sys.settrace(before)
+    keep()
+    states = []
+    for each in kept:
+        assert content_of(each) in [now for now, _ in allowed] or may_be_missing, each
+        recover(each)
+        states.append(both(each))
+        assert leftovers(each) == [], each
+    assert {allowed[0], allowed[-1]} <= set(states) <= set(allowed)
+    assert prepare is nothing or sum(is_missing) <= 2  # the lines between two renames
+    assert action == "back" or len(is_missing) > 60

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from research import runs, targets
+from research import runs, study, targets
 from tf_model import data, paths, tasks
 from tf_model.errors import DataError
 from tf_model.io.files import write_json
@@ -70,7 +70,9 @@ def test_no_product_of_the_maker_that_is_tested_on_is_trained_on(mentions, train
         assert scores.shape == (len(mentions), 3)
 
 
-def test_a_run_is_recorded_and_goes_on_with_what_it_kept(trainings, capsys):
+def test_a_run_is_recorded_and_goes_on_with_what_it_kept(mentions, problems, trainings, capsys, monkeypatch):
+    monkeypatch.setattr(targets, "all_mentions", lambda _: mentions)
+    monkeypatch.setattr(study, "make_problem", lambda dataset, name: problems[name])
     arguments = ["--data", str(paths.SAMPLE_CORPUS), "--protocols", "grouped", "--seeds", "0"]
     assert targets.main(arguments) == 0
     assert len(trainings) == 10  # five folds for each of two forms
@@ -101,9 +103,8 @@ def test_the_lexicon_reads_the_clause_of_the_mention():
     assert targets.vader([mark("The iPad talk is at nine", 4, 8)]).argmax() == NONE
 
 
-def test_whole_answers_need_the_emotion_and_its_product():
+def test_whole_answers_need_the_emotion_and_its_product(mentions):
     dataset = data.read(paths.SAMPLE_CORPUS)
-    mentions = targets.all_mentions(dataset)
     perfect = np.eye(3, dtype=np.float32)[np.maximum(mentions["label_id"], NONE)]
     perfect[mentions["label_id"] == NEGATIVE] = np.eye(3)[NEGATIVE]
     best = targets.whole_answers(dataset, mentions, perfect)

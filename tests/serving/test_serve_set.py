@@ -58,23 +58,19 @@ def test_only_the_serve_set_is_seen(python, app):
     assert not any(Path(sys.prefix) == Path(line) or sys.prefix + os.sep in line for line in lines)
 
 
-def test_the_command_line_predicts_and_explains(python, app):
+def test_the_command_line_predicts_and_explains_and_names_what_it_lacks_in_one_line(python, app):
     code = "import sys; from tf_model.predict import main; main(['--text', sys.argv[1]]); "
-    code += "main(['--text', 'my iPad broke', '--explain'])"
+    code += "main(['--text', 'my iPad broke', '--explain']); "
+    code += "from tf_model import cli; cli.run(lambda _: main(['a.csv', '--output', 'a', '--engine', 'ray']))"
+    (app / "a.csv").write_text("text\nan ipad\n")
     done = serve_set.run(python, app, "-c", code, serve_set.QUESTION)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 2, done.stderr
+    assert "this engine needs the package ray" in done.stderr
+    assert "Traceback" not in done.stderr
     line, explained = done.stdout.splitlines()[1], done.stdout.partition("my iPad broke")[2]
     assert line.startswith(f'"{serve_set.QUESTION}",')
     assert any(label in line for label in tasks.PRODUCTS)
     assert all(word in explained for word in ("my", "iPad", "broke"))
-
-
-def test_the_command_line_names_what_it_lacks_in_one_line(python, app):
-    (app / "a.csv").write_text("text\nan ipad\n")
-    done = serve_set.run(python, app, "-m", "tf_model.predict", "a.csv", "--output", "a", "--engine", "ray")
-    assert done.returncode == 2
-    assert "this engine needs the package ray" in done.stderr
-    assert "Traceback" not in done.stderr
 
 
 def test_the_api_answers(python, app):
