@@ -271,7 +271,8 @@ def _read_answers(folder: Path) -> Answers:
     rows, emotion = None, predictions.get("emotion")
     if run.emotions:
         rows = analysed_rows(predictions, texts, run.emotions, dates and dates.values)
-        emotion = rows["emotion"].astype("str").combine_first(predictions["emotion"])
+        guesses = predictions["emotion"].where(predictions["emotion"] != NOT_SURE)
+        emotion = rows["emotion"].astype("str").combine_first(guesses)
     if run.per_product:  # what the charts count, as `emotion` is Not sure below the threshold
         for each in (table, display_table):
             each.insert(each.shape[1] - 1, GUESS, rows["emotion"].astype("str").reindex(each.index))
@@ -337,15 +338,14 @@ class Job(threading.Thread):
                 self._log.record_error(error, recording.BATCH)
         run.seconds, run.status = time.monotonic() - self._began, status
         try:
-            if self.is_deleted:
-                shutil.rmtree(run.folder, ignore_errors=True)
-            else:
+            if not self.is_deleted:
                 run.save()
                 if status == DONE:  # prepared here, or the page would wait for them
                     with suppress(Exception):  # the run was deleted, or the page will meet the same error
                         run.answers()
-                    if self.is_deleted:
-                        _read_answers.cache_clear()
+            if self.is_deleted:  # perhaps only now: saving makes the folder again
+                shutil.rmtree(run.folder, ignore_errors=True)
+                _read_answers.cache_clear()
         except TweetTargetError as error:  # find() calls the run interrupted, and its page names a full disk
             cli.say(f"error: {error}")
         finally:

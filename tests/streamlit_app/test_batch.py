@@ -455,6 +455,21 @@ def test_a_deleted_run_leaves_nothing_whoever_deletes_it_and_when(held):
     assert "There is no such file here" in open_run(run).info[-1].value
 
 
+def test_a_run_that_is_deleted_while_its_end_is_stored_does_not_come_back(stub, monkeypatch):
+    def write_json(path, values):
+        if values.get("status") == runs.DONE:
+            runs.find(path.parent.name).delete()
+        write(path, values)
+
+    write = runs.write_json
+    monkeypatch.setattr(runs, "write_json", write_json)
+    app = press(upload(b"text\nI love the iPad\n", "a.csv"), "Answer 1 row")
+    run = run_of(app)
+    if job := run.job:
+        job.join(120)
+    assert not run.folder.exists()
+
+
 def test_a_run_is_not_begun_again_that_another_window_deleted_or_began(held):
     app = press(upload(MANY, "a.csv"), "Answer 1,000 rows")
     assert held.reached.wait(120)
@@ -582,10 +597,11 @@ def test_plain_numbers_are_numbers_in_a_workbook_and_ids_keep_their_digits():
     columns = {"likes": ["3", "-12", None], "price": ["9.90", "0", "10.5"], "n": [1, 2, 3], "part": ["1", "2", "x"]}
     ids = {"zip": ["01067", "10115", "80331"], "tweet": ["1234567890123456789", "1", "2"], "none": [None] * 3}
     columns |= {"rate": ["0.125", "1234.567", "2.0625"], "reach": ["1.299", "850", "12.500"]}  # may be 1,299 and 12,500
+    ids["version"] = ["4.1", "4.10", "4.1"]
     content = files.as_xlsx(pandas.DataFrame(columns | ids, dtype=object))
     rows = list(openpyxl.load_workbook(io.BytesIO(content)).active.iter_rows(min_row=2, values_only=True))
-    assert rows[0] == (3, 9.9, 1, "1", 0.125, "1.299", "01067", "1234567890123456789", None)
-    assert rows[2] == (None, 10.5, 3, "x", 2.0625, "12.500", "80331", "2", None)
+    assert rows[0] == (3, 9.9, 1, "1", 0.125, "1.299", "01067", "1234567890123456789", None, "4.1")
+    assert rows[2] == (None, 10.5, 3, "x", 2.0625, "12.500", "80331", "2", None, "4.1")
 
 
 def test_an_empty_cell_leaves_a_column_of_numbers():

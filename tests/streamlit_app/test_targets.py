@@ -514,7 +514,9 @@ def test_a_file_that_names_no_product_has_no_charts(targets):
 
 
 def test_a_text_that_names_no_product_is_never_counted_as_a_mention(targets):
-    app, _ = answer(content="text\nI hate my Kindle\nI love my Xbox\nI hate this\nI hate that\n")
+    app, _ = answer(content="text\nI hate my Kindle\nI love my Xbox\nI hate this\nhmm I hate that\n")
+    emotions = app.multiselect(key=f"{run_of(app).id}_emotions").options
+    assert emotions == [*tasks.EMOTIONS, NO_LABEL], "a guess that is not sure has none"
     next(each for each in app.checkbox if each.label == "Count them in the charts").check().run()
     assert [(each.label, each.value) for each in app.metric][:2] == [
         ("Mentions counted", "2"),
