@@ -111,6 +111,9 @@ def as_xlsx(frame: pd.DataFrame, dates: Dates | None = None) -> bytes:
     for position in range(frame.shape[1]):
         values = frame.iloc[:, position].dropna().tolist()
         if values and all(isinstance(value, str) and _PLAIN_NUMBER.fullmatch(value or "0") for value in values):
+            different = set(filter(None, values))
+            if len(set(map(float, different))) < len(different):  # such as the versions 4.1 and 4.10
+                continue
             frame.isetitem(position, pd.to_numeric(frame.iloc[:, position].astype(object).replace("", None)))
     if dates:
         position, values = dates.position, dates.values

@@ -118,6 +118,9 @@ def test_other_columns_are_not_taken_for_dates():
     assert find_dates(table).column == "posted_at"
     table = pd.DataFrame({"deleted_at": ["2024-01-01", None], "submitted": ["2024-01-02", "2024-01-03"]})
     assert find_dates(table).column == "submitted"
+    for placeholder in ("0001-01-01", "1970-01-01 00:00:00", "9999-12-31"):
+        table = pd.DataFrame({"edited_at": [placeholder] * 2, "submitted": ["2024-01-02", "2024-01-03"]})
+        assert find_dates(table).column == "submitted"
     assert dates_of("iPad", "Google", name="emotion_in_tweet_is_directed_at") is None
 
 

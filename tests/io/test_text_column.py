@@ -25,6 +25,7 @@ from tf_model.io import tables
         ({"link": "https://example.com/posts/1", "word": "good"}, "link", "much text"),
         ({"whatever": "b"}, "whatever", "the only column"),
         ({"text": 1, "words": "b"}, "words", "much text"),
+        ({"Text": "1", "text": "so good", "author": "Ann Lee Smith"}, "text", "by its name"),
         ({"review": "5", "review_text": "so good"}, "review_text", "much text"),
         ({"post": "www.example.com/1", "body": None, "caption": "so good"}, "caption", "much text"),
         ({"post": "great www.example.com/1", "caption": "so good"}, "post", "by its name"),

@@ -30,6 +30,8 @@ def test_separator_is_found_in_the_header(tmp_path, separator):
     rows = [["id", '"a, text; it is"'], ["1", "hello"]]
     path = write(tmp_path / "a.csv", "\n" + "\n".join(map(separator.join, rows)))  # after a blank line
     assert read(path).to_dict("list") == {"id": ["1"], "a, text; it is": ["hello"]}
+    path = write(tmp_path / "b.csv", "text;reach (k, DE)\nhello;12\n")
+    assert read(path).to_dict("list") == {"text": ["hello"], "reach (k, DE)": ["12"]}
 
 
 @pytest.mark.parametrize(
@@ -46,6 +48,15 @@ def test_a_line_for_excel_is_not_taken_for_the_header(tmp_path):
     assert message_of(DataError, path).endswith("a.csv: its first line, 'sep=;', is only for Excel; delete it")
 
 
+@pytest.mark.parametrize(("separator", "name"), [(";", "semicolons"), ("\t", "tabs"), ("|", "|")])
+def test_rows_that_are_read_as_one_text_are_told(tmp_path, separator, name):
+    for title, is_told in (("Report\n\n", True), ("text\na text without\n", False)):
+        path = write(tmp_path / "a.csv", f"{title}id;text\n1;so good\n".replace(";", separator))
+        with tables.open_table(path) as table:
+            words = f"each line is read as one text, but the first two have {name}; if they separate columns, delete"
+            assert any(note.startswith(words) for note in table.notes) is is_told
+
+
 def test_column_names_may_repeat_or_be_empty(tmp_path):
     path = write(tmp_path / "a.csv", ",x,x,text\n1,2,3,hello\n")
     save(read(path), tmp_path / "b.csv")
@@ -58,6 +69,8 @@ def test_blank_lines_of_a_csv_are_left_out_and_told(tmp_path):
         assert table.notes == ["blank rows were left out: 2"]
         assert table.total_rows == 3
     assert texts(path) == ["a", "", "b"]
+    path = write(tmp_path / "b.csv", ";;\nid;text;n\n1;so good;2\n")  # a blank row, as Excel writes it
+    assert read(path).to_dict("list") == {"id": ["1"], "text": ["so good"], "n": ["2"]}
 
 
 def test_tsv_without_quoting(tmp_path):

@@ -61,7 +61,9 @@ def find_dates(table: pd.DataFrame) -> Dates | None:
         holds_dates = 2 * sample.notna().sum() > len(sample)
         if holds_dates or (is_usual and len(cells)):  # else its user would not learn that its dates cannot be read
             dates, notes = _parse_dates(cells, is_usual)
-            candidates.append(((holds_dates, is_usual, dates.notna().sum()), name, position, cells, dates, notes))
+            usable = dates.between(EARLIEST, latest).sum()
+            rank = (holds_dates and usable > 0, is_usual, usable)
+            candidates.append((rank, name, position, cells, dates, notes))
     if not candidates:
         return None
     _, name, position, cells, dates, notes = max(candidates, key=lambda each: each[0])

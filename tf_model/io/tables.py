@@ -135,8 +135,8 @@ def choose_text_column(sample: Any, name: str) -> tuple[int, str]:
         )
     if len(columns) == 1:
         return 0, "the only column"
-    names = {plain_name(columns[position]): position for position in reversed(lengths)}
-    usual = [names[usual_name] for usual_name in USUAL_NAMES if usual_name in names]
+    names = {position: plain_name(columns[position]) for position in lengths}
+    usual = [position for usual_name in USUAL_NAMES for position, name in names.items() if name == usual_name]
     with_letters = [position for position in usual if has_letters(sample.iloc[:, position])]
     if with_letters:
         return with_letters[0], "by its name"

@@ -35,6 +35,16 @@ class _TextFile(Table):
         with explain_read_errors(self.path), self.path.open("rb") as stream:
             yield from self.limited_lines(characters.text_stream(stream))
 
+    def note_separators(
+        self, advice: str, signs: Mapping[str, str] = {"\t": "tabs", ";": "semicolons", "|": "|"}
+    ) -> None:
+        """Note if the first two texts have as many of a sign as each other, like rows of several columns."""
+        texts = [text for _, (text,) in islice(self.rows(), 2)]
+        for sign, name in signs.items():
+            if len(texts) == 2 and texts[0].count(sign) == texts[1].count(sign) > 0:
+                words = f"each line is read as one text, but the first two have {name}"
+                self.notes.append(f"{words}; if they separate columns, {advice}")
+
     def limited_lines(self, stream: TextIO) -> Iterator[str]:
         """Yield the decoded lines of ``stream``; :class:`DataError` if a line is too long."""
         for number in count(1):
@@ -58,10 +68,7 @@ class Lines(_TextFile):
     def check(self) -> None:
         """Read every line once, and say if the first two look like columns, as Excel's "Unicode Text" does."""
         super().check()
-        tabs = [line.count("\t") for line in islice(self.lines(), 2)]
-        if len(tabs) == 2 and tabs[0] == tabs[1] > 0:
-            advice = "if they separate columns, let the name of the file end in .tsv"
-            self.notes.append(f"each line is read as one text, but the first two have tabs; {advice}")
+        self.note_separators("let the name of the file end in .tsv", {"\t": "tabs"})
 
     def records(self) -> Iterator[tuple[int, Sequence[Any]]]:
         """Yield the name of the only column, then one row per line, without the line ending."""
@@ -102,8 +109,8 @@ class Delimited(_TextFile):
     def check(self) -> None:
         """Find the separator, and read every row once.
 
-        The separator of a CSV file is the most frequent one in its header, outside quotes. If the quotes of a TSV file
-        do not pair up, as many tools write it, quoting is ignored.
+        The separator of a CSV file is the most frequent one in its header, outside quotes; of two, not the
+        comma. If the quotes of a TSV file do not pair up, as many tools write it, quoting is ignored.
         """
         is_csv = self.path.suffix.lower() == ".csv"
         if is_csv:
@@ -116,9 +123,12 @@ class Delimited(_TextFile):
                     header += line
                     if line.count('"') % 2 or len(header) > MOST_CHARACTERS:
                         break
-            self.delimiter = max(",;\t", key=re.sub('"[^"]*("|$)', "", header).count)
+            bare = re.sub('"[^"]*("|$)', "", header)
+            self.delimiter = max(",;\t", key=lambda sign: (bare.count(sign), sign != "," and sign in bare))
         try:
             super().check()
+            if len(self.columns) == 1 and not self.on_bad_row:
+                self.note_separators("delete the lines above the header, or save it with commas")
         except DataError as error:
             if is_csv:
                 raise
@@ -137,6 +147,8 @@ class Delimited(_TextFile):
                 reason = f"expected {width} fields, as in the header, found {len(fields)}"
             if any("\0" in each for each in lines):
                 reason = _NUL
+            if not width and not reason and len(fields) > 1 and not any(map(str.strip, fields)):
+                continue  # ;;; is how Excel writes a blank row above the header
             if not reason and fields:
                 width = len(fields)
                 is_like_rows = len(lines) > 1 and width > 1 + (self.delimiter == ",")
