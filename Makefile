@@ -159,7 +159,7 @@ variants: $(INSTALLED) ## measure variants of the answer model on other folds, t
 	$(RUN) -m research.variants $(ARGS)
 
 teach: $(INSTALLED) $(VENV)/.teacher ## measure MPNet and its students on other folds, to choose one (hours, on a GPU; resumes)
-	$(RUN) -m research.variants --variants lora mpnet mpnet_lora half_layers_distilled distilled_minilm distilled_mpnet distilled_mpnet_minilm --seeds 100 101 $(ARGS)
+	$(RUN) -m research.variants --variants mpnet mpnet_lora distilled_minilm distilled_mpnet_minilm --seeds 100 101 $(ARGS)
 
 results: $(INSTALLED) ## write the pages of research/ and their figures from the recorded runs
 	$(RUN) -m research.report $(ARGS)

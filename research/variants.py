@@ -92,19 +92,7 @@ def distilled(*teachers: Mapping[str, Any]) -> Targets:
     return targets
 
 
-# ---------------------------------------------------------------- training procedure
-
-
-def average_weights(model: Any) -> None:
-    """Use a moving average of the weights at the end."""
-    model.optimizer.use_ema, model.optimizer.ema_momentum = True, 0.99
-
-
-def half_the_layers(model: Any) -> None:
-    """Keep every second layer, including the last."""
-    encoder = model.bert.encoder
-    encoder.layer = encoder.layer[1::2]
-    model.config.num_hidden_layers = len(encoder.layer)
+# ---------------------------------------------------------------- the variants
 
 
 @dataclass(frozen=True)
@@ -123,15 +111,11 @@ class Variant:
 
 VARIANTS: dict[str, Variant] = {
     UNCHANGED: Variant("as it is"),
-    "ema": Variant("a moving average of the weights", prepare=average_weights),
     "r_drop": Variant("two passes that agree (R-Drop)", settings={"r_drop": 1.0}),
     "lora": Variant("adapters (LoRA) of rank 16", settings=LORA),
-    "half_layers": Variant("half the layers", prepare=half_the_layers),
-    "half_layers_distilled": Variant("half the layers, taught by all", distilled({}), prepare=half_the_layers),
     "mpnet": Variant("12 layers (MPNet)", settings=MPNET),
     "mpnet_lora": Variant("12 layers (MPNet), adapters of rank 16", settings=MPNET | LORA),
     "distilled_minilm": Variant("taught by three seeds of itself", distilled(*TEACHER_SEEDS)),
-    "distilled_mpnet": Variant("taught by MPNet", distilled(MPNET)),
     "distilled_mpnet_minilm": Variant("taught by MPNet and three seeds of itself", distilled(MPNET, *TEACHER_SEEDS)),
 }
 
