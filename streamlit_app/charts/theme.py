@@ -198,7 +198,7 @@ def share_over_time(frame: pd.DataFrame, changes: Iterable[pd.Timestamp], emotio
         figure.add_vline(x=when, line={"color": DARK_GREY, "dash": "dash"})
     starts = frame["start"][:: -(-len(frame) // 8)]  # plotly's own ticks fall between the weeks
     figure.update_xaxes(tickvals=starts, tickformat="%-d %b %Y")
-    return figure.update_yaxes(tickformat=".0%", rangemode="tozero")
+    return figure.update_yaxes(tickformat="~%", rangemode="tozero")
 
 
 def show(figure: go.Figure, *, alt: str, caption: str | None = None, key: str, **options: Any) -> None:

@@ -344,9 +344,11 @@ def _take_mention_feedback(
             words = st.text_input("The words, exactly as in the text").strip()
             names = list(finder.products.aliases)
             product = st.selectbox("They name …", names, index=None if len(names) > 1 else 0)
-            # As a whole word if it is one anywhere: "it" is not in "wait".
-            found = re.search(rf"(?<!\w){re.escape(words)}(?!\w)", text) or re.search(re.escape(words), text)
-            start, end = found.span() if found else (-1, -1)
+            # As a whole word if it is one anywhere: "it" is not in "wait". Beside the mentions that were found.
+            patterns = (rf"(?<!\w){re.escape(words)}(?!\w)", re.escape(words))
+            spans = [found.span() for pattern in patterns for found in re.finditer(pattern, text)]
+            missed = [(a, b) for a, b in spans if all(b <= each["start"] or each["end"] <= a for each in mentions)]
+            start, end = [*missed, *spans, (-1, -1)][0]
         emotions = list(state.predictor.labels[tasks.TARGET.name])
         emotion = st.selectbox(
             "The emotion toward it is …",

@@ -85,6 +85,8 @@ def test_signs_at_the_ends_of_a_name_count(text, expected):
         ("Coca-Cola", ["Coca\u2011Cola", "coca \u2013 cola", "cocacola"]),
         ("iPhone 15 Pro", ["iPhone15 Pro", "iphone 15pro", "iPhone-15 Pros", "IPHONE15PRO"]),
         ("Galaxy S 24", ["Galaxy S24", "galaxys 24"]),
+        ("PlayStation\u00ae5", ["PlayStation 5", "PlayStation\u00ae5", "playstation5"]),
+        ("Xbox\u2122 One\u200b", ["Xbox One", "Xbox\u00ae One"]),
         ("Ben & Jerry's Phish Food", ["ben &jerrys PhishFood"]),
         ("one two three four five six", ["onetwo threefour five six"]),
         ("one two three four five six seven", ["One Two three-fourfive six seven", "onetwothreefourfivesixseven"]),
@@ -175,6 +177,8 @@ def test_a_products_file_is_read_as_csv_and_as_yaml_and_written_again(tmp_path):
     assert read_products(tmp_path / "empty.csv").aliases == {"Xbox": ()}
     (tmp_path / "excel.csv").write_text('Name;Aliases\r\nXbox;"360; one"\r\n', encoding="utf-8-sig", newline="")
     assert read_products(tmp_path / "excel.csv").aliases == {"Xbox": ("360", "one")}
+    (tmp_path / "blank.csv").write_text("name,aliases\nXbox,360\n,\n")
+    assert read_products(tmp_path / "blank.csv").aliases == {"Xbox": ("360",)}
     (tmp_path / "quoted.csv").write_text('"name";"aliases"\n"Xbox";"360; one"\n', encoding="utf-8")
     assert read_products(tmp_path / "quoted.csv").aliases == {"Xbox": ("360", "one")}
     for aliases in ("null", "[null]", '["", ~]'):
@@ -219,6 +223,7 @@ def test_a_line_break_within_a_name_stays(tmp_path, line_break):
         ("a.csv", "name,aliases\nKindle,re:[aeiou]\n", "is found in any text"),
         ("a.csv", "name,aliases\n!!!,\n", "the alias '!!!' of '!!!' must hold a letter or a digit"),
         ("a.csv", "name,aliases\nX,\u02bc\n", "must hold a letter or a digit"),
+        ("a.csv", 'name,aliases\nKindle,"Fire, e-reader"\n', "has a comma; put ; between aliases"),
         (
             "a.csv",
             "name,aliases\nX,y!!!!!!\n",

@@ -364,6 +364,14 @@ def other_notes(app):
     return [each.value for each in app.info if "This text is not fit" not in each.value]
 
 
+def test_a_missed_mention_is_beside_those_that_were_found(targets, models):
+    app = store(ask("I love my Kindle, hate the old Kindle"))
+    choose(app, "About …", "A product that was missed …").run()
+    next(each for each in app.text_input if each.label.startswith("The words")).set_value("Kindle")
+    store(choose(choose(app, "They name …", "Kindle"), "The emotion toward it is …", tasks.NEGATIVE))
+    assert [each[2:5] for each in spans(models)] == [(tasks.POSITIVE, 10, 16), (tasks.NEGATIVE, 31, 37)]
+
+
 def test_missed_words_are_marked_where_they_are_whole_words(targets, models):
     for text, words in (("worth the wait for it", "it"), ("oniPod", "iPod")):
         app = ask(text)

@@ -35,8 +35,9 @@ _ESCAPE_OR_WORD = re.compile(rf"{_ESCAPE}|({_WORD.pattern})")
 _ALIAS = re.compile(rf"(?:{_ESCAPE}|[^;])+")  # in a list of them: the ; of "AT&amp;T" splits nothing
 _ENDING = re.compile(r"\w'(?:d|ll|m|re|s|t|ve)\Z")  # of "don't" or "Kindle's": no mention begins with it
 _PLURAL = re.compile(r"(?:[^a-z]S|s)\Z")
-_SPACE = re.compile(r"[\s_\u2010-\u2015-]+")
-_SIGN = re.compile(r"[^\w\s\u2010-\u2015\u0300-\u036f-]|\u02bc")  # not a separator, nor an accent
+_APART = r"\s_\u2010-\u2015\xa9\xae\xad\u2122\u200b\u200e\ufeff-"  # separators; (C), (R) and TM; invisible characters
+_SPACE = re.compile(f"[{_APART}]+")
+_SIGN = re.compile(rf"[^\w\u0300-\u036f{_APART}]|\u02bc")  # not a separator, nor an accent
 # People type the same name with different apostrophes, with or without accents, and with or without a dot on the i.
 _SAME = dict.fromkeys(map(ord, "\u2018\u2019\u02bc\u00b4\u2032`"), "'") | dict.fromkeys(range(0x300, 0x370))
 _SAME[0x131] = "i"
@@ -91,7 +92,7 @@ class Products:
                 f"{MOST_CHARACTERS} characters, {MOST_SIGNS} of them signs at an end; correct it, or write a pattern "
                 f"after {PATTERN}"
             )
-        spelled = _key(alias)
+        spelled = _key(alias).strip()
         self._signs = max(self._signs, *_signs_of(spelled))
         for each in {spelled, spelled.replace("'", "")}:
             key, spaces = _without_spaces(each)
@@ -240,6 +241,8 @@ def _aliases(rows: Any) -> dict[str, list[str]]:
     aliases: dict[str, list[str]] = {}
     for number, row in enumerate(rows, start=1):
         name, own = str(row["name"] or "").strip(), row.get("aliases") or []
+        if not name and not own:  # a blank row of a spreadsheet
+            continue
         if not name:
             raise DataError(f"product {number} has an empty name; give it one, or remove it")
         if row.get(None, [""]) != [""]:
@@ -254,6 +257,11 @@ def _aliases(rows: Any) -> dict[str, list[str]]:
             raise DataError(
                 f"the alias {quoted(several)} of {quoted(name)} holds a ;, which splits aliases; make two of it, or "
                 "write \\x3b for it in a pattern"
+            )
+        if several := next((each for each in found if "," in each and not each.startswith(PATTERN)), None):
+            raise DataError(
+                f"the alias {quoted(several)} of {quoted(name)} has a comma; put ; between aliases, or write it after "
+                f"{PATTERN} if the comma is part of it"
             )
         aliases.setdefault(name, []).extend(found)
     return aliases
