@@ -184,6 +184,7 @@ def test_what_names_too_many_products_is_refused(monkeypatch):
 def test_a_page_of_another_site_cannot_ask_without_being_noticed_by_the_browser():
     plain = client().post("/predict", content=b'{"texts": ["a"]}', headers={"Content-Type": "text/plain"})
     assert plain.status_code == 422
+    assert "the header Content-Type: application/json" in plain.json()["detail"][0]["msg"]
     assert client().options("/predict", headers={"Origin": "http://evil.example"}).status_code == 405
 
 
@@ -215,7 +216,7 @@ def test_what_is_too_much_is_refused_at_once(monkeypatch):
     monkeypatch.setattr(api, "MOST_WAITING", 1)
     answer = client().post("/predict", json={"texts": ["a", "b"]})
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
-    assert client().get("/health/ready").status_code == 200
+    assert client().get("/health/ready").status_code == client().head("/health/ready").status_code == 200
     assert client().post("/explain", json={"text": "a"}).status_code == 200
     monkeypatch.setattr(api, "MOST_EXPLANATIONS", 0)
     assert client().post("/explain", json={"text": "a"}).status_code == 429

@@ -256,6 +256,8 @@ def make_app(
         """Leave out the input, which may be long or not UTF-8; cut field names, which also come from outside."""
         detail = [{name: each[name] for name in ("loc", "msg", "type")} for each in error.errors()[:MOST_FAULTS]]
         for each in detail:
+            if each["type"] == "model_attributes_type":
+                each["msg"] = "expected a JSON object, and the header Content-Type: application/json"
             each["loc"] = [part[:MOST_NAME] if isinstance(part, str) else part for part in each["loc"]]
         return JSONResponse({"detail": detail}, 422)
 
@@ -301,6 +303,8 @@ class Guard:
         """Answer one request."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
+        if scope["method"] == "HEAD":  # of health checks; the server sends no body
+            scope = scope | {"method": "GET"}
         began, response = time.perf_counter(), {}
 
         async def watch(message: Message) -> None:
