@@ -71,7 +71,15 @@ def test_the_products_that_a_text_names():
     assert FitCheck(target_stub(), check.products)("Kindle or Xbox") == FIT
 
 
-@pytest.mark.parametrize("text", ["Me encanta mi nuevo iPad", "@ich Der neue Kindle ist super #love", "我喜欢我的iPad"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Me encanta mi nuevo iPad",
+        "@ich Der neue Kindle ist super #love",
+        "我喜欢我的iPad",
+        "jeg elsker min nye iPad, den er fantastisk",  # Danish, or Norwegian
+    ],
+)
 def test_a_text_in_another_language_than_english(text):
     assert FitCheck(english_stub(), None)(text) == fit.OTHER_LANGUAGE
     assert FitCheck(stub(), None)(text) == FIT
@@ -79,7 +87,7 @@ def test_a_text_in_another_language_than_english(text):
 
 def test_the_name_of_a_product_says_nothing_of_the_language():
     coffee = Products({"Lavazza": ["Lavazza espresso"], "Nespresso": ["Nespresso Lungo"]})
-    english = ["Lavazza espresso is superb", "https://t.co/Lungo Nespresso Lungo is my favorite"]
+    english = ["Lavazza espresso is superb", "https://t.co/Lungo Nespresso Lungo espresso is superb"]
     assert [FitCheck(english_stub(), None)(text) for text in english] == [fit.OTHER_LANGUAGE] * 2
     check = FitCheck(english_stub(), coffee)
     assert [check(text) for text in english] == [FIT] * 2
