@@ -137,7 +137,7 @@ class Explorer:
                 choose_labels("emotions", eda.label_order(all_tweets, "emotion"))
             choose("contains", st.text_input, "Text contains", placeholder="Any text")
             if "status" not in all_tweets:
-                words = "Texts that differ only in case, punctuation or retweet marks count as one"
+                words = "Texts that differ only in case, punctuation, links or retweet marks count as one"
                 choose("once", st.toggle, "Count each text once", help=words)
             elif not prefix:
                 choose_labels("statuses", sorted(all_tweets["status"].unique()))
@@ -261,8 +261,7 @@ class Explorer:
         )
 
     def _repeats(self, tweets: pd.DataFrame) -> None:
-        words = "Texts that differ only in case, punctuation or retweet marks are the same text, "
-        st.caption(f"{words}those with different links are not.")
+        st.caption("Texts that differ only in case, punctuation, links or retweet marks are the same text.")
         tweets = tweets.drop_duplicates("row")  # a text may have a row for each product
         groups = tweets["same_words"]
         size = tweets.groupby(groups)["text"].transform("size")

@@ -460,8 +460,10 @@ def test_texts_of_which_different_shares_were_read_have_one_reason(stub):
 def test_what_counts_as_a_repeat_in_the_tab_of_that_name_is_said(stub):
     app = open_run(answered(["text", "I love my iPad http://t.co/1", "I love my iPad http://t.co/2"]), "Repeats")
     assert "- repeated: **1**" in said(app)
-    assert [each.proto.alt for each in app.get("plotly_chart")] == ["Number of texts by how often they occur: once 2."]
-    assert "those with different links are not." in said(app)
+    assert [each.proto.alt for each in app.get("plotly_chart")] == [
+        "Number of texts by how often they occur: 2 times 2."
+    ]
+    assert "punctuation, links or retweet marks are the same text." in said(app)
 
 
 @pytest.fixture

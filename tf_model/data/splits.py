@@ -17,6 +17,7 @@ from tf_model.preprocessing.cleaning import MASK, MENTION, unmark
 
 # Applied to lower-cased text. "RT @a: RT @b: text" is a retweet of a retweet.
 RETWEET_MARKS = re.compile(r"^(?:\W*rt:?\s*@\w+)+")
+_NO_WORDS = re.compile(r"(?:https?://\S+|pic\.twitter\.com/\S+|[\W_])+")
 THRESHOLD = 0.8  # least cosine similarity of near-duplicates
 # How many similarities are held in memory at once: some hundred megabytes for any number of texts.
 BLOCK_ROWS, BLOCK_PAIRS = 1_000, 10_000_000
@@ -125,13 +126,13 @@ def grouped_folds(
 
     if folds < 2:
         raise UsageError(f"cross-validation needs at least 2 folds, got {folds}; 5 is usual")
-    count = len(np.unique(groups))
+    count, advice = len(np.unique(groups)), "use fewer folds (train: a larger --validation-size), or label more rows"
     if count < folds:
-        raise DataError(f"{folds} folds need at least {folds} groups, got {count}; use fewer folds, or more rows")
+        raise DataError(f"{folds} folds need at least {folds} groups, got {count}; {advice}")
     largest = np.bincount(strata).max()
     if largest < folds:
         raise DataError(
-            f"{folds} folds need a class of at least {folds} examples, but the largest has {largest}; use fewer folds"
+            f"{folds} folds need a class of at least {folds} examples, but the largest has {largest}; {advice}"
         )
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
@@ -218,9 +219,12 @@ def as_read(text: str) -> str:
 
 
 def bare_words(text: str) -> str:
-    """The words of a text in lower case, without punctuation and retweet marks; if none, the text in lower case."""
+    """The words of a text in lower case, without punctuation, links and retweet marks; if none, the text in lower case.
+
+    Each time that a link is shared, it may have another address.
+    """
     lower = unmark(text).lower()
-    return re.sub(r"[\W_]+", " ", RETWEET_MARKS.sub("", lower)).strip() or lower.strip()
+    return _NO_WORDS.sub(" ", RETWEET_MARKS.sub("", lower)).strip() or lower.strip()
 
 
 def _class_names(ids: np.ndarray, labels: Sequence[str]) -> str:
