@@ -235,6 +235,19 @@ def test_a_model_of_products_needs_no_emotions(trained, tmp_path, capsys):
         evaluate.main(["--model", str(trained[0]), "--data", options[0], "--emotion-column", "mood"])
 
 
+@pytest.mark.parametrize("product", [None, ""])
+def test_a_model_of_both_is_judged_on_data_that_labels_one(product, tmp_path, monkeypatch, capsys):
+    model = replace(stub(True), folder=tmp_path, recipe=config.ANSWER.to_dict())
+    monkeypatch.setattr(Predictor, "load", lambda *_: model)
+    table = pd.DataFrame({"text": ["my iPad is great", "not so good"], "sentiment": [GOOD, tasks.NEGATIVE]})
+    path = tmp_path / "emotions.csv"
+    (table if product is None else table.assign(product=product)).to_csv(path, index=False)
+    assert evaluate.main(["--data", str(path), "--json", str(tmp_path / "out.json")]) == 0
+    found = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    assert (found["task"], list(found["validation"])) == ("emotion", ["emotion"])
+    assert found["validation"]["emotion"]["rows"] == 2
+
+
 def test_all_rows_of_other_data_count_however_few(trained, target_model, tmp_path, capsys):
     for model, corpus, count in ((trained[0], paths.SAMPLE_CORPUS, 3), (target_model, BRANDS[1], 2)):
         held_out, path = tmp_path / f"{model.name}.csv", tmp_path / f"{model.name}.json"

@@ -68,7 +68,10 @@ def _evaluate_model(arguments: argparse.Namespace) -> dict[str, Any]:
     options = data.options_of(arguments, predictor.metrics)
     dataset = data.load(arguments.data, **options, known_tasks=predictor.tasks)
     products = data.products_to_judge(predictor.task, predictor.folder, dataset, arguments.products)
-    rows = data.training_rows(dataset, predictor.task, products)
+    # Other data may label only one of an answer's tasks.
+    labelled = [task.name for task in dataset.tasks if dataset.labelled[task.column].isin(task.labels).any()]
+    name = labelled[0] if predictor.task == tasks.ANSWER and len(labelled) == 1 else predictor.task
+    rows = data.training_rows(dataset, name, products)
     if arguments.products or predictor.data_sha256 != dataset.sha256:
         data.say_unnamed(dataset, rows)
     if predictor.data_sha256 == dataset.sha256:
@@ -92,12 +95,14 @@ def _evaluate_model(arguments: argparse.Namespace) -> dict[str, Any]:
             "some of these rows may have been among its training examples"
         )
     cli.say(f"protocol: {protocol}")
-    probabilities = predictor.probabilities(rows.texts)
-    metrics = joint_metrics.evaluate_predictions(rows, probabilities, predictor.threshold)
+    scores = joint_metrics.by_task(predictor.probabilities(rows.texts), predictor.tasks)
+    probabilities = np.concatenate([scores[task.name] for task in rows.tasks], axis=1)
+    threshold = predictor.threshold if name == predictor.task else None
+    metrics = joint_metrics.evaluate_predictions(rows, probabilities, threshold)
     joint_metrics.print_evaluation(cli.stdout(), part, metrics)
     return {
         "protocol": protocol,
-        "task": predictor.task,
+        "task": name,
         "dataset": dataset.name,
         "data_sha256": dataset.sha256,
         "model": paths.shown(predictor.folder),
