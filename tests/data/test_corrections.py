@@ -128,6 +128,11 @@ def test_labels_and_texts_are_checked_as_in_the_dataset(tmp_path, dataset, rows,
     assert words in line_of(join, tmp_path, dataset, rows)
 
 
+def test_labels_of_another_task_are_not_checked(tmp_path, dataset):
+    joined = join(tmp_path, dataset, [("a text that nobody had", "Sony", GOOD)], name="emotion")
+    assert labels(joined) == [("a text that nobody had", GOOD)]
+
+
 @pytest.mark.parametrize("names", [("satz", "Marke", "Stimmung"), tuple(tasks.COLUMNS)])
 def test_rows_for_a_table_of_other_columns_and_labels(tmp_path, names):
     own = [(text, product, "good" if label == GOOD else "bad") for text, product, label in ROWS]

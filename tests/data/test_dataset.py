@@ -251,6 +251,8 @@ def test_labels_of_the_report_make_its_classes_whatever_the_columns_are_called(t
     assert dataset.tasks == (tasks.PRODUCT, tasks.EMOTION)
     names = ("text", tasks.PRODUCT_COLUMN, tasks.EMOTION_COLUMN)
     assert own(tmp_path, names=names).tasks[0].labels == ("Kindle", "Xbox"), "and its columns may hold others"
+    unclear = write_csv(tmp_path / "unclear.csv", [("a text", "iPad", GOOD), ("another", "", "unclear")])
+    assert dataset_file.read(unclear).tasks[1].ignored_labels == (tasks.CANNOT_TELL, "unclear")
 
 
 @pytest.mark.parametrize(

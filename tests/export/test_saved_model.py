@@ -361,6 +361,10 @@ def test_model_card_of_real_data_has_no_warning_and_says_what_the_data_was(metri
     header = yaml.safe_load(card.split("---\n")[1])
     assert (header["license"], header["base_model"]) == ("apache-2.0", "sentence-transformers/all-MiniLM-L6-v2")
     assert "SXSW, Austin, March 2011" in card
+    assert header["language"] == "en"
+    own = model_card("product", [TASK], RECIPE, {**metrics, **weights, "dataset": "custom"})
+    assert "language" not in yaml.safe_load(own.split("---\n")[1])
+    assert "English" not in own
     for protocol, leaks in (("random split, as in the report", True), ("one of 5 grouped folds", False)):
         changed = {**metrics, **weights, "dataset": data.ASSIGNMENT, "protocol": protocol}
         assert ("can flatter " in model_card("product", [TASK], RECIPE, changed)) == leaks

@@ -49,7 +49,7 @@ def join(
 
     if not is_target:
         leave_out("about one mention, for --task target only", frame["start"].notna())
-        check_schema(file.path, frame, dataset.tasks, file.columns)
+        check_schema(file.path, frame, rows.tasks, file.columns)
     has_label = np.any([frame[task.column].isin(task.labels) for task in rows.tasks], axis=0)
     # Before duplicates are dropped: a row without a label must not replace an earlier one that has one.
     leave_out("no label to learn", ~has_label)

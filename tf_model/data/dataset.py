@@ -263,8 +263,9 @@ def _task_of(path: Path, task: tasks.Task, name: str, labels: list[str], no_emot
     report_labels = {*task.labels, *task.ignored_labels}
     is_like_report = tables.plain_name(name) == task.column and not report_labels.isdisjoint(labels)
     is_emotion = task.name == EMOTION.name
+    ignored = [label for label in labels if is_emotion and tasks.is_cannot_tell(label)]
+    task = replace(task, ignored_labels=tuple(dict.fromkeys((*task.ignored_labels, *ignored))))
     if not is_like_report and not report_labels.issuperset(labels):
-        ignored = [label for label in labels if is_emotion and tasks.is_cannot_tell(label)]
         classes = [label for label in labels if label not in ignored]
         if not classes:
             raise DataError(f"expected labels in the column {name!r} of {path}, got none; fill it in, or name another")
